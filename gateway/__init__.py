@@ -1,0 +1,1 @@
+"""The doors: S3, the admin port and the command line."""

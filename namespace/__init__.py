@@ -1,0 +1,1 @@
+"""Where data is: paths under /ns, mounts, buckets, endpoints, routes and access keys."""

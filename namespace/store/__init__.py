@@ -1,0 +1,1 @@
+"""Where revisions of topology and policy, and the access keys, are kept."""

@@ -1,0 +1,49 @@
+"""What can go wrong in the cache, each saying what the caller can do. HTTP codes live in the doors' own tables."""
+
+
+class CacheError(Exception):
+    """Base of all faults of this package."""
+
+
+class NoSuchObject(CacheError):
+    """The origin says that there is no such key (or bucket); remembered for 1 to 2 s."""
+
+
+class OriginForbids(CacheError):
+    """The origin refused our credentials for this object; an operator must mend the bucket's credentials."""
+
+
+class OriginUnavailable(CacheError):
+    """No source could be asked, and nothing cached may answer; ask again after `retry_after` seconds."""
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class SlowDown(CacheError):
+    """There is no room soon enough (line, memory, origin); ask again after `retry_after` seconds."""
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class VersionChanged(CacheError):
+    """The object was overwritten while it was read: open it again."""
+
+
+class RangeOutside(CacheError):
+    """The range lies outside the object of `size` bytes (416)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the range lies outside the object of {size} bytes")
+        self.size = size
+
+
+class BadAnswer(CacheError):
+    """A source answered what the protocol does not allow (short body, wrong ETag, 200 to a range); it is not used."""
+
+
+class NotSupported(CacheError):
+    """This version does not do that."""

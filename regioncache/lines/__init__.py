@@ -1,0 +1,1 @@
+"""The line: who may bring how many bytes over it, and when."""

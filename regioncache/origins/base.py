@@ -1,0 +1,99 @@
+"""What a flight reads from: a bucket's endpoint or a far region's node, behind one small protocol.
+
+A source is asked for a span of an object and says, before the first byte, which version it sends, how long the object
+is and which bytes follow. The bytes are pulled, so that the reader (the line's debits) decides when each one is read.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from regioncache.lines.base import Crossing
+from regioncache.pages import Meta, Span, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Who pays for bytes on a line and how urgent they are."""
+
+    tenant: str
+    cls: str = "training"
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """A ranged read: `key` of the source's bucket, the version it must have (None: whichever is newest), the bytes."""
+
+    key: str
+    version: Version | None
+    span: Span
+    payer: Payer
+    hops: int = 0
+
+
+class Reading(Protocol):
+    """A reply under way. `span` is what will come: never outside what was wanted, shorter at the object's end."""
+
+    meta: Meta
+    span: Span
+
+    async def receive(self, into: memoryview) -> int:
+        """Reads up to len(into) bytes in order, 0 at the end of the span; raises `OriginUnavailable` when cut short."""
+        ...
+
+    def close(self) -> None:
+        """Gives the connection back if the reply was read whole, else closes it. Safe to call twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ListAsk:
+    """A list of keys in order: those with `prefix`, strictly after `after`, rolled up at `delimiter`."""
+
+    prefix: str = ""
+    after: str = ""
+    delimiter: str = ""
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One key of a list."""
+
+    key: str
+    size: int
+    etag: str
+    last_modified: float
+    storage_class: str = "STANDARD"
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """Keys and rolled-up prefixes in key order; `next_after` is None at the end, else where the next page goes on."""
+
+    entries: tuple[Listed, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    next_after: str | None = None
+    age: float = field(default=0.0)
+    """Seconds since the origin said so; ages add up over hops."""
+
+
+class Source(Protocol):
+    """One way to a bucket's bytes."""
+
+    name: str
+
+    async def read(self, want: Want, crossing: Crossing) -> Reading:
+        """Opens a ranged read; the crossing is told what is asked, what comes and what is read.
+
+        Raises: NoSuchObject, OriginForbids, VersionChanged (If-Match failed), RangeOutside (the object's size where
+        known), OriginUnavailable (no answer, 5xx, reset), SlowDown (503 with Retry-After), BadAnswer.
+        """
+        ...
+
+    async def head(self, key: str, payer: Payer, crossing: Crossing) -> Meta:
+        """Asks for the newest version. Raises as `read`."""
+        ...
+
+    async def list(self, ask: ListAsk, payer: Payer, crossing: Crossing) -> ListPage:
+        """Lists up to `ask.limit` keys and prefixes. Raises as `read`."""
+        ...
