@@ -1,0 +1,1 @@
+"""Side by side with nginx, varnish and the origin; `make bench` writes build/bench.json."""

@@ -1,0 +1,52 @@
+"""What every test stands on: asyncio by anyio, deterministic hypothesis, and what is left out by default."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.fakes.clock import FakeClock
+
+# A loaded machine is slow at times: no asserted timings, so no deadlines. Derandomized: the same run every time.
+_QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+settings.register_profile("test", deadline=None, derandomize=True, database=None, suppress_health_check=_QUIET)
+settings.register_profile("soak", parent=settings.get_profile("test"), derandomize=False, max_examples=10_000)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("soak" if _soaking(config) else "test")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves soak and bench out unless asked for, and skips by name what needs root where there is none."""
+    dropped = [item for item in items if not _soaking(config) and item.get_closest_marker("soak")]
+    config.hook.pytest_deselected(items=dropped)
+    items[:] = [item for item in items if item not in dropped]
+    reason = _no_root()
+    if reason:
+        for item in items:
+            if item.get_closest_marker("root"):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _soaking(config: pytest.Config) -> bool:
+    return "soak" in config.option.markexpr.split() and "not soak" not in config.option.markexpr
+
+
+def _no_root() -> str | None:
+    if os.geteuid() != 0:
+        return "needs root: network namespaces and TUN devices"
+    if not Path("/dev/net/tun").exists():
+        return "needs /dev/net/tun: load the tun module (modprobe tun)"
+    return None
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()

@@ -1,0 +1,1 @@
+"""Whole journeys: two regions in one process, real sockets, fake faults."""

@@ -1,0 +1,1 @@
+"""Real processes: S3 servers, nodes, network namespaces, killed processes."""
