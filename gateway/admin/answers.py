@@ -1,0 +1,205 @@
+"""What a node answers to its administrators: plain values, which the admin port turns into JSON name by name.
+
+Sizes are bytes, rates bytes/s, ages and waits seconds, moments seconds since the epoch.
+"""
+
+from dataclasses import dataclass, field
+
+from regioncache.pages import Meta
+
+
+@dataclass(frozen=True, slots=True)
+class CachePath:
+    """One disk of the cache. `fault` says why it is out, empty while it serves."""
+
+    path: str
+    held_bytes: int
+    limit_bytes: int
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """What is known of a far region's node. `digest` is the files it said it has in force, empty while unheard."""
+
+    region: str
+    address: str
+    answers: bool
+    digest: str = ""
+    round_trip_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A node at a glance. `listeners` are (door, URL) with the ports really bound; `faults` what keeps it from serving
+    or needs an operator, each with its remedy."""
+
+    node: str
+    region: str
+    version: str
+    ready: bool
+    uptime_seconds: float
+    revision: int
+    digest: str
+    listeners: tuple[tuple[str, str], ...] = ()
+    mounts: int = 0
+    keys: int = 0
+    caches: tuple[CachePath, ...] = ()
+    objects: int = 0
+    memory_bytes: int = 0
+    memory_limit_bytes: int = 0
+    flights: int = 0
+    peers: tuple[PeerStatus, ...] = ()
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LineBytes:
+    """One counter of a line's ledger."""
+
+    tenant: str
+    cls: str
+    bucket: str
+    kind: str
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LineStatus:
+    """One direction of a line, now. `waiting` is the number of reads that wait for room."""
+
+    line: str
+    direction: str
+    quota: float
+    rate: float
+    burst_bytes: int
+    prepaid_bytes: int
+    waiting: int
+    once_ratio: float
+    ledger: tuple[LineBytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WayShown:
+    """One source of a path, in order of preference. `why` says why it is taken, or why it is passed over."""
+
+    kind: str
+    region: str
+    where: str
+    line: str | None
+    chosen: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleShown:
+    """One cache rule that covers a path: what it sets, and where it stands in the policy (`policy.yaml:12`)."""
+
+    setting: str
+    value: str
+    match: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastWait:
+    """What the last read of a path waited for."""
+
+    line: str
+    cls: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a path is served as it is. `meta` is None where no version is known; then the pages mean nothing."""
+
+    path: str
+    mount: str
+    bucket: str
+    key: str
+    consistency: str
+    meta: Meta | None
+    age_seconds: float | None
+    page_bytes: int
+    pages_held: int
+    pages: int
+    ways: tuple[WayShown, ...] = ()
+    rules: tuple[RuleShown, ...] = ()
+    last_wait: LastWait | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key to be made. `id` and `secret` are given only to repeat a key in a second region; else the node draws them.
+
+    `until` is the moment from which the key opens nothing, None = never.
+    """
+
+    name: str
+    tenant: str
+    cls: str = "training"
+    may_class: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+    until: float | None = None
+    id: str | None = None
+    secret: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeKey:
+    """A key as made. The secret is told once, here, and shown by nothing afterwards."""
+
+    id: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyShown:
+    """A key without its secret."""
+
+    id: str
+    name: str
+    tenant: str
+    cls: str
+    may_class: tuple[str, ...]
+    read: tuple[str, ...]
+    write: tuple[str, ...]
+    until: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What a refresh dropped: the number of known newest versions and remembered absences."""
+
+    path: str
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """One entry of a listing; a directory ends in `/` and has neither size nor time."""
+
+    path: str
+    size: int | None = None
+    modified: float | None = None
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Entries in order. `next_after` goes into the next question, None at the end."""
+
+    names: tuple[Name, ...]
+    next_after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """An object as its newest known version says. `source` is where the answer came from."""
+
+    path: str
+    meta: Meta
+    source: str
+    stale_seconds: float | None = None

@@ -1,0 +1,137 @@
+"""What the admin port can ask of a running node: small protocols, spoken in the values of `answers`.
+
+The node's parts stand behind them (`gateway.app`); the admin port, and through it the command line, know nothing else.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from gateway.admin.answers import (
+    Explanation,
+    KeyShown,
+    LineStatus,
+    Listing,
+    MadeKey,
+    NewKey,
+    Refreshed,
+    Stat,
+    Status,
+)
+from gateway.applying import Applied, AppliedFiles, Revision
+from gateway.metrics import Snapshot
+from regioncache.http.messages import Buffer
+from regioncache.pages import Meta, Span, Wanted
+
+
+class OperationFault(Exception):
+    """Base of what an operation refuses; the message names the thing and the remedy."""
+
+
+class UnknownPath(OperationFault):
+    """No mount has this path, or there is no such object."""
+
+
+class UnknownKey(OperationFault):
+    """No access key has this name or id."""
+
+
+class BadOperation(OperationFault):
+    """The question itself is wrong (a path outside /ns, a key that exists already, an unknown class)."""
+
+
+class Unavailable(OperationFault):
+    """It cannot be answered now; ask again after `retry_after` seconds."""
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Opening(Protocol):
+    """An object opened for reading; closed by whoever opened it, whatever happens."""
+
+    meta: Meta
+    span: Span
+    source: str
+
+    def stream(self) -> AsyncIterator[Buffer]:
+        """The bytes of `span` in pieces; each is valid until the next is asked for."""
+        ...
+
+    def close(self) -> None:
+        """Gives everything back. Safe to call twice."""
+        ...
+
+
+class Watching(Protocol):
+    """How the node fares; nothing here waits for an origin."""
+
+    def status(self) -> Status:
+        """The node at a glance."""
+        ...
+
+    def lines(self) -> tuple[LineStatus, ...]:
+        """Every direction of every line that this node debits."""
+        ...
+
+    def metrics(self) -> Snapshot:
+        """Every counter."""
+        ...
+
+    async def explain(self, path: str) -> Explanation:
+        """Why `path` is served as it is, from what is known here. Raises UnknownPath, BadOperation."""
+        ...
+
+
+class Changing(Protocol):
+    """The namespace's files and the keys; every change is recorded with its author."""
+
+    async def apply(self, files: AppliedFiles, author: str, dry_run: bool) -> Applied:
+        """Checks topology and policy whole and puts them in force as one revision, or says what would change.
+
+        Raises: policy.yamlfile.Faults (nothing was changed), BadOperation.
+        """
+        ...
+
+    async def history(self) -> tuple[Revision, ...]:
+        """Every revision, newest first."""
+        ...
+
+    async def keys(self) -> tuple[KeyShown, ...]:
+        """Every access key, without its secret, by name."""
+        ...
+
+    async def add_key(self, key: NewKey, author: str) -> MadeKey:
+        """Makes a key. Raises BadOperation (the name or id exists, no grant, unknown class)."""
+        ...
+
+    async def remove_key(self, name: str, author: str) -> KeyShown:
+        """Removes the key of this name or id; it opens nothing from here on. Raises UnknownKey."""
+        ...
+
+
+class Reading(Protocol):
+    """The administrator's own look at the tree, past all grants and billed to the tenant `admin`."""
+
+    async def refresh(self, path: str) -> Refreshed:
+        """Forgets what is newest at `path` and beneath it; pages stay. Raises UnknownPath, BadOperation."""
+        ...
+
+    async def list(self, path: str, after: str, limit: int, recursive: bool) -> Listing:
+        """Up to `limit` entries beneath `path`, strictly after `after`.
+
+        Raises: UnknownPath, BadOperation, Unavailable.
+        """
+        ...
+
+    async def stat(self, path: str) -> Stat:
+        """The object at `path`. Raises UnknownPath, BadOperation, Unavailable."""
+        ...
+
+    async def open(self, path: str, wanted: Wanted) -> Opening:
+        """Opens the object at `path`. Raises UnknownPath, BadOperation, Unavailable, regioncache's RangeOutside."""
+        ...
+
+
+class Operations(Watching, Changing, Reading, Protocol):
+    """Everything the admin port asks of a node."""

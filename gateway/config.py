@@ -1,0 +1,189 @@
+"""node.yaml: one machine's settings. Everything is checked before anything starts, and every fault is told at once."""
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from namespace.config import NamespaceSettings
+from policy import yamlfile
+from regioncache.config import Bytes, CacheSettings, FilePath, SecretRef
+
+NOT_KEPT = "not kept by this version"
+GIB = 1 << 30
+# Below this a handful of slow readers and one flight already fill the budget.
+SMALLEST_MEMORY = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a door listens. Port 0 lets the kernel choose one."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: object) -> "Address":
+        """Returns the address of `host:port` or `[v6]:port`; raises ValueError naming what is accepted."""
+        if isinstance(text, Address):
+            return text
+        if not isinstance(text, str):
+            raise ValueError('an address is "HOST:PORT", as "127.0.0.1:9200"')  # noqa: TRY004
+        host, colon, port = text.rpartition(":")
+        bare = host.removeprefix("[").removesuffix("]")
+        if not colon or not bare or not port.isascii() or not port.isdigit() or int(port) > 65535:
+            raise ValueError(f'{text!r} is no address; write "HOST:PORT", as "127.0.0.1:9200" or "[::1]:9200"')
+        return cls(bare, int(port))
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in {"localhost", "::1"} or self.host.startswith("127.")
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class TlsSettings(BaseModel):
+    """A certificate and its key; both are read again when they change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cert: FilePath
+    """PEM file: the certificate, then those between it and the authority."""
+    key: FilePath
+    """PEM file: the certificate's private key."""
+
+
+class Listener(BaseModel):
+    """One door's address, written `"HOST:PORT"` or `{address: "HOST:PORT", tls: {cert: ..., key: ...}}`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    address: Annotated[Address, BeforeValidator(Address.parse)]
+    """HOST:PORT; port 0 lets the kernel choose."""
+    tls: TlsSettings | None = None
+    """Certificate; absent: plain HTTP."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_address(cls, value: object) -> object:
+        return {"address": value} if isinstance(value, str | Address) else value
+
+    @property
+    def url(self) -> str:
+        """The door's address as a URL."""
+        return f"{'http' if self.tls is None else 'https'}://{self.address}"
+
+
+class S3Listener(Listener):
+    """The S3 door's address."""
+
+    domain: str | None = None
+    """Domain of virtual-host style (`BUCKET.DOMAIN`). This version does not keep it; the door speaks path style."""
+
+    @field_validator("domain", mode="before")
+    @classmethod
+    def _path_style_only(cls, value: object) -> object:
+        if value is not None:
+            raise ValueError(f"{NOT_KEPT}: leave it out, clients use path style")
+        return value
+
+
+class ListenSettings(BaseModel):
+    """The doors of this node."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    s3: S3Listener = S3Listener(address=Address("127.0.0.1", 9000))
+    """S3. Default 127.0.0.1:9000: open to other machines only when that is said."""
+    peer: Listener = Listener(address=Address("127.0.0.1", 9100))
+    """Nodes of other regions; every request on it is signed with the pair's secret. Default 127.0.0.1:9100."""
+    admin: Listener = Listener(address=Address("127.0.0.1", 9200))
+    """Administration: health, metrics and the API behind the administrators' token. Default 127.0.0.1:9200, since who
+    reaches it with the token may read everything."""
+
+
+def memory_by_default() -> int:
+    """Returns a quarter of this machine's memory, 4 GiB at most (bytes)."""
+    return min(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4, 4 * GIB)
+
+
+class NodeSettings(BaseModel):
+    """node.yaml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    region: str = Field(min_length=1)
+    """The region this node serves, as the topology calls it. No default: a guess would send bytes over a wrong line."""
+    node: str = Field(default_factory=socket.gethostname, min_length=1)
+    """This node's name, in logs and in the status of others. Default: the host's name."""
+    workers: int = 1
+    """Processes of this node. This version keeps 1, which is the default."""
+    memory: Bytes = Field(default_factory=memory_by_default)
+    """Budget of the process for flights and doors, in bytes, 64 MiB at least; the interpreter itself and the index come
+    on top. Default: a quarter of the machine's memory, 4 GiB at most."""
+    listen: ListenSettings = ListenSettings()
+    """The doors."""
+    secrets: dict[str, SecretRef] = Field(default_factory=dict)
+    """By far region, the secret that signs requests between its nodes and ours; under the own region's name that of
+    the nodes within. Default: none, then no node is trusted and none is asked."""
+    cache: CacheSettings
+    """The cache."""
+    namespace: NamespaceSettings = NamespaceSettings()
+    """The namespace."""
+    etcd: tuple[str, ...] = ()
+    """Servers of the region's etcd. This version does not keep it: a region has one node."""
+
+    @field_validator("workers", mode="after")
+    @classmethod
+    def _one_worker(cls, value: int) -> int:
+        if value != 1:
+            raise ValueError(f"{NOT_KEPT}: leave it out, a node is one process")
+        return value
+
+    @field_validator("memory", mode="after")
+    @classmethod
+    def _enough_memory(cls, value: int) -> int:
+        if value < SMALLEST_MEMORY:
+            raise ValueError("a node needs a budget of 64MiB at least")
+        return value
+
+    @field_validator("etcd", mode="before")
+    @classmethod
+    def _no_etcd(cls, value: object) -> object:
+        if value:
+            raise ValueError(f"{NOT_KEPT}: leave it out, a region has one node")
+        return value or ()
+
+    @property
+    def token_file(self) -> Path:
+        """The administrators' token: `admin.token` in the first cache path."""
+        return self.cache.paths[0] / "admin.token"
+
+    @property
+    def namespace_directory(self) -> Path:
+        """Where the embedded namespace is kept."""
+        return self.namespace.snapshot or self.cache.paths[0]
+
+
+def load(path: Path) -> NodeSettings:
+    """Returns the settings in the file at `path`; relative paths in it begin at its directory.
+
+    Raises:
+        policy.yamlfile.Faults: everything wrong with it, each with line and column.
+        OSError: the file cannot be read.
+    """
+    return parse(path.read_text("utf-8"), str(path), path.resolve().parent)
+
+
+def parse(text: str, file: str, directory: Path) -> NodeSettings:
+    """Returns the settings in `text`; `file` names it in faults. Raises `policy.yamlfile.Faults`."""
+    document = yamlfile.parse(text, file)
+    try:
+        return NodeSettings.model_validate(document.value, context={"directory": directory})
+    except ValidationError as invalid:
+        raise yamlfile.Faults(document.faults_of(invalid)) from invalid

@@ -1,0 +1,160 @@
+"""The numbers a node exports, as plain counters and one snapshot of them.
+
+A hit pays for an integer's addition, nothing more: labels are tuples in dicts, histograms are lists. Nobody formats
+anything before `/metrics` is asked (`gateway.admin.exposition`).
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+# Seconds. From a hit on loopback (0.1 ms) to the 25 s after which a read that waits for a line is told to slow down.
+SECONDS = (
+    0.0001,
+    0.0002,
+    0.0005,
+    0.001,
+    0.002,
+    0.005,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.5,
+    1.0,
+    2.0,
+    5.0,
+    10.0,
+    25.0,
+    60.0,
+)
+
+
+class Histogram:
+    """Counts of observations by upper bound; `counts` has one more entry than `bounds`, for what lies above them."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...] = SECONDS) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Counts one observation; a value equal to a bound belongs to it."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Returns (upper bound, observations up to it), the last with bound `+Inf`, as Prometheus wants them."""
+        seen = 0
+        out = []
+        for bound, count in zip((*map(repr, self.bounds), "+Inf"), self.counts, strict=True):
+            seen += count
+            out.append((bound, float(seen)))
+        return out
+
+    def __repr__(self) -> str:
+        return f"Histogram({sum(self.counts)} observations, total {self.total})"
+
+
+class DoorCounters:
+    """What the doors raise, and who reads it. Plain dicts: one event loop writes them.
+
+    `door` is `s3`, `peer` or `admin`; `operation` a name from a fixed table of the door, never a client's own words,
+    so that no table grows with what clients send.
+    """
+
+    __slots__ = ("first_byte", "last_byte", "read_bytes", "requests")
+
+    def __init__(self) -> None:
+        self.requests: dict[tuple[str, str, int], int] = {}
+        self.first_byte: dict[tuple[str, str], Histogram] = {}
+        self.last_byte: dict[tuple[str, str], Histogram] = {}
+        self.read_bytes: dict[str, int] = {}
+
+    def request(self, door: str, operation: str, code: int) -> None:
+        """One request was answered with `code`."""
+        label = (door, operation, code)
+        self.requests[label] = self.requests.get(label, 0) + 1
+
+    def first(self, door: str, operation: str, seconds: float) -> None:
+        """The first byte of a reply left `seconds` after its request was read."""
+        histogram = self.first_byte.get((door, operation))
+        if histogram is None:
+            histogram = self.first_byte[(door, operation)] = Histogram()
+        histogram.observe(seconds)
+
+    def last(self, door: str, operation: str, seconds: float) -> None:
+        """The last byte of a reply left `seconds` after its request was read."""
+        histogram = self.last_byte.get((door, operation))
+        if histogram is None:
+            histogram = self.last_byte[(door, operation)] = Histogram()
+        histogram.observe(seconds)
+
+    def read(self, source: str, nbytes: int) -> None:
+        """`nbytes` were handed to a reader; `source` is `page`, `sibling`, `peer`, `line` or `origin`."""
+        self.read_bytes[source] = self.read_bytes.get(source, 0) + nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class LineLabels:
+    """One counter of the ledger."""
+
+    line: str
+    direction: str
+    tenant: str
+    cls: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineSample:
+    """One direction of one line, now. Rates are bytes/s of debits, `prepaid` bytes debited and not yet read."""
+
+    line: str
+    direction: str
+    quota: float
+    rate: float
+    once_ratio: float
+    prepaid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything the metrics say, at one moment. Empty mappings are series that have not begun."""
+
+    requests: Mapping[tuple[str, str, int], int] = field(default_factory=dict)
+    """(door, operation, code) -> answered requests."""
+    first_byte: Mapping[tuple[str, str], Histogram] = field(default_factory=dict)
+    """(door, operation) -> seconds to the first byte."""
+    last_byte: Mapping[tuple[str, str], Histogram] = field(default_factory=dict)
+    """(door, operation) -> seconds to the last byte."""
+    read_bytes: Mapping[str, int] = field(default_factory=dict)
+    """source -> bytes handed to readers."""
+    asked_bytes: int = 0
+    """Bytes that readers asked for; with the bytes brought by lines and origins it gives the amplification."""
+    brought_bytes: int = 0
+    """Payload bytes that flights brought into the cache."""
+    line_bytes: Mapping[LineLabels, int] = field(default_factory=dict)
+    """The ledger: payload bytes."""
+    lines: tuple[LineSample, ...] = ()
+    waits: Mapping[tuple[str, str], Histogram] = field(default_factory=dict)
+    """(line, class) -> seconds that reads waited for room."""
+    cache_bytes: Mapping[str, int] = field(default_factory=dict)
+    """state (`clean`, `pinned`, `dirty`) -> bytes on disk."""
+    evicted_bytes: Mapping[str, int] = field(default_factory=dict)
+    """reason -> bytes."""
+    corrupt_pages: int = 0
+    version_changed: int = 0
+    """Reads that were cut short because the origin overwrote the object under them."""
+    flights: Mapping[str, int] = field(default_factory=dict)
+    """state -> flights."""
+    memory_bytes: Mapping[str, int] = field(default_factory=dict)
+    """use (`doors`, `flights`, `index`, `budget`) -> bytes."""
+    loop_delay: Histogram | None = None
+    """Seconds by which the event loop was late."""
+    revision: int = 0
+    """Revision of the namespace in force; 0 = none was applied."""
+    snapshot_age_seconds: float = 0.0

@@ -1,0 +1,30 @@
+"""The namespace's part of node.yaml: where this node keeps it."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+
+
+class NamespaceSettings(BaseModel):
+    """Where the namespace is kept and asked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    snapshot: Path | None = None
+    """Directory of the namespace on this machine (SQLite), from which the node starts without asking anybody. Default:
+    the first cache path, so that one directory is the whole node."""
+    service: str | None = None
+    """Address of the global namespace service. This version does not keep it; the namespace is embedded."""
+
+    @field_validator("snapshot", mode="after")
+    @classmethod
+    def _beside(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        directory = (info.context or {}).get("directory")
+        return value if value is None or directory is None else Path(directory) / value
+
+    @field_validator("service", mode="before")
+    @classmethod
+    def _no_service(cls, value: object) -> object:
+        if value is not None:
+            raise ValueError("not kept by this version: leave it out, and apply the files to each region by --to")
+        return value

@@ -1,0 +1,145 @@
+"""The cache's part of node.yaml: where it keeps pages, how much of each disk, and the secrets between nodes."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, model_validator
+
+from policy import units
+
+# A secret that can be guessed is none; 16 characters of base64 are 96 bits.
+SHORTEST_SECRET = 16
+
+
+class SecretUnreadable(Exception):
+    """A secret named by reference cannot be had: the message names the reference and the remedy."""
+
+
+def beside(path: Path, info: ValidationInfo) -> Path:
+    """Returns `path` as seen from the directory of the file that names it (`context={"directory": ...}`)."""
+    directory = (info.context or {}).get("directory")
+    return path if directory is None else Path(directory) / path
+
+
+FilePath = Annotated[Path, AfterValidator(beside)]
+"""A path in a settings file; a relative one begins at the directory of that file."""
+
+
+class SecretRef(BaseModel):
+    """Where a secret is, never the secret: `{file: PATH}` or `{env: NAME}`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: FilePath | None = None
+    """File that holds the secret and nothing else; white space around it is cut off. Default: none."""
+    env: str | None = None
+    """Name of the environment variable that holds the secret. Default: none."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_literal(cls, value: object) -> object:
+        # The value is not repeated: what stands here may be the secret itself.
+        if not isinstance(value, dict | SecretRef):
+            raise ValueError("a secret is named, never written here: {file: PATH} or {env: NAME}")  # noqa: TRY004
+        return value
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "SecretRef":
+        if (self.file is None) == (self.env is None):
+            raise ValueError("a secret has one place: {file: PATH} or {env: NAME}")
+        return self
+
+    def read(self) -> bytes:
+        """Returns the secret.
+
+        Raises:
+            SecretUnreadable: it is absent, unreadable, or shorter than 16 characters.
+        """
+        secret = self._read_env(self.env) if self.env is not None else self._read_file(self.file)
+        if len(secret) < SHORTEST_SECRET:
+            raise SecretUnreadable(
+                f"the secret in {self} has fewer than {SHORTEST_SECRET} characters; make a longer one"
+            )
+        return secret
+
+    @staticmethod
+    def _read_env(name: str) -> bytes:
+        value = os.environ.get(name)
+        if value is None:
+            raise SecretUnreadable(f"environment variable {name} is not set; set it to the secret")
+        return value.strip().encode()
+
+    @staticmethod
+    def _read_file(path: Path | None) -> bytes:
+        try:
+            return Path(path or "").read_bytes().strip()
+        except OSError as fault:
+            raise SecretUnreadable(
+                f"secret file {path} cannot be read: {fault.strerror}; create it, mode 0600"
+            ) from fault
+
+    def __str__(self) -> str:
+        return f"environment variable {self.env}" if self.file is None else f"file {self.file}"
+
+
+class CacheSize(BaseModel):
+    """How much of a file system a cache path may use: a share of it, or bytes; one of the two is set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    share: float | None = None
+    """Share of the file system, above 0 and at most 1; 5 % of the file system stays free in any case."""
+    limit: int | None = None
+    """Bytes."""
+
+    def of(self, file_system_bytes: int) -> int:
+        """Returns the bytes that may be used on a file system of `file_system_bytes`."""
+        if self.limit is not None:
+            return min(self.limit, file_system_bytes)
+        return int(file_system_bytes * (self.share or 0.0))
+
+
+def _cache_size(value: object) -> object:
+    if isinstance(value, CacheSize):
+        return value
+    if isinstance(value, str) and value.strip().endswith("%"):
+        share = units.fraction(value)
+        if not 0 < share <= 1:
+            raise ValueError(f"{value} is no share of a file system; write 1% to 100%, or bytes as 500GiB")
+        return CacheSize(share=share)
+    limit = _bytes(value)
+    if limit <= 0:
+        raise ValueError("a cache has a size above 0; write 1% to 100%, or bytes as 500GiB")
+    return CacheSize(limit=limit)
+
+
+def _bytes(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError("write bytes as 4GiB, or a whole number of bytes")  # noqa: TRY004
+    return units.size(value) if isinstance(value, str) else value
+
+
+Bytes = Annotated[int, BeforeValidator(_bytes)]
+"""A number of bytes, written with its unit (`4GiB`) or as a whole number."""
+
+
+class CacheSettings(BaseModel):
+    """Where pages are kept."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    paths: tuple[FilePath, ...]
+    """Directories, one for each disk; made when absent. The first also keeps `admin.token`, the ledger and, where
+    nothing else is said, the namespace. No default: a cache must never land on a disk by accident."""
+    size: Annotated[CacheSize, BeforeValidator(_cache_size)] = CacheSize(share=0.9)
+    """For each path: a share of its file system (`90%`) or bytes (`500GiB`). Default 90%, since 5 % stays free anyway
+    and the rest is for headers and the operator."""
+
+    @model_validator(mode="after")
+    def _different_paths(self) -> "CacheSettings":
+        if not self.paths:
+            raise ValueError("a cache needs at least one path")
+        if len(set(self.paths)) != len(self.paths):
+            raise ValueError("a cache path occurs twice; name each disk once")
+        return self
