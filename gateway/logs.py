@@ -1,0 +1,129 @@
+"""Structured logs on standard error: JSON for machines, a console form for people; sampled where they would be many.
+
+Every line, those of libraries included, passes the redactor last.
+"""
+
+import logging
+import sys
+from dataclasses import dataclass
+from typing import Any, Literal, TextIO
+
+import structlog
+
+from gateway.redact import Redactor
+
+LogFormat = Literal["json", "console"]
+LEVELS = ("debug", "info", "warning", "error")
+
+# Tracebacks become text before the redactor, which comes after all of these.
+_BEFORE: tuple[Any, ...] = (
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.StackInfoRenderer(),
+    structlog.processors.format_exc_info,
+    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+)
+
+
+def configure(form: LogFormat, level: str, redactor: Redactor, stream: TextIO | None = None) -> None:
+    """Sets up structlog and the standard library's logging for the whole process.
+
+    Args:
+        form: how a line looks.
+        level: the least that is written, one of `LEVELS`.
+        redactor: what hides secrets; the caller teaches it those it reads.
+        stream: where lines go; standard error by default, since standard output belongs to the command.
+    """
+    out = sys.stderr if stream is None else stream
+    structlog.configure(
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_number(level)),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[*_BEFORE, redactor, _renderer(form, out)],
+            foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(_number(level))
+    # Libraries tell of every connection at INFO; our own lines say what an operator needs.
+    for noisy in ("boto3", "botocore", "urllib3", "aiohttp.access"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, _number(level)))
+
+
+def _renderer(form: LogFormat, out: TextIO) -> Any:
+    if form == "json":
+        return structlog.processors.JSONRenderer(ensure_ascii=False)
+    return structlog.dev.ConsoleRenderer(colors=out.isatty())
+
+
+def _number(level: str) -> int:
+    if level not in LEVELS:
+        raise ValueError(f"{level!r} is no log level; known: {', '.join(LEVELS)}")
+    return logging.getLevelNamesMapping()[level.upper()]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One answered request, as the access log tells it. `path` is without its query."""
+
+    door: str
+    operation: str
+    code: int
+    path: str
+    client: str
+    key_id: str
+    nbytes: int
+    seconds: float
+    request_id: str
+
+
+class AccessLog:
+    """One line in `every` for requests that went well, one for each answered with 500 or more.
+
+    Faults are never sampled away, but no client can fill the disk by asking for what does not exist: 4xx are sampled
+    like the rest.
+    """
+
+    def __init__(self, every: int = 100) -> None:
+        if every < 0:
+            raise ValueError("an access log writes one request in N, N >= 1; 0 = only faults")
+        self._every = every
+        self._since = 0
+        self._log = structlog.stdlib.get_logger("causeway.access")
+
+    def wants(self, code: int) -> bool:
+        """Whether the request answered with `code` shall be told; asked before anything is put together for it."""
+        if code >= 500:
+            return True
+        if not self._every:
+            return False
+        self._since += 1
+        if self._since < self._every:
+            return False
+        self._since = 0
+        return True
+
+    def tell(self, access: Access) -> None:
+        """Writes one line."""
+        self._log.info(
+            "request",
+            door=access.door,
+            operation=access.operation,
+            code=access.code,
+            path=access.path,
+            client=access.client,
+            key=access.key_id,
+            bytes=access.nbytes,
+            seconds=round(access.seconds, 6),
+            request=access.request_id,
+            sampled=self._every if access.code < 500 else 1,
+        )
