@@ -1,0 +1,86 @@
+"""What a list request asks for: every option of ListObjects and ListObjectsV2, and their tokens.
+
+Tokens are stateless: any node continues any list. A token is opaque to clients, base64 of a mark and the key after
+which the next page begins.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as NotBase64
+from dataclasses import dataclass
+
+from gateway.s3.codes import Refusal
+
+MOST_KEYS = 1000
+"""S3 never gives more on one page, whatever max-keys says."""
+_MARK = b"1:"
+"""Form of a token. A later form gets another mark, so that a list begun on an older node fails, not skips."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """The options of one list. `after` is where the page begins; `start_after` and `token` are only given back."""
+
+    v2: bool
+    prefix: str
+    delimiter: str
+    max_keys: int
+    after: str
+    start_after: str
+    token: str | None
+    url: bool
+    owner: bool
+
+
+def list_query(query: dict[str, str], *, v2: bool) -> ListQuery:
+    """Returns the options that a list's query holds.
+
+    Raises:
+        Refusal: InvalidArgument.
+    """
+    token = query.get("continuation-token") if v2 else None
+    start_after = query.get("start-after" if v2 else "marker", "")
+    return ListQuery(
+        v2=v2,
+        prefix=query.get("prefix", ""),
+        delimiter=query.get("delimiter", ""),
+        max_keys=max_keys(query.get("max-keys", "")),
+        after=start_after if token is None else read_token(token),
+        start_after=start_after,
+        token=token,
+        url=_url(query.get("encoding-type", "")),
+        owner=query.get("fetch-owner", "").lower() == "true" if v2 else True,
+    )
+
+
+def max_keys(text: str) -> int:
+    """Returns how many names a page may hold, 0 to 1,000; raises `Refusal` InvalidArgument."""
+    if not text:
+        return MOST_KEYS
+    if not text.isascii() or not text.isdigit() or len(text) > 10 or int(text) > 0x7FFFFFFF:
+        message = "Provided max-keys not an integer or within integer range"
+        raise Refusal("InvalidArgument", message, (("ArgumentName", "max-keys"), ("ArgumentValue", text)))
+    return min(int(text), MOST_KEYS)
+
+
+def token_of(after: str) -> str:
+    """Returns the token with which a list goes on after `after`."""
+    return urlsafe_b64encode(_MARK + after.encode()).decode()
+
+
+def read_token(token: str) -> str:
+    """Returns what `token_of` was given; raises `Refusal` InvalidArgument for anything else."""
+    try:
+        plain = urlsafe_b64decode(token.encode("ascii"))
+        if not plain.startswith(_MARK) or token_of(after := plain[len(_MARK) :].decode()) != token or "\0" in after:
+            raise ValueError("not a token of ours")
+    except (NotBase64, ValueError) as fault:
+        message = "The continuation token provided is incorrect"
+        raise Refusal("InvalidArgument", message, (("ArgumentName", "continuation-token"),)) from fault
+    return after
+
+
+def _url(encoding: str) -> bool:
+    if encoding and encoding != "url":
+        message = "Invalid Encoding Method specified in Request"
+        raise Refusal("InvalidArgument", message, (("ArgumentName", "encoding-type"), ("ArgumentValue", encoding)))
+    return bool(encoding)
