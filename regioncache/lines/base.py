@@ -2,7 +2,8 @@
 
 The invariant (line-rules, Before it arrives): debited - read >= min(bytes left in the reply, receive buffer). So the
 order of calls is `prepay` before the request is sent, `learned` when the reply's headers told its length, `room` before
-each read of the socket, `read` after it, `close` in a finally.
+each read of the socket, `read` after it, `close` in a finally. The request is sent as soon as `prepay` returns: the
+round trip is measured from there to the first `learned`.
 """
 
 from typing import Protocol
@@ -11,16 +12,36 @@ from typing import Protocol
 class Crossing(Protocol):
     """Told by a source what happens on its connection; all byte counts are payload."""
 
-    def buffer_wanted(self, length: int) -> int:
-        """The receive buffer (bytes) to set on the socket for a reply of up to `length` bytes; 0 = leave it alone."""
+    waited: float
+    """Seconds that this crossing has waited for the line so far."""
+
+    def buffer_wanted(self, length: int, known: bool = True) -> int:
+        """The receive buffer (SO_RCVBUF, bytes) to set before connect for a reply of up to `length` bytes.
+
+        0 = leave it alone. `known` is False where the object's size is not known yet: such a reply is often much
+        shorter than what was asked, and must not hold the room of `length` bytes for a round trip.
+        """
         ...
 
     async def prepay(self, length: int, buffer: int) -> None:
-        """Waits until a request whose reply may have `length` bytes, on a socket of `buffer` bytes, may be sent."""
+        """Waits until a request whose reply may have `length` bytes may be sent.
+
+        Args:
+            length: The most payload bytes the reply may have; 0 (HEAD) never waits.
+            buffer: The socket's receive buffer as read back from the kernel; 0 = unknown, then all of `length` is
+                debited before the request leaves.
+
+        Raises:
+            SlowDown: the line has no room within 25 s, or too many wait already.
+        """
         ...
 
     def learned(self, length: int) -> None:
-        """The reply has `length` payload bytes: what was prepaid beyond is credited back."""
+        """The reply has `length` payload bytes: what was prepaid beyond is credited back.
+
+        Called with the reply's head, error replies included, or, where the head does not tell it (chunked), when the
+        end has come.
+        """
         ...
 
     async def room(self, nbytes: int) -> int:
@@ -31,6 +52,18 @@ class Crossing(Protocol):
         """`nbytes` of payload were read from the socket."""
         ...
 
+    def spoil(self, nbytes: int, kind: str) -> None:
+        """The last `nbytes` that were read are thrown away: they count as `kind` (`retry`, `over_read`) instead."""
+        ...
+
+    def promote(self) -> None:
+        """The payer has changed: a wait under way goes on for the new one, without losing its place in time."""
+        ...
+
     def close(self) -> None:
-        """The request is over. What was prepaid and not read of an unfinished reply counts `over_read`."""
+        """The request is over; safe to call twice.
+
+        What was prepaid and not read of an unfinished reply counts `over_read` and is not credited; where no request
+        was sent (`prepay` did not return), everything is credited.
+        """
         ...
