@@ -1,0 +1,269 @@
+"""The counting proxy's own process: forwards raw TCP and counts what the reader's kernel has taken.
+
+A byte counts when it has left for the reader: the socket towards the reader keeps a small send buffer, and what the
+reader never took is subtracted when a connection ends early. `python -m tests.real.lab.proxyprocess --help`.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import struct
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from tests.real.lab.httpcount import Connection, NotHttp
+
+PIECE_BYTES = 32 * 1024
+# Bytes in the proxy's own buffers are on the line but not yet with the reader; little of that blurs a window little.
+SEND_BUFFER_BYTES = 32 * 1024
+RECEIVE_BUFFER_BYTES = 128 * 1024
+MERGE_SECONDS = 0.001
+_SIOCOUTQ = 0x5411  # linux/sockios.h: bytes not yet acknowledged
+
+
+class Tally:
+    """What has passed so far, over all connections since the last reset."""
+
+    def __init__(self) -> None:
+        self.up_wire = 0
+        self.down_wire = 0
+        self.payload = 0
+        self.accepted = 0
+        self.timeline: list[list[float]] = []
+        self.connections: list[Connection] = []
+        self.faults: list[str] = []
+
+    def down(self, wire: int, payload: int, now: float) -> None:
+        """Adds what went to the reader (or takes back, negative, what it did not take)."""
+        self.down_wire += wire
+        self.payload += payload
+        if self.timeline and now - self.timeline[-1][0] < MERGE_SECONDS:
+            self.timeline[-1][1] += wire
+            self.timeline[-1][2] += payload
+        else:
+            self.timeline.append([now, wire, payload])
+
+    def report(self, open_now: int) -> dict[str, Any]:
+        """As JSON; times are of the system's monotonic clock."""
+        return {
+            "up_wire": self.up_wire,
+            "down_wire": self.down_wire,
+            "payload": self.payload,
+            "accepted": self.accepted,
+            "open": open_now,
+            "faults": self.faults,
+            "timeline": self.timeline,
+            "exchanges": [asdict(exchange) for one in self.connections for exchange in one.exchanges],
+        }
+
+
+class Proxy:
+    """Forwards connections to one far address."""
+
+    def __init__(self, far: tuple[str, int], frames: bool, raw: bool) -> None:
+        self.far = far
+        self.frames = frames
+        self.raw = raw
+        self.tally = Tally()
+        self.refusing = False
+        self.flowing = asyncio.Event()
+        self.flowing.set()
+        self.open: set[tuple[socket.socket, socket.socket]] = set()
+
+    def command(self, words: list[str]) -> object:
+        """Does what the test says; returns the answer as plain data."""
+        match words:
+            case ["report"]:
+                return self.tally.report(len(self.open))
+            case ["reset"]:
+                self.tally = Tally()
+            case ["pause"]:
+                self.flowing.clear()
+            case ["resume"]:
+                self.flowing.set()
+            case ["refuse", "on" | "off" as state]:
+                self.refusing = state == "on"
+            case ["cut"]:
+                for pair in list(self.open):
+                    _reset(*pair)
+            case _:
+                return {"error": f"unknown command {words}"}
+        return {"ok": True}
+
+    async def accept(self, listener: socket.socket) -> None:
+        """Accepts for ever."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                near, _ = await loop.sock_accept(listener)
+                if self.refusing:
+                    _reset(near)
+                    continue
+                group.create_task(self.serve(near))
+
+    async def serve(self, near: socket.socket) -> None:
+        """One connection, until either side ends it."""
+        loop = asyncio.get_running_loop()
+        far = socket.socket()
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        for one in (near, far):
+            one.setblocking(False)
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            await loop.sock_connect(far, self.far)
+        except OSError:
+            _reset(near, far)
+            return
+        counter = Connection(self.frames)
+        self.tally.connections.append(counter)
+        self.tally.accepted += 1
+        self.open.add((near, far))
+        up = asyncio.create_task(self._up(near, far, counter))
+        down = asyncio.create_task(self._down(far, near, counter))
+        await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
+        whole = down.done() and down.result()
+        if not whole:
+            # Before the tasks are cancelled: afterwards the queue may be gone.
+            self._take_back(near, counter)
+        for task in (up, down):
+            task.cancel()
+        await asyncio.wait({up, down})
+        self.open.discard((near, far))
+        counter.ended(time.monotonic())
+        _close(near, far) if whole else _reset(near, far)
+
+    def _take_back(self, near: socket.socket, counter: Connection) -> None:
+        with contextlib.suppress(OSError):
+            left = struct.unpack("i", fcntl.ioctl(near.fileno(), _SIOCOUTQ, b"\0" * 4))[0]
+            under_way = next((one for one in reversed(counter.exchanges) if one.status and not one.whole), None)
+            payload = min(left, under_way.payload) if under_way is not None else 0
+            if under_way is not None:
+                under_way.payload -= payload
+            self.tally.down(-left, -payload, time.monotonic())
+
+    async def _up(self, near: socket.socket, far: socket.socket, counter: Connection) -> None:
+        loop = asyncio.get_running_loop()
+        into = bytearray(PIECE_BYTES)
+        with contextlib.suppress(OSError):
+            while n := await loop.sock_recv_into(near, into):
+                self._count(counter.up, memoryview(into)[:n])
+                self.tally.up_wire += n
+                await loop.sock_sendall(far, memoryview(into)[:n])
+
+    async def _down(self, far: socket.socket, near: socket.socket, counter: Connection) -> bool:
+        """Returns whether the far side ended in good order and the reader has been handed everything."""
+        loop = asyncio.get_running_loop()
+        into = bytearray(PIECE_BYTES)
+        try:
+            while n := await loop.sock_recv_into(far, into):
+                view = memoryview(into)[:n]
+                while len(view):
+                    await self.flowing.wait()
+                    view = view[await self._some(near, view, counter) :]
+        except OSError:
+            return False
+        return True
+
+    async def _some(self, near: socket.socket, view: memoryview, counter: Connection) -> int:
+        try:
+            n = near.send(view)
+        except BlockingIOError:
+            await _writable(near)
+            return 0
+        payload = self._count(counter.down, view[:n])
+        self.tally.down(n, payload, time.monotonic())
+        return n
+
+    def _count(self, feed: Any, view: memoryview) -> int:
+        if self.raw:
+            return 0
+        try:
+            return int(feed(view, time.monotonic()))
+        except (NotHttp, ValueError) as fault:
+            self.tally.faults.append(str(fault))
+            return 0
+
+
+async def _writable(sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+    loop.add_writer(sock, lambda: None if future.done() else future.set_result(None))
+    try:
+        await future
+    finally:
+        loop.remove_writer(sock)
+
+
+def _reset(*socks: socket.socket) -> None:
+    """Closes by RST: the other end must not take a cut for an end."""
+    for sock in socks:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    _close(*socks)
+
+
+def _close(*socks: socket.socket) -> None:
+    for sock in socks:
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+        sock.close()
+
+
+async def control(proxy: Proxy, path: str) -> None:
+    """Answers one command a line on a Unix socket, each with one line of JSON."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async for line in reader:
+            writer.write(json.dumps(proxy.command(line.decode().split())).encode() + b"\n")
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_unix_server(serve, path + ".new")
+    Path(path + ".new").rename(path)  # Seen only once it can be asked.
+    async with server:
+        await server.serve_forever()
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--listen", required=True, help="host:port")
+    parser.add_argument("--to", required=True, help="host:port")
+    parser.add_argument("--control", required=True, help="path of a Unix socket")
+    parser.add_argument("--frames", action="store_true", help="chunked answers are frames between nodes")
+    parser.add_argument("--raw", action="store_true", help="not HTTP (TLS): only wire bytes are counted")
+    args = parser.parse_args()
+    host, _, port = args.to.rpartition(":")
+    proxy = Proxy((host, int(port)), args.frames, args.raw)
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Before listen: accepted sockets inherit it, and no byte goes out by a larger one.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    near_host, _, near_port = args.listen.rpartition(":")
+    listener.bind((near_host, int(near_port)))
+    listener.listen(1024)
+    listener.setblocking(False)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(proxy.accept(listener))
+        group.create_task(control(proxy, args.control))
+        group.create_task(_with_parent())
+
+
+async def _with_parent() -> None:
+    """Ends with the test that started it, even one that was killed."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        await asyncio.sleep(1)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
