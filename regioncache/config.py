@@ -108,19 +108,13 @@ def _cache_size(value: object) -> object:
         if not 0 < share <= 1:
             raise ValueError(f"{value} is no share of a file system; write 1% to 100%, or bytes as 500GiB")
         return CacheSize(share=share)
-    limit = _bytes(value)
+    limit = units.size(value)
     if limit <= 0:
         raise ValueError("a cache has a size above 0; write 1% to 100%, or bytes as 500GiB")
     return CacheSize(limit=limit)
 
 
-def _bytes(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError("write bytes as 4GiB, or a whole number of bytes")  # noqa: TRY004
-    return units.size(value) if isinstance(value, str) else value
-
-
-Bytes = Annotated[int, BeforeValidator(_bytes)]
+Bytes = Annotated[int, BeforeValidator(units.size)]
 """A number of bytes, written with its unit (`4GiB`) or as a whole number."""
 
 

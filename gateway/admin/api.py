@@ -1,0 +1,178 @@
+"""`/api/v1`: each handler parses the question, asks one operation, and replies with what it said."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gateway.admin.answers import NewKey
+from gateway.admin.objects import send_object
+from gateway.admin.operations import BadOperation, Operations
+from gateway.admin.replies import reply
+from gateway.applying import File
+
+# As S3: a page of a list stays small enough to be put together at once.
+LONGEST_LIST = 1000
+AUTHOR = "admin"
+
+Body = TypeVar("Body", bound=BaseModel)
+Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class FileBody(BaseModel):
+    """A file as given."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    text: str
+
+
+class ApplyBody(BaseModel):
+    """The question of `apply`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    files: list[FileBody]
+    dry_run: bool = False
+
+
+class KeyBody(BaseModel):
+    """The question of `keys add`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    tenant: str
+    cls: str = "training"
+    may_class: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+    until: float | None = None
+    id: str | None = None
+    secret: str | None = None
+
+
+class Api:
+    """The handlers of `/api/v1`, over one node's operations."""
+
+    def __init__(self, operations: Operations) -> None:
+        self._operations = operations
+        self._log = structlog.stdlib.get_logger("causeway.admin")
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes; each has its operation's name."""
+        gets: dict[str, Handle] = {
+            "status": self.status,
+            "lines": self.lines,
+            "explain": self.explain,
+            "history": self.history,
+            "keys": self.keys,
+            "list": self.list,
+            "stat": self.stat,
+            "object": self.object,
+        }
+        posts: dict[str, Handle] = {"apply": self.apply, "keys": self.add_key, "refresh": self.refresh}
+        return [
+            *(
+                web.get(f"/api/v1/{name}", handle, name=f"get-{name}", allow_head=False)
+                for name, handle in gets.items()
+            ),
+            *(web.post(f"/api/v1/{name}", handle, name=f"post-{name}") for name, handle in posts.items()),
+            web.delete("/api/v1/keys", self.remove_key, name="delete-keys"),
+        ]
+
+    async def status(self, _request: web.Request) -> web.StreamResponse:
+        """The node at a glance."""
+        return reply(self._operations.status())
+
+    async def lines(self, _request: web.Request) -> web.StreamResponse:
+        """Every direction of every line."""
+        return reply(self._operations.lines())
+
+    async def explain(self, request: web.Request) -> web.StreamResponse:
+        """Why a path is served as it is."""
+        return reply(await self._operations.explain(_path(request)))
+
+    async def history(self, _request: web.Request) -> web.StreamResponse:
+        """Every revision, newest first."""
+        return reply(await self._operations.history())
+
+    async def apply(self, request: web.Request) -> web.StreamResponse:
+        """Puts files in force, or says what would change."""
+        body = await _body(request, ApplyBody)
+        files = tuple(File(file.name, file.text) for file in body.files)
+        applied = await self._operations.apply(files, _author(request), body.dry_run)
+        if not body.dry_run:
+            self._log.info("applied", revision=applied.revision, digest=applied.digest, author=_author(request))
+        return reply(applied)
+
+    async def keys(self, _request: web.Request) -> web.StreamResponse:
+        """Every key, without its secret."""
+        return reply(await self._operations.keys())
+
+    async def add_key(self, request: web.Request) -> web.StreamResponse:
+        """Makes a key."""
+        body = await _body(request, KeyBody)
+        made = await self._operations.add_key(NewKey(**body.model_dump()), _author(request))
+        self._log.info("key made", name=body.name, tenant=body.tenant, key=made.id, author=_author(request))
+        return reply(made, status=201)
+
+    async def remove_key(self, request: web.Request) -> web.StreamResponse:
+        """Removes a key."""
+        removed = await self._operations.remove_key(_asked(request, "name"), _author(request))
+        self._log.info("key removed", name=removed.name, key=removed.id, author=_author(request))
+        return reply(removed)
+
+    async def refresh(self, request: web.Request) -> web.StreamResponse:
+        """Forgets what is newest at a path."""
+        return reply(await self._operations.refresh(_path(request)))
+
+    async def list(self, request: web.Request) -> web.StreamResponse:
+        """A page of a listing."""
+        limit = _number(request, "limit", LONGEST_LIST)
+        if not 1 <= limit <= LONGEST_LIST:
+            raise BadOperation(f"limit={limit} is no length of a page; ask for 1 to {LONGEST_LIST}")
+        after, recursive = request.query.get("after", ""), request.query.get("recursive", "") == "1"
+        return reply(await self._operations.list(_path(request), after, limit, recursive))
+
+    async def stat(self, request: web.Request) -> web.StreamResponse:
+        """What is known of an object."""
+        return reply(await self._operations.stat(_path(request)))
+
+    async def object(self, request: web.Request) -> web.StreamResponse:
+        """An object's bytes."""
+        return await send_object(request, self._operations, _path(request))
+
+
+def _author(request: web.Request) -> str:
+    return f"{AUTHOR} ({request.remote})"
+
+
+def _path(request: web.Request) -> str:
+    return _asked(request, "path")
+
+
+def _asked(request: web.Request, name: str) -> str:
+    value = request.query.get(name)
+    if not value:
+        raise BadOperation(f"the question has no {name!r}; write ?{name}=...")
+    return value
+
+
+def _number(request: web.Request, name: str, default: int) -> int:
+    text = request.query.get(name, str(default))
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise BadOperation(f"{name}={text} is no number")
+    return int(text)
+
+
+async def _body(request: web.Request, kind: type[Body]) -> Body:
+    try:
+        return kind.model_validate_json(await request.read())
+    except ValidationError as invalid:
+        # Messages only: the input may hold a secret.
+        wrong = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in invalid.errors())
+        raise BadOperation(f"the request's body is not what this version takes: {wrong}") from None

@@ -1,0 +1,141 @@
+"""The admin port: health and metrics for everybody who reaches it, all else behind the administrators' token."""
+
+import ssl
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from gateway.admin.api import Api
+from gateway.admin.exposition import CONTENT_TYPE, Exposition
+from gateway.admin.operations import Operations
+from gateway.admin.replies import TOLD, code_of, refusal
+from gateway.admin.token import AdminToken
+from gateway.config import Address
+from gateway.metrics import DoorCounters
+
+OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
+# A topology and a policy of the largest accepted size, quoted as JSON.
+LARGEST_BODY = 20 << 20
+
+
+class AdminServer:
+    """The running port. Built by `start`; whoever starts it stops it."""
+
+    def __init__(self, runner: web.AppRunner, address: Address, tls: bool) -> None:
+        self._runner = runner
+        self.address = address
+        self.tls = tls
+
+    @classmethod
+    async def start(
+        cls,
+        address: Address,
+        operations: Operations,
+        token: AdminToken,
+        counters: DoorCounters,
+        tls: ssl.SSLContext | None = None,
+    ) -> "AdminServer":
+        """Opens the port.
+
+        Args:
+            address: Where to listen; port 0 lets the kernel choose, `address` of the result has the chosen one.
+            operations: What the port asks.
+            token: Guards everything but health and metrics, on loopback too: other users share it.
+            counters: Count the answered requests, door `admin`.
+            tls: The certificate's context; None: plain HTTP.
+
+        Raises:
+            OSError: The address cannot be used.
+        """
+        runner = web.AppRunner(application(operations, token, counters), access_log=None, handle_signals=False)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, address.host, address.port, ssl_context=tls).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        port = int(runner.addresses[0][1])
+        if not address.loopback and tls is None:
+            structlog.stdlib.get_logger("causeway.admin").warning(
+                "the administrators' token crosses the network unencrypted; give listen.admin a tls certificate",
+                address=str(address),
+            )
+        return cls(runner, Address(address.host, port), tls is not None)
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"{'https' if self.tls else 'http'}://{self.address}"
+
+    async def stop(self) -> None:
+        """Closes the port; running replies have the runner's grace of a few seconds."""
+        await self._runner.cleanup()
+
+
+def application(operations: Operations, token: AdminToken, counters: DoorCounters) -> web.Application:
+    """Returns the port's handlers as an application."""
+    app = web.Application(middlewares=[_counted(counters), _told, _guarded(token)], client_max_size=LARGEST_BODY)
+    exposition = Exposition(operations.metrics)
+
+    async def healthz(_request: web.Request) -> web.StreamResponse:
+        return web.Response(text="alive\n")
+
+    async def readyz(_request: web.Request) -> web.StreamResponse:
+        ready = operations.status().ready
+        return web.Response(
+            text="ready\n" if ready else "not ready: see `causeway status`\n", status=200 if ready else 503
+        )
+
+    async def metrics(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=exposition.text(), headers={"Content-Type": CONTENT_TYPE})
+
+    app.add_routes(
+        [
+            web.get("/healthz", healthz, name="healthz"),
+            web.get("/readyz", readyz, name="readyz"),
+            web.get("/metrics", metrics, name="metrics"),
+            *Api(operations).routes(),
+        ]
+    )
+    return app
+
+
+def _counted(counters: DoorCounters) -> Middleware:
+    @web.middleware
+    async def counted(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        # Named by our own routes: what a client makes up is one name.
+        operation = request.match_info.route.name or "unknown"
+        counters.request("admin", operation, response.status)
+        return response
+
+    return counted
+
+
+@web.middleware
+async def _told(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except TOLD as fault:
+        return refusal(code_of(fault), str(fault), fault)
+    except web.HTTPException as fault:
+        return refusal(fault.status, f"{request.method} {request.path}: {fault.reason}")
+    except (ConnectionError, TimeoutError):
+        # The asker has gone; there is nobody to tell.
+        raise
+    except Exception:
+        structlog.stdlib.get_logger("causeway.admin").exception("fault in the admin port", path=request.path)
+        return refusal(500, "a fault in the node; its log has the traceback")
+
+
+def _guarded(token: AdminToken) -> Middleware:
+    @web.middleware
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path not in OPEN and not token.admits(request.headers.get("Authorization")):
+            return refusal(
+                401, "this needs the administrators' token: CAUSEWAY_TOKEN, or admin.token in the first cache path"
+            )
+        return await handler(request)
+
+    return guarded
