@@ -1,0 +1,254 @@
+"""The policy file: quotas of lines and rules of caches, each value resolved to bytes, bytes/s, seconds or parts of 1.
+
+Checked field by field, so that every fault is found at once with its place.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from policy import units
+from policy.errors import UnitError
+from policy.pattern import Pattern
+from policy.windows import When, zone
+
+STEP_BYTES = 256 * 1024
+"""The most that is debited at once (line-rules, Before it arrives), so the least that a burst must hold."""
+OTHER = "other"
+"""The leaf of all tenants that are not listed."""
+
+ClassName = Literal["interactive", "training", "prefetch", "backfill"]
+CLASSES: tuple[ClassName, ...] = ("interactive", "training", "prefetch", "backfill")
+"""What traffic is for, the most urgent first unless a policy orders them otherwise."""
+
+_DEFAULT_CLASSES: Mapping[str, Mapping[str, object]] = {
+    "interactive": {"order": 0, "floor": "10%"},
+    "training": {"order": 1, "floor": "10%"},
+    "prefetch": {"order": 2, "floor": "2%"},
+    "backfill": {"order": 3, "floor": "1%"},
+}
+# Sums of fractions of a quota are sums of floats: a part in a billion is rounding, not a promise.
+_ROUNDING = 1e-9
+
+
+def _above_zero(amount: float) -> float:
+    if amount <= 0:
+        raise ValueError("must be above 0")
+    return amount
+
+
+Rate = Annotated[float, BeforeValidator(units.rate)]
+"""Bytes per second."""
+PositiveRate = Annotated[Rate, AfterValidator(_above_zero)]
+Size = Annotated[int, BeforeValidator(units.size), AfterValidator(_above_zero)]
+"""Bytes."""
+Duration = Annotated[float, BeforeValidator(units.duration), AfterValidator(_above_zero)]
+"""Seconds."""
+Fraction = Annotated[float, BeforeValidator(units.fraction)]
+TenantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class _Written(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True)
+
+
+class ClassPolicy(_Written):
+    """One class of traffic on one line."""
+
+    order: Annotated[int, Field(strict=True, ge=0, le=99)]
+    """Classes are served from the lowest order on."""
+    floor: Fraction
+    """The part of the quota that this class gets whatever the others want."""
+
+
+class TenantPolicy(_Written):
+    """One tenant on one line."""
+
+    assured: Rate = 0.0
+    """Bytes/s that the tenant gets over all its classes whenever it wants them."""
+    ceil: PositiveRate = math.inf
+    """Bytes/s that the tenant never exceeds; default: none."""
+    weight: Annotated[float, Field(strict=True, gt=0, le=1e6)] = 1.0
+    """Its part of what is shared, beside the weights of the others."""
+    month: Size | None = None
+    """Bytes a month: reported, enforced later."""
+
+    @field_validator("ceil")
+    @classmethod
+    def _not_below_assured(cls, ceil: float, info: ValidationInfo) -> float:
+        assured = info.data.get("assured", 0.0)
+        if ceil < assured:
+            raise ValueError(f"ceil {units.show_rate(ceil)} is below assured {units.show_rate(assured)}")
+        return ceil
+
+
+class Window(_Written):
+    """Other ceils for classes at certain times."""
+
+    when: Annotated[When, BeforeValidator(When.parse)]
+    tz: Annotated[str, BeforeValidator(zone)] = "UTC"
+    ceil: Annotated[dict[ClassName, PositiveRate], Field(min_length=1)]
+    """Bytes/s by class, over all tenants."""
+
+
+class Burst(_Written):
+    """How far a line may run ahead: a size, or the time that the quota takes for it."""
+
+    nbytes: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def parse(cls, text: object) -> "Burst":
+        """Returns what `1MiB` or `10ms` says.
+
+        Raises:
+            ValueError: It is neither, or a size below one step.
+        """
+        try:
+            return cls(seconds=units.duration(text))
+        except UnitError:
+            pass
+        try:
+            nbytes = units.size(text)
+        except UnitError:
+            raise ValueError(
+                f"{text!r} is not a burst; accepted are a size (1MiB) or a time of the quota (10ms)"
+            ) from None
+        if nbytes < STEP_BYTES:
+            raise ValueError(f"a burst is at least one step, {units.show_size(STEP_BYTES)}")
+        return cls(nbytes=nbytes)
+
+
+def _completed(classes: object) -> object:
+    """Fills in what a policy leaves out of the four classes."""
+    if not isinstance(classes, Mapping):
+        return classes
+    filled = {**_DEFAULT_CLASSES, **classes}
+    for name, defaults in _DEFAULT_CLASSES.items():
+        given = filled[name]
+        if isinstance(given, Mapping):
+            filled[name] = {**defaults, **given}
+    return filled
+
+
+class LinePolicy(_Written):
+    """What may cross a line, each way."""
+
+    quota: PositiveRate
+    """Bytes/s each way, of debited bytes."""
+    overhead: Annotated[float, Field(strict=True, ge=1, le=2)] = 1.06
+    """Wire bytes for each payload byte; 1.06 is plain TCP at an MTU of 1500, TLS takes 1.08."""
+    burst: Annotated[Burst, BeforeValidator(Burst.parse)] = Burst(seconds=0.010)
+    classes: Annotated[Mapping[ClassName, ClassPolicy], BeforeValidator(_completed), Field(validate_default=True)] = (
+        Field(default_factory=dict)
+    )
+    """All four, whether written or not."""
+    tenants: Mapping[TenantName, TenantPolicy] = Field(default_factory=dict)
+    """Those listed; all others share the leaf `other`, of weight 1 unless it is listed too."""
+    windows: tuple[Window, ...] = ()
+    safe: Fraction = 0.5
+    """What all nodes together may use of the quota when the lease office is silent."""
+    hold: Duration = 30.0
+    """Seconds that a node goes on at its last rate (at most its safe rate) after its lease ran out."""
+    static_for: Duration = 3600.0
+    """Seconds at the safe rate after that."""
+
+    @classmethod
+    def of_capacity(cls, capacity: float) -> Self:
+        """Returns the policy of a line that has none: its quota is its capacity (bytes/s)."""
+        return cls(quota=f"{capacity!r}B/s")
+
+    @property
+    def burst_bytes(self) -> int:
+        """What may run ahead of the quota, bytes; one step at least."""
+        return max(STEP_BYTES, self.burst.nbytes, int(self.burst.seconds * self.quota))
+
+    @field_validator("classes")
+    @classmethod
+    def _orders_differ(cls, classes: Mapping[ClassName, ClassPolicy]) -> Mapping[ClassName, ClassPolicy]:
+        by_order: dict[int, str] = {}
+        for name, of_class in classes.items():
+            first = by_order.setdefault(of_class.order, name)
+            if first != name:
+                raise ValueError(f"classes {first} and {name} both have order {of_class.order}; give each its own")
+        total = sum(of_class.floor for of_class in classes.values())
+        if total > 1 + _ROUNDING:
+            raise ValueError(f"the floors of all classes are {total:.0%} of the quota; together they may be 100%")
+        return classes
+
+    @field_validator("tenants")
+    @classmethod
+    def _promises_fit(cls, tenants: Mapping[str, TenantPolicy], info: ValidationInfo) -> Mapping[str, TenantPolicy]:
+        quota, classes = info.data.get("quota"), info.data.get("classes")
+        if quota is None or classes is None:
+            return tenants
+        assured = sum(tenant.assured for tenant in tenants.values())
+        floors = quota * sum(of_class.floor for of_class in classes.values())
+        if floors + assured > quota * (1 + _ROUNDING):
+            raise ValueError(
+                f"floors ({units.show_rate(floors)}) and assured ({units.show_rate(assured)}) are above the quota"
+                f" ({units.show_rate(quota)}); lower an assured rate or a floor"
+            )
+        return tenants
+
+
+class Pin(_Written):
+    """What of a subtree may not be evicted."""
+
+    newest: Annotated[int, Field(strict=True, ge=1)]
+    """How many of the paths that the pattern matches: those that sort last."""
+
+
+class CacheRule(_Written):
+    """Rules for the paths that a pattern covers; for each key the first rule of the file that sets it wins."""
+
+    match: Annotated[Pattern, BeforeValidator(Pattern.parse)]
+    pin: Pin | None = None
+    ttl: Duration | None = None
+    """Seconds after which cached pages go."""
+    admit: Literal["always", "never"] | None = None
+    """`never`: the pages are handed on and not kept; `always` exempts a subtree from a wider rule below."""
+    quota: Size | None = None
+    """Bytes of the cache that the subtree may hold."""
+    priority: Literal["high", "normal", "low"] | None = None
+
+    @model_validator(mode="after")
+    def _sets_something(self) -> Self:
+        if self.model_fields_set <= {"match"}:
+            raise ValueError("the rule sets nothing; give it pin, ttl, admit, quota or priority")
+        return self
+
+
+class Policy(_Written):
+    """The whole file."""
+
+    lines: Mapping[Annotated[str, Field(min_length=1)], LinePolicy] = Field(default_factory=dict)
+    cache: tuple[CacheRule, ...] = ()
+
+
+__all__ = [
+    "CLASSES",
+    "OTHER",
+    "STEP_BYTES",
+    "Burst",
+    "CacheRule",
+    "ClassName",
+    "ClassPolicy",
+    "LinePolicy",
+    "Pin",
+    "Policy",
+    "TenantPolicy",
+    "Window",
+]

@@ -1,0 +1,62 @@
+"""Patterns of paths: `*` within a component, `**` any depth; a pattern covers what it matches and all beneath it.
+
+Compiled to a regular expression that never goes back: a wildcard that is followed by anything at all is best matched at
+the first place that fits, so each is atomic, and no path can make a pattern slow.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+from policy.errors import PatternError
+
+_ACCEPTED = "accepted is for example '/ns/train/**' or '/ns/notes/dt=*'"
+_END = r"(?=/|\Z)"
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A pattern as written, and the source of a regular expression that matches the beginning of what it covers."""
+
+    text: str
+    regex: str = field(repr=False, compare=False)
+
+    @classmethod
+    def parse(cls, text: object) -> "Pattern":
+        """Returns the pattern that `text` is.
+
+        Raises:
+            PatternError: No path can ever be covered by it.
+        """
+        if not isinstance(text, str) or not (text == "/ns" or text.startswith("/ns/")):
+            raise PatternError(f"{text!r} is not a pattern: it begins with /ns; {_ACCEPTED}")
+        parts = text.removesuffix("/").split("/")[1:]
+        for part in parts:
+            if part in {"", ".", ".."}:
+                raise PatternError(f"the pattern {text!r} has an empty, . or .. component; {_ACCEPTED}")
+            if "**" in part and part != "**":
+                raise PatternError(f"in the pattern {text!r} ** is not a whole component; {_ACCEPTED}")
+        return cls(text, _regex(parts))
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _regex(parts: list[str]) -> str:
+    """Joins runs of components between `**`; a `**` at the end adds nothing, all beneath is covered anyway."""
+    runs: list[list[str]] = [[]]
+    for part in parts:
+        if part == "**":
+            runs.append([])
+        else:
+            runs[-1].append(part)
+    first, *others = ("".join(f"/{_component(part)}" for part in run) for run in runs)
+    return first + _END + "".join(rf"(?>(?:/[^/]*)*?{run}{_END})" for run in others if run)
+
+
+def _component(part: str) -> str:
+    first, *others = (re.escape(piece) for piece in part.split("*"))
+    if not others:
+        return first
+    *inner, last = others
+    middle = "".join(f"(?>[^/]*?{piece})" for piece in inner if piece)
+    return f"{first}{middle}(?>[^/]*?{last}{_END})" if last else f"{first}{middle}[^/]*+"
