@@ -1,0 +1,307 @@
+"""The topology: regions, lines, buckets and mounts, as one frozen value.
+
+Each model checks what can be seen in itself; what needs the whole topology is checked by `codec`. Quantities are bytes,
+bytes per second and seconds. A bucket's id is made of what cannot change without the bytes changing, so that pages
+outlive new endpoints, new credentials and renamed mounts.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    ValidationInfo,
+    field_validator,
+)
+from xxhash import xxh3_128_digest
+
+from namespace import fields, paths
+from namespace.fields import NO_LINE, Credentials
+
+KIB = 1024
+MIB = 1024 * KIB
+LARGEST_PAGE = 16 * MIB
+"""A page is a power of two, so that pages fill an extent of 64 MiB without a rest (design, section 2)."""
+SMALLEST_PAGE = 64 * KIB
+
+Provider = Literal["s3", "azure", "gcs", "hdfs", "file"]
+Name = Annotated[str, AfterValidator(fields.name)]
+LineName = Annotated[str, AfterValidator(fields.line_name)]
+RegionName = Annotated[str, AfterValidator(fields.known("regions"))]
+BucketName = Annotated[str, AfterValidator(fields.known("buckets"))]
+
+
+class _Part(BaseModel):
+    # Inputs stay out of messages: a literal credential must not reach a terminal or a log.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Immutable:
+    """Objects never change: the newest version known is never asked about again."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaxAge:
+    """What is known of the newest version is believed for so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Validate:
+    """Every open asks the origin which version is the newest."""
+
+
+Consistency = Immutable | MaxAge | Validate
+
+
+class Region(_Part):
+    """A place with its own cache, or none: `nodes` are the peer addresses of its cache."""
+
+    name: Name
+    provider: Name = "idc"
+    nodes: tuple[Annotated[str, AfterValidator(fields.node)], ...] = ()
+    parent: RegionName | None = None
+    """The region whose cache this one's misses go to first."""
+    trust: Literal["full", "granted"] = "full"
+    paths: tuple[str, ...] = Field(default=(), validate_default=True)
+    """What a granted region may read; empty for a trusted one, which may read everything."""
+
+    def may_read(self, path: str) -> bool:
+        """Whether nodes of this region may be given `path`."""
+        return self.trust == "full" or any(paths.covers(place, path) for place in self.paths)
+
+    @field_validator("parent", mode="after")
+    @classmethod
+    def _not_itself(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and value == info.data.get("name"):
+            raise ValueError(f"region {value!r} is its own parent; name another region, or none")
+        return value
+
+    @field_validator("paths", mode="after")
+    @classmethod
+    def _only_granted(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for place in value:
+            paths.check_place(place)
+        trust = info.data.get("trust")
+        if trust == "granted" and not value:
+            raise ValueError("a granted region reads only the paths named for it: name them, as paths: [/ns/train]")
+        if trust == "full" and value:
+            raise ValueError("only a region with 'trust: granted' has paths; a trusted one may read everything")
+        return value
+
+
+class Line(_Part):
+    """A dedicated or metered link between two regions; `capacity` is bytes per second in each direction."""
+
+    name: LineName
+    between: tuple[RegionName, RegionName]
+    capacity: Annotated[float, BeforeValidator(fields.rate), Field(gt=0, allow_inf_nan=False)]
+    price_per_gb: Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)] = 0.0
+    carries: Literal["private", "public"] = "public"
+    """`private`: internal endpoints are reached over it."""
+    office: RegionName | None = None
+    """The region whose lease office shares the line out; None: the first of `between` that has nodes."""
+
+    def far(self, region: str) -> str:
+        """Returns the region at the other end; raises ValueError if `region` is at neither."""
+        one, other = self.between
+        if region not in self.between:
+            raise ValueError(f"line {self.name!r} is between {one!r} and {other!r}, it does not touch {region!r}")
+        return other if region == one else one
+
+    @field_validator("between", mode="after")
+    @classmethod
+    def _two_regions(cls, value: tuple[str, str]) -> tuple[str, str]:
+        if value[0] == value[1]:
+            raise ValueError(f"a line is between two regions, and both are {value[0]!r} here")
+        return value
+
+    @field_validator("office", mode="after")
+    @classmethod
+    def _at_an_end(cls, value: str | None, info: ValidationInfo) -> str | None:
+        ends = info.data.get("between")
+        if value is not None and ends is not None and value not in ends:
+            raise ValueError(f"the office is at an end of the line: {ends[0]} or {ends[1]}, not {value!r}")
+        return value
+
+
+class Endpoint(_Part):
+    """A URL of a bucket. `line` is a line's name, `none` (reached from elsewhere without a line) or not said."""
+
+    url: Annotated[str, AfterValidator(fields.url)]
+    scope: Literal["internal", "external"]
+    line: str | None = None
+
+    @field_validator("line", mode="after")
+    @classmethod
+    def _a_line(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return value if value in {None, NO_LINE} else fields.known("lines")(str(value), info)
+
+
+class Endpoints(_Part):
+    """The endpoints of a bucket: `internal` for callers at home or behind a private line, `external` for others."""
+
+    internal: Endpoint | None = None
+    external: Endpoint | None = None
+
+    @field_validator("internal", "external", mode="before")
+    @classmethod
+    def _scoped(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, str):
+            return {"url": value, "scope": info.field_name}
+        if isinstance(value, dict):
+            if "scope" in value:
+                raise ValueError("unknown key 'scope': the key of an endpoint says it, internal or external")
+            return {**value, "scope": info.field_name}
+        return value
+
+
+class Bucket(_Part):
+    """A logical name for one store. `bucket` is the real bucket's name, `region` its home, `page` is in bytes."""
+
+    name: Name
+    provider: Provider
+    bucket: str
+    region: RegionName
+    page: Annotated[StrictInt, BeforeValidator(fields.size)] = MIB
+    endpoints: Endpoints
+    credentials: Annotated[Credentials, PlainValidator(fields.credentials)] = Credentials("role")
+
+    @cached_property
+    def id(self) -> bytes:
+        """The bucket's 16-byte identity, the same wherever it is computed (line-rules, Identity)."""
+        parts = (self.name, self.provider, self.bucket, self.region)
+        encoded = [part.encode("utf-8") for part in parts]
+        # Lengths first: ("a", "bc") and ("ab", "c") are two buckets.
+        return xxh3_128_digest(b"".join(len(part).to_bytes(4, "big") + part for part in encoded))
+
+    @field_validator("bucket", mode="after")
+    @classmethod
+    def _named(cls, value: str, info: ValidationInfo) -> str:
+        return fields.real_bucket(value, info.data["provider"]) if "provider" in info.data else value
+
+    @field_validator("page", mode="after")
+    @classmethod
+    def _power_of_two(cls, value: int) -> int:
+        if not SMALLEST_PAGE <= value <= LARGEST_PAGE or value & (value - 1):
+            raise ValueError("a page is a power of two from 64KiB to 16MiB")
+        return value
+
+    @field_validator("endpoints", mode="after")
+    @classmethod
+    def _one_at_least(cls, value: Endpoints) -> Endpoints:
+        if value.internal is None and value.external is None:
+            raise ValueError("a bucket has at least one endpoint: internal, external or both")
+        return value
+
+
+class Mount(_Part):
+    """A path under `/ns` and the bucket and prefix behind it. `stale_if_down` is seconds, infinite = for ever."""
+
+    path: str
+    bucket: BucketName
+    prefix: str = ""
+    mode: Literal["ro", "rw"] = "ro"
+    external: StrictBool = False
+    """Whether the bucket's external endpoint may be used for this mount."""
+    consistency: Consistency = MaxAge(60.0)
+    stale_if_down: Annotated[float, BeforeValidator(fields.duration), Field(ge=0)] = math.inf
+    write: Literal["through", "back"] = "through"
+    copies: Annotated[StrictInt, Field(ge=1, le=16)] = 2
+    """With `write: back`: on how many nodes a write lies before it is acknowledged."""
+
+    @field_validator("path", mode="after")
+    @classmethod
+    def _a_place(cls, value: str) -> str:
+        paths.check_place(value)
+        first = value.split("/")[2:3]
+        if not first:
+            raise ValueError(f"{paths.ROOT} is the whole tree; mount a bucket beneath it, as /ns/train")
+        if first[0] in paths.RESERVED:
+            raise ValueError(f"{first[0]!r} as a bucket's name means the whole tree in S3; choose another")
+        return value
+
+    @field_validator("prefix", mode="after")
+    @classmethod
+    def _whole_components(cls, value: str) -> str:
+        paths.check_key(value)
+        if value and not value.endswith("/"):
+            raise ValueError(f"a prefix ends with '/': write {value + '/'!r}")
+        return value
+
+    @field_validator("consistency", mode="plain")
+    @classmethod
+    def _consistency(cls, value: object, info: ValidationInfo) -> Consistency:
+        match value:
+            case Immutable() | MaxAge() | Validate():
+                return value
+            case "immutable":
+                return Immutable()
+            case "validate":
+                return Validate()
+            case {"max_age": age, **rest} if not rest:
+                return MaxAge(_seconds(fields.duration(age, info)))
+        raise ValueError("consistency is immutable, validate or {max_age: 60s}")
+
+    @field_validator("write", mode="after")
+    @classmethod
+    def _writable(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("mode") == "ro":
+            raise ValueError("'write' says how a mount is written, and this one is read only; say mode: rw")
+        return value
+
+    @field_validator("copies", mode="after")
+    @classmethod
+    def _written_back(cls, value: int, info: ValidationInfo) -> int:
+        if info.data.get("write") == "through":
+            raise ValueError("'copies' goes with 'write: back'; a write through is kept by the origin")
+        return value
+
+
+class Topology(_Part):
+    """Everything the namespace knows, by name; sections keep the order of the document."""
+
+    regions: Mapping[str, Region]
+    lines: Mapping[str, Line] = Field(default_factory=dict)
+    buckets: Mapping[str, Bucket] = Field(default_factory=dict)
+    mounts: Mapping[str, Mount] = Field(default_factory=dict)
+
+    def lines_between(self, one: str, other: str) -> tuple[Line, ...]:
+        """Returns the lines between two regions in the document's order; the first is the one taken by default."""
+        return self._by_ends.get(frozenset((one, other)), ())
+
+    def parents(self, region: str) -> tuple[str, ...]:
+        """Returns the chain of parents of a region, nearest first."""
+        chain: list[str] = []
+        above = self.regions[region].parent
+        while above is not None and above not in chain:
+            chain.append(above)
+            above = self.regions[above].parent
+        return tuple(chain)
+
+    @cached_property
+    def _by_ends(self) -> dict[frozenset[str], tuple[Line, ...]]:
+        by_ends: dict[frozenset[str], tuple[Line, ...]] = {}
+        for line in self.lines.values():
+            ends = frozenset(line.between)
+            by_ends[ends] = (*by_ends.get(ends, ()), line)
+        return by_ends
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise ValueError("max_age is a duration, as 60s")
+    return float(value)
