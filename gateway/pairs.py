@@ -1,0 +1,204 @@
+"""Topology and policy as one checked pair: every fault of both at once, and what differs from another pair.
+
+Which file is which is seen from what stands in it, so the order of a command line does not matter; one file alone goes
+with the other as it is in force.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import ValidationError
+
+from namespace import codec
+from namespace.model import Topology
+from policy import load as policy_load
+from policy import units, yamlfile
+from policy.model import Policy
+from policy.yamlfile import Document, Fault, Faults
+
+Kind = Literal["topology", "policy"]
+KINDS: tuple[Kind, ...] = ("topology", "policy")
+NOT_KEPT = "not kept by this version"
+UNITS = codec.Units(rate=units.rate, size=units.size, duration=units.duration)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file as it was given: its name is what faults call it."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    document: Document
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One setting that differs: `path` as `topology: lines.bj-use1.capacity`, None where it is absent on that side."""
+
+    path: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A topology and the policy that goes with it, checked together.
+
+    `texts` are the files by kind; `digest` is the same for files that say the same, however they are laid out.
+    """
+
+    topology: Topology
+    policy: Policy
+    texts: Mapping[str, str]
+    values: Mapping[str, object]
+    digest: str
+    warnings: tuple[str, ...] = ()
+
+
+def kind_of(value: object) -> Kind | None:
+    """Returns which file this content is; None if nothing in it tells."""
+    if not isinstance(value, dict):
+        return None
+    if {"regions", "buckets", "mounts"} & value.keys():
+        return "topology"
+    if "cache" in value:
+        return "policy"
+    lines = value.get("lines")
+    if not isinstance(lines, dict):
+        return None
+    of_topology = any(isinstance(line, dict) and {"between", "capacity"} & line.keys() for line in lines.values())
+    return "topology" if of_topology else "policy"
+
+
+def check(files: Sequence[File], in_force: Mapping[str, str], *, future: bool = False) -> Pair:
+    """Returns the pair that `files` make with what is in force.
+
+    Args:
+        files: One or both, in any order.
+        in_force: Texts by kind, for the file that is not given; empty where nothing is in force.
+        future: Accept what this version checks but does not keep.
+
+    Raises:
+        Faults: Everything wrong in both.
+    """
+    faults: list[Fault] = []
+    given = _by_kind(files, faults)
+    if not faults:
+        for kind in KINDS:
+            if kind not in given and kind in in_force:
+                given[kind] = _Read(yamlfile.parse(in_force[kind], f"{kind}.yaml in force"), in_force[kind])
+        if "topology" not in given:
+            name = files[0].name if files else "topology.yaml"
+            faults.append(
+                Fault(name, 1, 1, "document", "no topology is in force yet: give it together with the policy")
+            )
+    topology = _topology(given.get("topology"), faults, future)
+    policy = _policy(given.get("policy"), topology, faults, future)
+    if faults or topology is None or policy is None:
+        raise Faults(faults)
+    texts = {kind: read.text for kind, read in given.items()}
+    values: dict[str, object] = {kind: given[kind].document.value if kind in given else None for kind in KINDS}
+    return Pair(topology, policy, texts, values, _digest(values), _warnings(topology, policy))
+
+
+def changes(before: Pair | None, after: Pair) -> tuple[Change, ...]:
+    """Returns every setting that differs, by name: files that only look different give none."""
+    found = []
+    for kind in KINDS:
+        old = dict(_settings("", None if before is None else before.values[kind]))
+        new = dict(_settings("", after.values[kind]))
+        found += [
+            Change(f"{kind}: {path}", old.get(path), new.get(path))
+            for path in (*old, *(path for path in new if path not in old))
+            if old.get(path) != new.get(path)
+        ]
+    return tuple(found)
+
+
+def _by_kind(files: Sequence[File], faults: list[Fault]) -> dict[str, _Read]:
+    given: dict[str, _Read] = {}
+    for file in files:
+        try:
+            document = yamlfile.parse(file.text, file.name)
+        except Faults as unreadable:
+            faults += unreadable.faults
+            continue
+        kind = kind_of(document.value)
+        if kind is None:
+            known = "a topology has regions, lines, buckets, mounts; a policy has lines, cache"
+            faults.append(document.fault((), f"this is neither a topology nor a policy: {known}"))
+        elif kind in given:
+            faults.append(document.fault((), f"a second {kind}, beside {given[kind].document.file}: give one of each"))
+        else:
+            given[kind] = _Read(document, file.text)
+    return given
+
+
+def _topology(read: _Read | None, faults: list[Fault], future: bool) -> Topology | None:
+    if read is None:
+        return None
+    document = read.document
+    try:
+        topology = codec.topology(document.value, UNITS)
+    except ValidationError as invalid:
+        faults += document.faults_of(invalid)
+        return None
+    if not future:
+        faults += [document.fault(loc, message) for loc, message in _not_kept(topology)]
+    return topology
+
+
+def _not_kept(topology: Topology) -> Iterator[tuple[tuple[str, ...], str]]:
+    for name, bucket in topology.buckets.items():
+        if bucket.provider != "s3":
+            yield ("buckets", name, "provider"), f"{NOT_KEPT}: it reads s3"
+    for path, mount in topology.mounts.items():
+        if mount.mode != "ro":
+            yield ("mounts", path, "mode"), f"{NOT_KEPT}: it reads, say mode: ro"
+
+
+def _policy(read: _Read | None, topology: Topology | None, faults: list[Fault], future: bool) -> Policy | None:
+    if read is None:
+        return Policy()
+    document = read.document
+    capacities = None if topology is None else {name: line.capacity for name, line in topology.lines.items()}
+    try:
+        policy = policy_load.load(document, capacities)
+    except Faults as wrong:
+        faults += wrong.faults
+        return None
+    if not future:
+        faults += [document.fault(loc, message) for loc, message in policy_load.not_kept(policy)]
+    return policy
+
+
+def _warnings(topology: Topology, policy: Policy) -> tuple[str, ...]:
+    return tuple(
+        f"line {name!r} has no policy: its quota is its capacity, {units.show_rate(line.capacity)}"
+        for name, line in topology.lines.items()
+        if name not in policy.lines
+    )
+
+
+def _digest(values: Mapping[str, object]) -> str:
+    text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _settings(path: str, value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, part in value.items():
+            yield from _settings(f"{path}.{key}" if path else str(key), part)
+    elif isinstance(value, list) and any(isinstance(part, dict | list) for part in value):
+        for index, part in enumerate(value):
+            yield from _settings(f"{path}[{index}]", part)
+    elif path:
+        yield path, json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
