@@ -1,0 +1,380 @@
+"""One connection of the server: heads in, replies out, in order, one at a time, no faster than the peer reads."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from math import inf
+from typing import TYPE_CHECKING, cast
+
+from regioncache.http.arriving import NO_BODY, ArrivingBody
+from regioncache.http.heads import END, BadRequest, Head, HeadParser, check_host, reply_head
+from regioncache.http.messages import BadBody, BodyTooLarge, Buffer, Reply, Request
+from regioncache.http.outgoing import Outgoing
+
+if TYPE_CHECKING:
+    from regioncache.http.server import Server
+
+_IN_A_ROW = 16
+"""Pipelined requests answered at once before the other connections get their turn."""
+_UNYIELDING_BYTES = 1024 * 1024
+"""A stream that never has to wait lets the other connections have a turn after so many bytes."""
+
+
+class ServerConnection(asyncio.Protocol):
+    """Serves one connection.
+
+    All of its state: `_held` bytes not taken yet (a partial head, or the next requests), `_deaf` the socket is not
+    read; `_head` the request whose reply is under way, `_body` its body if it has one, `_task` who makes the reply if
+    it takes a task, `_reply` the reply and `_sent` its body bytes handed out; `_keep` another request may follow;
+    `_stage` what the peer is waited for ("idle", "head", "linger", "") and `deadline` when it is given up.
+    """
+
+    __slots__ = (
+        "_body", "_client", "_deaf", "_head", "_held", "_keep", "_loop", "_out", "_parser", "_reply", "_sent",
+        "_server", "_stage", "_task", "_tls", "_transport", "deadline",
+    )  # fmt: skip
+
+    _transport: asyncio.Transport
+    _out: Outgoing
+
+    def __init__(self, server: "Server", loop: asyncio.AbstractEventLoop) -> None:
+        self._server = server
+        self._loop = loop
+        self._parser = HeadParser()
+        self._held = b""
+        self._head: Head | None = None
+        self._body: ArrivingBody | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._reply: Reply | None = None
+        self._sent = 0
+        self._deaf = False
+        self._keep = True
+        self._stage = "idle"
+        self.deadline = inf
+
+    # The transport's calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._out = Outgoing(self._transport)
+        peer = transport.get_extra_info("peername")
+        self._client = str(peer[0]) if isinstance(peer, tuple) else ""
+        self._tls = transport.get_extra_info("sslcontext") is not None
+        self._wait_for("idle", self._server.limits.head_seconds)
+        if not self._server.admit(self):
+            self._refuse(503)
+
+    def data_received(self, data: bytes) -> None:
+        self._server.counters.bytes_in += len(data)
+        if self._stage == "linger":
+            return
+        if self._head is None:
+            self._advance(self._held + data if self._held else data)
+            return
+        if self._body is not None and not self._body.complete:
+            data = self._body.feed(data)
+        self._held += data
+        self._listen()
+
+    def eof_received(self) -> bool:
+        """The peer sends no more: a reply that still has to be made has no reader, one that is made is flushed."""
+        if self._task is not None:
+            self._transport.abort()
+        return False
+
+    def pause_writing(self) -> None:
+        self._out.pause()
+
+    def resume_writing(self) -> None:
+        self._out.resume()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        handed = max(0, self._sent - self._out.unsent())
+        self._out.lose()
+        self._held = b""
+        if self._task is not None:
+            self._task.cancel()
+        reply, self._reply = self._reply, None
+        if reply is not None and reply.done is not None:
+            reply.done(handed)
+        self._server.leave(self)
+
+    # The server's calls.
+
+    def sweep(self, now: float) -> None:
+        """Gives up a peer that stalls; called about once a second."""
+        limits = self._server.limits
+        body = self._body
+        if self._out.stalled(now, limits.write_seconds) or (
+            body is not None and body.too_slow(now, limits.body_seconds, limits.body_rate)
+        ):
+            self._abort()
+        elif now < self.deadline:
+            return
+        elif self._stage == "head":
+            self._refuse(408)
+        elif self._stage == "idle":
+            self._close()
+        else:
+            self._abort()
+
+    def wind_down(self) -> None:
+        """No request after the one under way; at once closed if there is none."""
+        self._keep = False
+        if self._stage == "idle":
+            self._close()
+
+    def abort(self) -> asyncio.Task[None] | None:
+        """Cuts the connection off; returns the task that is ending because of it."""
+        self._abort()
+        return self._task
+
+    # Requests.
+
+    def _advance(self, data: bytes) -> None:
+        """Answers the requests in `data`, as far as they are complete and their replies can be written at once."""
+        limit = self._server.limits.head_bytes
+        for _ in range(_IN_A_ROW):
+            if data.startswith(b"\r\n"):  # RFC 9112 2.2: an empty line before the request line is passed over
+                data = data[2:]
+            end = data.find(END) + len(END)
+            if end < len(END) or end > limit:
+                self._partial(data, limit)
+                return
+            self._held = data[end:]
+            if not self._take(data[:end]) or not self._held:
+                return
+            data = self._held
+        self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if self._held and self._head is None and not self._out.lost and self._stage != "linger":
+            self._advance(self._held)
+
+    def _partial(self, data: bytes, limit: int) -> None:
+        self._held = data
+        if len(data) >= limit:
+            self._refuse(431)
+        elif data and not 65 <= data[0] <= 90:
+            self._refuse(400)  # TLS or noise on a plain port: no method starts like this, so no head will end
+        elif data and self._stage != "head":
+            self._wait_for("head", self._server.limits.head_seconds)
+
+    def _take(self, data: bytes) -> bool:
+        """Answers one request; True if its reply is sent and the next one may be taken."""
+        server = self._server
+        server.counters.requests += 1
+        try:
+            head = self._parser.parse(data)
+            request = Request(head.method, head.target, head.headers, NO_BODY, self._client, self._tls)
+            if len(head.headers) > server.limits.headers:
+                raise BadRequest(431, "too many headers")
+            check_host(request.first, head.headers, head.old)
+        except BadRequest as refusal:
+            self._refuse(refusal.status)
+            return False
+        self._head = head
+        self._stage = ""
+        self.deadline = inf
+        if head.length != 0:
+            request.body = self._open_body(head, request)
+        try:
+            answer = server.handler(request)
+        except Exception as error:
+            answer = self._fault(request, error)
+        if isinstance(answer, Reply) and answer.stream is None:
+            self._send(request, answer)
+            if not self._out.paused:
+                return self._finish()
+            self._out.when_sent(self._finish_later)
+        else:
+            self._task = self._loop.create_task(self._serve(request, answer))
+            self._task.add_done_callback(self._served)
+        self._listen()
+        return False
+
+    def _open_body(self, head: Head, request: Request) -> ArrivingBody:
+        expects = (request.header(b"expect") or b"").lower() == b"100-continue" and not head.old
+        body = ArrivingBody(head.length, self._continue if expects else None, self._listen, self._server.clock)
+        self._body = body
+        self._held = body.feed(self._held) if self._held else b""
+        return body
+
+    def _continue(self) -> None:
+        self._out.write(b"HTTP/1.1 100 Continue\r\n\r\n", b"")
+
+    def _listen(self) -> None:
+        """Reads the socket only while there is room: one queued request, or a body's share."""
+        full = bool(self._held) if self._body is None or self._body.complete else self._full(self._body)
+        if full == self._deaf or self._transport.is_closing():
+            return
+        self._deaf = full
+        if full:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _full(self, body: ArrivingBody) -> bool:
+        return body.held >= self._server.limits.held_bytes
+
+    # Replies.
+
+    async def _serve(self, request: Request, answer: Reply | Awaitable[Reply]) -> None:
+        try:
+            reply = answer if isinstance(answer, Reply) else await answer
+        except BodyTooLarge:
+            reply = Reply(413)
+        except BadBody:
+            reply = Reply(400)
+        except Exception as error:
+            reply = self._fault(request, error)
+        if reply.stream is None:
+            self._send(request, reply)
+            await self._out.sent()
+        else:
+            await self._send_stream(request, reply, reply.stream)
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        if task.cancelled() or task.exception() is not None:
+            self._abort()
+        elif not self._out.lost:
+            self._finish_later()
+
+    def _fault(self, request: Request, error: Exception) -> Reply:
+        self._server.on_fault(request, error)
+        return Reply(500)
+
+    def _send(self, request: Request, reply: Reply) -> None:
+        """Writes a reply whose body is whole, or that has none."""
+        bare = request.method == b"HEAD" or reply.status in (204, 304)
+        length = reply.length if reply.length is not None and bare else len(reply.body)
+        sized = reply.status != 204 and (reply.status != 304 or reply.length is not None)
+        try:
+            head = self._encode(reply, length if sized else None)
+        except ValueError as error:
+            self._done(reply, 0)
+            self._send(request, self._fault(request, error))
+            return
+        self._reply = reply
+        self._sent = 0 if bare else len(reply.body)
+        self._server.counters.bytes_out += len(head) + self._sent
+        self._out.write(head, b"" if bare else reply.body)
+
+    async def _send_stream(self, request: Request, reply: Reply, stream: AsyncIterator[Buffer]) -> None:
+        try:
+            if request.method == b"HEAD" or reply.status in (204, 304):
+                self._send(request, reply)
+                await self._out.sent()
+            else:
+                await self._pour(request, reply, stream)
+        except Exception as error:
+            self._server.on_fault(request, error)
+            self._abort()
+        finally:
+            close = getattr(stream, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _pour(self, request: Request, reply: Reply, stream: AsyncIterator[Buffer]) -> None:
+        """Sends piece by piece, each asked for when the one before has left the process."""
+        out = self._out
+        length = reply.length
+        chunked = length is None and self._head is not None and not self._head.old
+        self._keep = self._keep and (chunked or length is not None)
+        head = self._encode(reply, length, chunked)
+        self._reply = reply
+        unyielding = 0
+        async for piece in stream:
+            size = len(piece)
+            if not size:
+                continue
+            if length is not None and self._sent + size > length:
+                raise ValueError(f"the stream gives more than the {length} bytes it said")
+            self._sent += size
+            self._server.counters.bytes_out += len(head) + size
+            if chunked:
+                out.write_chunk(head, piece)
+            else:
+                out.write(head, piece)
+            head = b""
+            unyielding += size
+            if out.paused:
+                await out.sent()
+                unyielding = 0
+            elif unyielding >= _UNYIELDING_BYTES:
+                await asyncio.sleep(0)
+                unyielding = 0
+        if length is not None and self._sent != length:
+            raise ValueError(f"the stream ended after {self._sent} of {length} bytes")
+        out.write(head + (b"0\r\n\r\n" if chunked else b""), b"") if head or chunked else None
+        await out.sent()
+
+    def _encode(self, reply: Reply, length: int | None, chunked: bool = False) -> bytes:
+        self._keep = self._keep and (self._body is None or self._body.complete)
+        if self._head is not None and not self._head.keep_alive:
+            self._keep = False
+        tail = reply.encoded + self._server.date
+        if length is not None:
+            tail += b"Content-Length: %d\r\n" % length
+        elif chunked:
+            tail += b"Transfer-Encoding: chunked\r\n"
+        return reply_head(reply.status, reply.headers, tail if self._keep else tail + b"Connection: close\r\n")
+
+    def _finish(self) -> bool:
+        """The reply has left; True if another request may follow."""
+        reply, self._reply = self._reply, None
+        sent, self._sent = self._sent, 0
+        unread = self._body is not None and not self._body.complete
+        self._head = self._body = None
+        if reply is not None:
+            self._done(reply, sent)
+        if not self._keep:
+            self._linger() if unread else self._close()
+            return False
+        self._stage = "idle"
+        self.deadline = self._server.now + self._server.limits.idle_seconds
+        return True
+
+    def _finish_later(self) -> None:
+        if self._finish():
+            self._listen()
+            if self._held:
+                self._advance(self._held)
+
+    def _done(self, reply: Reply, sent: int) -> None:
+        if reply.done is not None:
+            reply.done(sent)
+
+    # Ends.
+
+    def _refuse(self, status: int) -> None:
+        """Answers what is no request, or no longer waited for, and takes nothing more."""
+        self._server.counters.refused += 1
+        self._keep = False
+        self._out.write(reply_head(status, (), self._server.date + b"Content-Length: 0\r\nConnection: close\r\n"), b"")
+        self._linger()
+
+    def _linger(self) -> None:
+        self._held = b""
+        self._wait_for("linger", self._server.limits.linger_seconds)
+        if self._transport.is_closing():
+            return
+        if self._deaf:
+            self._deaf = False
+            self._transport.resume_reading()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        self._transport.close()
+
+    def _abort(self) -> None:
+        if not self._out.lost:
+            self._server.counters.aborted += 1
+            self._transport.abort()
+
+    def _wait_for(self, stage: str, seconds: float) -> None:
+        self._stage = stage
+        self.deadline = self._server.now + seconds

@@ -1,0 +1,157 @@
+"""Heads of requests and replies: bytes to values and back, no socket.
+
+llhttp (httptools) parses; what it bears and a gateway must not (RFC 9112: request smuggling) is refused here.
+"""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import httptools
+
+from regioncache.http.messages import Header, Headers
+
+END = b"\r\n\r\n"
+_STATUS_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
+
+
+class BadRequest(Exception):
+    """The peer's request cannot be served; `status` is what to tell it."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(slots=True)
+class Head:
+    """A request's head. `length` is the body's Content-Length, None = chunked; 0 = there is none."""
+
+    method: bytes
+    target: bytes
+    headers: list[Header]
+    length: int | None
+    keep_alive: bool
+    old: bool
+    """HTTP/1.0: no chunked replies, no second request."""
+
+
+class HeadParser:
+    """Parses one complete head after the other; a new one is needed after a fault or a request with a body."""
+
+    __slots__ = ("_bodyless", "_headers", "_keep_alive", "_parser")
+
+    def __init__(self) -> None:
+        self._headers: list[Header] = []
+        self._bodyless = False
+        self._keep_alive = False
+        self._parser = httptools.HttpRequestParser(self)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """llhttp's: one header line."""
+        self._headers.append((name.lower(), value))
+
+    def on_message_complete(self) -> None:
+        """llhttp's: the head says that no body follows."""
+        self._bodyless = True
+        self._keep_alive = self._parser.should_keep_alive()
+
+    def parse(self, data: bytes) -> Head:
+        """Returns the head that `data` is, from the request line to the empty line.
+
+        Raises: BadRequest with 400, 501 (a transfer coding that is not chunked) or 505.
+        """
+        headers: list[Header] = []
+        self._headers = headers
+        self._bodyless = False
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._parser = httptools.HttpRequestParser(self)  # an upgrade is an offer: it is not taken up
+        except httptools.HttpParserError as error:
+            raise _refusal(data, error) from None
+        line_end = data.find(b"\r\n")
+        method, _, target = data[: line_end - 9].partition(b" ")
+        version = data[line_end - 9 : line_end]
+        old = version == b" HTTP/1.0"
+        if not old and version != b" HTTP/1.1":
+            raise BadRequest(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+        length: int | None = 0
+        if not self._bodyless:
+            length = _framing(headers, old)
+            self._parser = httptools.HttpRequestParser(self)
+            keep_alive = not old and not _says_close(headers)
+        else:
+            keep_alive = not old and self._keep_alive
+        if target[:1] != b"/" or b" " in target or b"#" in target:
+            target = _unusual_target(method, target, headers)
+        return Head(method, target, headers, length, keep_alive, old)
+
+
+def check_host(first: dict[bytes, bytes], headers: list[Header], old: bool) -> None:
+    """RFC 9112 3.2: exactly one Host in HTTP/1.1.
+
+    Raises: BadRequest with 400.
+    """
+    if b"host" not in first:
+        if not old:
+            raise BadRequest(400, "HTTP/1.1 needs a Host header")
+    elif len(first) != len(headers) and sum(name == b"host" for name, _ in headers) != 1:
+        raise BadRequest(400, "more than one Host header")
+
+
+def reply_head(status: int, headers: Headers, tail: bytes) -> bytes:
+    """Returns a reply's head; `tail` are encoded lines that are put behind `headers`, each ended by CRLF.
+
+    Raises:
+        ValueError: a header holds CR, LF or NUL, which would let a value pose as another header.
+    """
+    line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+    if not headers:
+        return b"".join((line, tail, b"\r\n"))
+    block = b"\r\n".join(map(b": ".join, headers))
+    breaks = len(headers) - 1
+    if block.count(b"\n") != breaks or block.count(b"\r") != breaks or b"\0" in block:
+        raise ValueError("a reply's header holds CR, LF or NUL")
+    return b"".join((line, block, b"\r\n", tail, b"\r\n"))
+
+
+def _framing(headers: list[Header], old: bool) -> int | None:
+    """The body's length, None = chunked. llhttp refused both together and a doubled length; this does so again."""
+    lengths = [value for name, value in headers if name == b"content-length"]
+    codings = [value for name, value in headers if name == b"transfer-encoding"]
+    if codings:
+        if lengths or old or len(codings) > 1:
+            raise BadRequest(400, "Transfer-Encoding beside Content-Length, in HTTP/1.0, or twice")
+        if codings[0].strip(b" \t").lower() != b"chunked":
+            raise BadRequest(501, "only the transfer coding chunked is understood")
+        return None
+    if len(lengths) != 1 or not lengths[0].isdigit():
+        raise BadRequest(400, "Content-Length is not one number")
+    return int(lengths[0])
+
+
+def _says_close(headers: list[Header]) -> bool:
+    return any(name == b"connection" and b"close" in value.lower() for name, value in headers)
+
+
+def _unusual_target(method: bytes, target: bytes, headers: list[Header]) -> bytes:
+    """RFC 9112 3.2: absolute-form becomes origin-form and its authority the Host; `*` is for OPTIONS alone."""
+    if target == b"*" and method == b"OPTIONS":
+        return target
+    scheme, mark, rest = target.partition(b"://")
+    if not mark or scheme.lower() not in (b"http", b"https") or b" " in target or b"#" in target:
+        raise BadRequest(400, "the request's target is not a path")
+    cut = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
+    authority, target = rest[:cut], rest[cut:]
+    if not authority:
+        raise BadRequest(400, "the request's target has no host")
+    headers[:] = [(name, authority if name == b"host" else value) for name, value in headers]
+    return target if target[:1] == b"/" else b"/" + target
+
+
+def _refusal(data: bytes, error: Exception) -> BadRequest:
+    line = data[: max(0, data.find(b"\r\n"))]
+    _, mark, version = line.rpartition(b" HTTP/")
+    if mark and version not in (b"1.1", b"1.0") and version.replace(b".", b"", 1).isdigit():
+        return BadRequest(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+    return BadRequest(400, f"not a request: {error}")

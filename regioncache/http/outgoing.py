@@ -1,0 +1,109 @@
+"""The sending side of a server connection: bytes go to the transport, and it is known when they left the process."""
+
+import asyncio
+import fcntl
+import struct
+import termios
+from collections.abc import Callable
+
+from regioncache.http.messages import Buffer
+
+_JOINED_BYTES = 64 * 1024
+"""Below, small buffers are copied into one write; above, the copy costs more than a second buffer."""
+
+
+class Outgoing:
+    """Sends on one transport, whose high-water mark must be 0: it is `paused` exactly while it holds unsent bytes.
+
+    All of its state: `paused`; `_then` what to call when all is sent; `_backlog` what was unsent when last looked at,
+    unchanged since `_since`.
+    """
+
+    __slots__ = ("_backlog", "_since", "_then", "lost", "paused", "transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        transport.set_write_buffer_limits(high=0)
+        self.transport = transport
+        self.paused = False
+        self.lost = False
+        self._then: Callable[[], None] | None = None
+        self._backlog = -1
+        self._since = 0.0
+
+    def write(self, head: bytes, body: Buffer) -> None:
+        """Sends both, in one write where that is cheap; large bodies are not copied."""
+        if self.lost:
+            return
+        if not body:
+            self.transport.write(head)
+        elif len(body) < _JOINED_BYTES:
+            self.transport.write(b"".join((head, body)))
+        else:
+            self.transport.writelines((head, body) if head else (body,))
+
+    def write_chunk(self, head: bytes, piece: Buffer) -> None:
+        """Sends `piece` as one chunk of the chunked coding, behind `head`."""
+        start = b"%b%x\r\n" % (head, len(piece))
+        if self.lost:
+            return
+        if len(piece) < _JOINED_BYTES:
+            self.transport.write(b"".join((start, piece, b"\r\n")))
+        else:
+            self.transport.writelines((start, piece, b"\r\n"))
+
+    def when_sent(self, then: Callable[[], None]) -> None:
+        """Calls `then` once all bytes left the process; at once if they have."""
+        if self.paused:
+            self._then = then
+        else:
+            then()
+
+    async def sent(self) -> None:
+        """Waits until all bytes left the process."""
+        if self.paused:
+            waiter = asyncio.get_running_loop().create_future()
+            self._then = lambda: None if waiter.done() else waiter.set_result(None)
+            await waiter
+
+    def pause(self) -> None:
+        """The transport's word: it holds unsent bytes."""
+        self.paused = True
+        self._backlog = -1
+
+    def resume(self) -> None:
+        """The transport's word: it holds nothing more."""
+        self.paused = False
+        then, self._then = self._then, None
+        if then is not None:
+            then()
+
+    def lose(self) -> None:
+        """The transport is gone; who waits is not called."""
+        self.lost = True
+        self._then = None
+
+    def unsent(self) -> int:
+        """Bytes that wait in this process."""
+        return 0 if self.lost else self.transport.get_write_buffer_size()
+
+    def stalled(self, now: float, seconds: float) -> bool:
+        """Whether the peer took not one byte for `seconds`, judged from one call to the next.
+
+        The kernel's queue counts: it holds megabytes, and a reader that is merely slow drains it for minutes before
+        the next of our bytes fits in.
+        """
+        if not self.paused:
+            return False
+        backlog = self.unsent() + _kernel_queue(self.transport)
+        if backlog != self._backlog:
+            self._backlog = backlog
+            self._since = now
+        return now - self._since > seconds
+
+
+def _kernel_queue(transport: asyncio.Transport) -> int:
+    """Bytes the peer has not acknowledged (tcp(7), SIOCOUTQ)."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.fileno() < 0:
+        return 0
+    return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))[0])

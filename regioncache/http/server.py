@@ -1,0 +1,165 @@
+"""An HTTP/1.1 server on uvloop and httptools that knows neither S3 nor peers: they are handlers on it.
+
+A handler that returns a plain `Reply` costs no task and no future. Whoever does not read, or does not write, is given
+up in bounded time and holds bounded memory meanwhile.
+"""
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from email.utils import formatdate
+
+from regioncache.http.connection import ServerConnection
+from regioncache.http.limits import Limits
+from regioncache.http.messages import Handler, Request
+
+_SWEEP_SECONDS = 1.0
+"""How often deadlines are looked at and the Date header is renewed; a timer per request would cost 1 us each."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What happened since the start; `bytes` count HTTP, heads included, without TLS."""
+
+    accepted: int = 0
+    requests: int = 0
+    refused: int = 0
+    aborted: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatistics:
+    """`Counters`, and the connections open now."""
+
+    open: int
+    accepted: int
+    requests: int
+    refused: int
+    aborted: int
+    bytes_in: int
+    bytes_out: int
+
+
+def _unheard(request: Request, error: BaseException) -> None:
+    """The hook for faults where the caller gave none."""
+
+
+class Server:
+    """Listens and serves until it is stopped."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        on_fault: Callable[[Request, BaseException], None] = _unheard,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """Args:
+        clock: monotonic seconds, for the deadlines.
+        on_fault: told what a handler or a stream raised; the client sees 500, or a reply cut short, and nothing else.
+        wall: seconds since the epoch, for the Date header.
+        """
+        self.handler = handler
+        self.limits = limits or Limits()
+        self.clock = clock
+        self.on_fault = on_fault
+        self.counters = Counters()
+        self.now = clock()
+        self.date = b""
+        self._wall = wall
+        self._connections: set[ServerConnection] = set()
+        self._listeners: list[asyncio.Server] = []
+        self._stopping = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    async def listen(
+        self, address: tuple[str, int] | socket.socket, tls: ssl.SSLContext | None = None
+    ) -> tuple[str, int]:
+        """Serves on `address` (port 0: any) or on a socket that is bound already; returns where.
+
+        Raises:
+            OSError: the address is taken or not ours.
+        """
+        loop = asyncio.get_running_loop()
+        if self._sweeper is None:
+            self._tick(loop)
+        sock = address if isinstance(address, socket.socket) else _bound(address)
+        listener = await loop.create_server(
+            lambda: ServerConnection(self, loop),
+            sock=sock,
+            backlog=self.limits.backlog,
+            ssl=tls,
+            ssl_handshake_timeout=self.limits.head_seconds if tls else None,
+            ssl_shutdown_timeout=self.limits.linger_seconds if tls else None,
+        )
+        self._listeners.append(listener)
+        host, port = listener.sockets[0].getsockname()[:2]
+        return str(host), int(port)
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Stops accepting, closes idle connections, lets running replies finish for `grace_seconds`, cuts the rest."""
+        self._stopping = True
+        for listener in self._listeners:
+            listener.close()
+        for connection in tuple(self._connections):
+            connection.wind_down()
+        try:
+            async with asyncio.timeout(grace_seconds):
+                await self._empty.wait()
+        except TimeoutError:
+            tasks = [connection.abort() for connection in tuple(self._connections)]
+            await asyncio.gather(*(task for task in tasks if task is not None), return_exceptions=True)
+            await self._empty.wait()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+
+    def statistics(self) -> ServerStatistics:
+        """Plain numbers, since the start."""
+        counted = {field.name: getattr(self.counters, field.name) for field in fields(Counters)}
+        return ServerStatistics(open=len(self._connections), **counted)
+
+    def sweep(self) -> None:
+        """Gives up peers whose time is over; the server calls it each second."""
+        self.now = now = self.clock()
+        self.date = b"Date: %b\r\n" % formatdate(self._wall(), usegmt=True).encode()
+        for connection in tuple(self._connections):
+            connection.sweep(now)
+
+    def admit(self, connection: ServerConnection) -> bool:
+        """Counts a new connection in; False if there are too many, or no more are wanted."""
+        full = len(self._connections) >= self.limits.connections
+        self.counters.accepted += 1
+        self._connections.add(connection)
+        self._empty.clear()
+        return not full and not self._stopping
+
+    def leave(self, connection: ServerConnection) -> None:
+        """The connection is gone."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.sweep()
+        self._sweeper = loop.call_later(_SWEEP_SECONDS, self._tick, loop)
+
+
+def _bound(address: tuple[str, int]) -> socket.socket:
+    host, port = address
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
