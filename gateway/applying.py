@@ -3,13 +3,13 @@
 The same files again are no revision. A change of comments alone is one: `explain` shows line numbers of these texts.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from gateway.pairs import Change, File, Pair, changes, check
+from namespace.store.base import Revision, Revisions
 
-__all__ = ["Applied", "AppliedFiles", "Applying", "Change", "File", "Kept", "Revision"]
+__all__ = ["Applied", "AppliedFiles", "Applying", "Change", "File", "Revision"]
 
 AppliedFiles = tuple[File, ...]
 
@@ -25,38 +25,12 @@ class Applied:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """One revision of the namespace: who put it in force, and when (seconds since the epoch)."""
-
-    revision: int
-    author: str
-    at: float
-    digest: str
-
-
-class Kept(Protocol):
-    """Where revisions are kept (`namespace.store.embedded`)."""
-
-    def revision(self) -> int:
-        """The newest revision; 0 = none."""
-        ...
-
-    def files(self) -> Mapping[str, str]:
-        """The texts of the newest revision by kind, `topology` and `policy`."""
-        ...
-
-    def apply(self, files: dict[str, str], author: str, at: float) -> int:
-        """Keeps one more revision, durably, and returns its number."""
-        ...
-
-
 class Applying:
     """Applies files over one store."""
 
-    def __init__(self, kept: Kept, adopt: Callable[[Pair, int], None], wall: Callable[[], float]) -> None:
+    def __init__(self, revisions: Revisions, adopt: Callable[[Pair, int], None], wall: Callable[[], float]) -> None:
         """`adopt` puts a pair in force in the running parts and must not fail; `wall` is seconds since the epoch."""
-        self._kept = kept
+        self._revisions = revisions
         self._adopt = adopt
         self._wall = wall
 
@@ -65,8 +39,8 @@ class Applying:
 
         What an older version accepted stays in force, so rules that this one does not keep are no faults here.
         """
-        texts = self._kept.files()
-        return check((), texts, future=True) if texts else None
+        current = self._revisions.current()
+        return None if current is None else check((), current.files, future=True)
 
     def apply(self, files: AppliedFiles, author: str, dry_run: bool) -> Applied:
         """Checks `files` with what is in force; keeps and adopts the pair unless `dry_run` or nothing changed.
@@ -74,11 +48,11 @@ class Applying:
         Raises:
             Faults: What is wrong; nothing was changed.
         """
-        texts = self._kept.files()
+        before = self.in_force()
+        texts = {} if before is None else before.texts
         pair = check(files, texts)
-        differs = changes(self.in_force(), pair)
-        revision = self._kept.revision()
+        revision = self._revisions.revision()
         if not dry_run and pair.texts != texts:
-            revision = self._kept.apply(dict(pair.texts), author, self._wall())
+            revision = self._revisions.apply(pair.texts, author, self._wall())
             self._adopt(pair, revision)
-        return Applied(revision, pair.digest, dry_run, differs, pair.warnings)
+        return Applied(revision, pair.digest, dry_run, changes(before, pair), pair.warnings)

@@ -4,7 +4,6 @@ Which file is which is seen from what stands in it, so the order of a command li
 with the other as it is in force.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 
 from namespace import codec
 from namespace.model import Topology
+from namespace.store.base import digest
 from policy import load as policy_load
 from policy import units, yamlfile
 from policy.model import Policy
@@ -52,7 +52,7 @@ class Change:
 class Pair:
     """A topology and the policy that goes with it, checked together.
 
-    `texts` are the files by kind; `digest` is the same for files that say the same, however they are laid out.
+    `texts` are the files by kind, `values` their plain data; `digest` is the texts', as the namespace's store keeps it.
     """
 
     topology: Topology
@@ -106,7 +106,7 @@ def check(files: Sequence[File], in_force: Mapping[str, str], *, future: bool = 
         raise Faults(faults)
     texts = {kind: read.text for kind, read in given.items()}
     values: dict[str, object] = {kind: given[kind].document.value if kind in given else None for kind in KINDS}
-    return Pair(topology, policy, texts, values, _digest(values), _warnings(topology, policy))
+    return Pair(topology, policy, texts, values, digest(texts), _warnings(topology, policy))
 
 
 def changes(before: Pair | None, after: Pair) -> tuple[Change, ...]:
@@ -186,11 +186,6 @@ def _warnings(topology: Topology, policy: Policy) -> tuple[str, ...]:
         for name, line in topology.lines.items()
         if name not in policy.lines
     )
-
-
-def _digest(values: Mapping[str, object]) -> str:
-    text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _settings(path: str, value: object) -> Iterator[tuple[str, str]]:

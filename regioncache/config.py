@@ -4,7 +4,15 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from policy import units
 
@@ -130,10 +138,11 @@ class CacheSettings(BaseModel):
     """For each path: a share of its file system (`90%`) or bytes (`500GiB`). Default 90%, since 5 % stays free anyway
     and the rest is for headers and the operator."""
 
-    @model_validator(mode="after")
-    def _different_paths(self) -> "CacheSettings":
-        if not self.paths:
+    @field_validator("paths", mode="after")
+    @classmethod
+    def _different_paths(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        if not value:
             raise ValueError("a cache needs at least one path")
-        if len(set(self.paths)) != len(self.paths):
+        if len(set(value)) != len(value):
             raise ValueError("a cache path occurs twice; name each disk once")
-        return self
+        return value

@@ -31,10 +31,6 @@ class UnknownPath(OperationFault):
     """No mount has this path, or there is no such object."""
 
 
-class UnknownKey(OperationFault):
-    """No access key has this name or id."""
-
-
 class BadOperation(OperationFault):
     """The question itself is wrong (a path outside /ns, a key that exists already, an unknown class)."""
 
@@ -102,11 +98,11 @@ class Changing(Protocol):
         ...
 
     async def add_key(self, key: NewKey, author: str) -> MadeKey:
-        """Makes a key. Raises BadOperation (the name or id exists, no grant, unknown class)."""
+        """Makes a key. Raises BadOperation (no grant, unknown class), namespace KeyExists."""
         ...
 
     async def remove_key(self, name: str, author: str) -> KeyShown:
-        """Removes the key of this name or id; it opens nothing from here on. Raises UnknownKey."""
+        """Removes the key of this name or id; it opens nothing from here on. Raises namespace UnknownKey."""
         ...
 
 

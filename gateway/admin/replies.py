@@ -6,7 +6,8 @@ import math
 
 from aiohttp import web
 
-from gateway.admin.operations import BadOperation, OperationFault, Unavailable, UnknownKey, UnknownPath
+from gateway.admin.operations import BadOperation, OperationFault, Unavailable, UnknownPath
+from namespace.errors import BadPath, KeyExists, NamespaceError, UnknownKey
 from policy.yamlfile import Faults
 from regioncache import errors
 
@@ -14,8 +15,11 @@ CODES: dict[type[Exception], int] = {
     Faults: 422,
     BadOperation: 400,
     UnknownPath: 404,
-    UnknownKey: 404,
     Unavailable: 503,
+    NamespaceError: 503,
+    BadPath: 400,
+    KeyExists: 409,
+    UnknownKey: 404,
     errors.NoSuchObject: 404,
     errors.OriginForbids: 502,
     errors.OriginUnavailable: 503,
@@ -25,7 +29,7 @@ CODES: dict[type[Exception], int] = {
     errors.BadAnswer: 502,
     errors.NotSupported: 501,
 }
-TOLD = (Faults, OperationFault, errors.CacheError)
+TOLD = (Faults, OperationFault, NamespaceError, errors.CacheError)
 """Faults whose message is for the asker; every other is ours, and is told in the log."""
 
 

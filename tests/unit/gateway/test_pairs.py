@@ -38,6 +38,7 @@ def test_a_right_pair_is_taken_in_either_order() -> None:
     assert pair.policy.lines["bj-use1"].quota == 1e9
     assert pair.warnings == ()
     assert check(FILES[::-1], {}) == pair
+    assert check(FILES[::-1], {}).digest == pair.digest
 
 
 def test_faults_of_both_files_come_at_once() -> None:
@@ -152,13 +153,12 @@ def test_changes_are_told_by_name() -> None:
     }
 
 
-def test_layout_and_comments_are_no_change_and_keep_the_digest() -> None:
+def test_layout_and_comments_are_no_change() -> None:
     plain = check(FILES, {})
     commented = check(
         (File("t.yaml", "# ours\n" + TOPOLOGY.replace("{provider: aws}", "\n    provider: aws")), FILES[1]), {}
     )
 
-    assert commented.digest == plain.digest
     assert changes(plain, commented) == ()
 
 

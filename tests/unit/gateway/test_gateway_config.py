@@ -1,0 +1,204 @@
+"""node.yaml is read whole, refused whole, and every fault has its line and column."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.config import Address, NodeSettings, load, parse
+from policy.yamlfile import Faults
+from regioncache.config import CacheSize, SecretRef, SecretUnreadable
+
+HERE = Path("/etc/causeway")
+LEAST = "region: aws-use1\ncache: {paths: [/nvme0/causeway]}\n"
+DESIGN = """\
+region: aws-use1
+node: cache-3
+workers: 4
+memory: 4GiB
+listen:
+  s3: {address: "0.0.0.0:9000", tls: {cert: s3.pem, key: s3.key}, domain: s3.use1.example.com}
+  peer: "0.0.0.0:9100"
+  admin: "127.0.0.1:9200"
+secrets: {aws-use1: {file: within.secret}, idc-bj: {file: bj.secret}}
+cache: {paths: [/nvme0/causeway, /nvme1/causeway], size: 90%}
+namespace: {snapshot: /var/lib/causeway, service: ns.example.com:9300}
+etcd: [http://10.0.0.11:2379]
+"""
+
+
+def faults_of(text: str) -> list[str]:
+    with pytest.raises(Faults) as refused:
+        parse(text, "node.yaml", HERE)
+    return [str(fault) for fault in refused.value.faults]
+
+
+def settings(text: str) -> NodeSettings:
+    return parse(text, "node.yaml", HERE)
+
+
+def test_region_and_cache_are_enough() -> None:
+    node = settings(LEAST)
+
+    assert node.region == "aws-use1"
+    assert node.node
+    assert [str(door.address) for door in (node.listen.s3, node.listen.peer, node.listen.admin)] == [
+        "127.0.0.1:9000",
+        "127.0.0.1:9100",
+        "127.0.0.1:9200",
+    ]
+    assert node.cache.size == CacheSize(share=0.9)
+    assert 0 < node.memory <= 4 << 30
+    assert node.token_file == Path("/nvme0/causeway/admin.token")
+    assert node.namespace_directory == Path("/nvme0/causeway")
+
+
+def test_the_designs_example_is_refused_only_for_what_is_not_kept_yet() -> None:
+    faults = faults_of(DESIGN)
+
+    assert [fault.split(": ")[1] for fault in faults] == ["workers", "listen.s3.domain", "namespace.service", "etcd"]
+    assert all("not kept by this version" in fault for fault in faults)
+    assert faults[0].startswith("node.yaml:3:10: workers: ")
+
+
+def test_the_designs_example_without_that_is_read_whole() -> None:
+    kept = DESIGN.replace("workers: 4\n", "").replace(", domain: s3.use1.example.com", "")
+    kept = kept.replace(", service: ns.example.com:9300", "").replace("etcd: [http://10.0.0.11:2379]\n", "")
+
+    node = settings(kept)
+
+    assert node.memory == 4 << 30
+    assert node.listen.s3.tls is not None
+    assert node.listen.s3.tls.cert == HERE / "s3.pem"
+    assert node.listen.s3.url == "https://0.0.0.0:9000"
+    assert node.listen.peer.url == "http://0.0.0.0:9100"
+    assert node.secrets["idc-bj"].file == HERE / "bj.secret"
+    assert node.cache.paths == (Path("/nvme0/causeway"), Path("/nvme1/causeway"))
+    assert node.namespace_directory == Path("/var/lib/causeway")
+
+
+def test_every_fault_comes_at_once_with_its_place() -> None:
+    text = """\
+regoin: x
+memory: 4 parsecs
+listen:
+  s3: "nowhere"
+  admin: {address: "127.0.0.1:99999"}
+secrets: {idc-bj: hunter2hunter2hunter2}
+cache: {paths: [], size: 120%}
+"""
+
+    faults = faults_of(text)
+
+    places = [":".join(fault.split(":")[1:4]) for fault in faults]
+    assert places == [
+        "1:1: region",
+        "1:1: regoin",
+        "2:9: memory",
+        "4:3: listen.s3.address",
+        "5:20: listen.admin.address",
+        "6:19: secrets.idc-bj",
+        "7:16: cache.paths",
+        "7:24: cache.size",
+    ]
+
+
+def test_a_literal_secret_is_refused_and_not_repeated() -> None:
+    faults = faults_of(LEAST + "secrets: {idc-bj: hunter2hunter2hunter2}\n")
+
+    assert "named, never written here" in faults[0]
+    assert "hunter2" not in "".join(faults)
+
+
+@pytest.mark.parametrize("ref", ["{}", "{file: a, env: B}", "{path: a}"])
+def test_a_secret_has_one_place(ref: str) -> None:
+    assert faults_of(LEAST + f"secrets: {{idc-bj: {ref}}}\n")
+
+
+def test_a_duplicate_key_is_refused() -> None:
+    assert faults_of(LEAST + "region: again\n")[0].startswith(
+        "node.yaml:3:1: document: the key 'region' stands here twice"
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [("50%", CacheSize(share=0.5)), ("500GiB", CacheSize(limit=500 << 30)), ("1000000", CacheSize(limit=1_000_000))],
+)
+def test_a_cache_size_is_a_share_or_bytes(written: str, size: CacheSize) -> None:
+    assert settings(f"region: r\ncache: {{paths: [/c], size: {written}}}\n").cache.size == size
+
+
+@pytest.mark.parametrize("written", ["0%", "101%", "0", "-5", "lots", "[1]", "true"])
+def test_a_cache_size_that_is_none_is_refused(written: str) -> None:
+    assert ": cache.size: " in faults_of(f"region: r\ncache: {{paths: [/c], size: {written}}}\n")[0]
+
+
+def test_a_share_is_of_the_file_system_and_bytes_end_at_it() -> None:
+    assert CacheSize(share=0.25).of(1000) == 250
+    assert CacheSize(limit=700).of(1000) == 700
+    assert CacheSize(limit=7000).of(1000) == 1000
+
+
+def test_a_cache_path_twice_is_refused() -> None:
+    assert "occurs twice" in faults_of("region: r\ncache: {paths: [/c, /c]}\n")[0]
+
+
+def test_a_budget_too_small_to_serve_is_refused() -> None:
+    assert ": memory: a node needs a budget of 64MiB at least" in faults_of(LEAST + "memory: 1MiB\n")[0]
+
+
+@given(port=st.integers(0, 65535))
+def test_an_address_is_shown_as_it_is_read(port: int) -> None:
+    for text in (f"127.0.0.1:{port}", f"[::1]:{port}", f"node.example.com:{port}"):
+        assert str(Address.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", ":9000", "host", "host:", "host:x", "host:65536", "host:-1", "host:٣", 9000, None]
+)
+def test_what_is_no_address_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        Address.parse(text)
+
+
+def test_loopback_is_known() -> None:
+    assert all(Address(host, 1).loopback for host in ("127.0.0.1", "127.8.8.8", "::1", "localhost"))
+    assert not any(Address(host, 1).loopback for host in ("0.0.0.0", "::", "10.0.0.1", "localhost.example.com"))
+
+
+def test_a_file_is_loaded_with_its_own_directory(tmp_path: Path) -> None:
+    (tmp_path / "node.yaml").write_text("region: r\ncache: {paths: [pages]}\n")
+
+    assert load(tmp_path / "node.yaml").cache.paths == (tmp_path / "pages",)
+
+
+def test_a_secret_is_read_from_its_file(tmp_path: Path) -> None:
+    (tmp_path / "s").write_text("  0123456789abcdef0123\n")
+
+    assert SecretRef(file=tmp_path / "s").read() == b"0123456789abcdef0123"
+
+
+def test_a_secret_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAUSEWAY_TEST_SECRET", "0123456789abcdef0123")
+
+    assert SecretRef(env="CAUSEWAY_TEST_SECRET").read() == b"0123456789abcdef0123"
+
+
+def test_an_absent_secret_names_its_place(tmp_path: Path) -> None:
+    with pytest.raises(SecretUnreadable, match=r"secret file .*/none cannot be read: No such file"):
+        SecretRef(file=tmp_path / "none").read()
+    with pytest.raises(SecretUnreadable, match="environment variable NO_SUCH_SECRET is not set"):
+        SecretRef(env="NO_SUCH_SECRET").read()
+
+
+def test_a_short_secret_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    (tmp_path / "s").write_text("short")
+    (tmp_path / "s").chmod(stat.S_IRUSR)
+
+    with pytest.raises(SecretUnreadable, match="fewer than 16 characters") as refused:
+        SecretRef(file=tmp_path / "s").read()
+
+    assert "short" not in str(refused.value).replace(str(tmp_path), "")
