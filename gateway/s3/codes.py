@@ -30,7 +30,6 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "NoSuchBucket": (404, "The specified bucket does not exist"),
     "NoSuchKey": (404, "The specified key does not exist."),
     "NotImplemented": (501, "This version does not do that; it serves reads (get, head, list)."),
-    "NotModified": (304, "Not Modified"),
     "PreconditionFailed": (412, "At least one of the preconditions that you specified did not hold."),
     "RequestTimeTooSkewed": (403, "The difference between the request time and the server's time is too large."),
     "ServiceUnavailable": (503, "Service is unable to handle request."),

@@ -20,19 +20,24 @@ class Conditions:
     if_unmodified_since: bytes | None = None
 
     @property
+    def any(self) -> bool:
+        """Whether there is a condition at all."""
+        return self.asks_for_change or self.if_match is not None or self.if_unmodified_since is not None
+
+    @property
     def asks_for_change(self) -> bool:
         """True where the likely answer is "not modified", for which no byte of the object is needed."""
         return self.if_none_match is not None or self.if_modified_since is not None
 
-    def check(self, etag: str, last_modified: float) -> None:
-        """Returns if the object's version fits.
+    def changed(self, etag: str, last_modified: float) -> bool:
+        """Returns whether this version shall be sent; False means "not modified".
 
         Args:
             etag: the version's ETag with its quotes.
             last_modified: seconds since the epoch; HTTP knows whole seconds only.
 
         Raises:
-            Refusal: PreconditionFailed, or NotModified.
+            Refusal: PreconditionFailed.
         """
         modified = int(last_modified)
         if self.if_match is not None:
@@ -43,12 +48,11 @@ class Conditions:
             if limit is not None and modified > limit:
                 raise _failed("If-Unmodified-Since")
         if self.if_none_match is not None:
-            if _matches(self.if_none_match, etag, weak=True):
-                raise Refusal("NotModified")
-        elif self.if_modified_since is not None:
+            return not _matches(self.if_none_match, etag, weak=True)
+        if self.if_modified_since is not None:
             limit = parse_http_date(self.if_modified_since)
-            if limit is not None and modified <= limit:
-                raise Refusal("NotModified")
+            return limit is None or modified > limit
+        return True
 
 
 def range_holds(if_range: bytes, etag: str, last_modified: float) -> bool:

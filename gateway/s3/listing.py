@@ -12,6 +12,7 @@ from gateway.s3.codes import Refusal
 
 MOST_KEYS = 1000
 """S3 never gives more on one page, whatever max-keys says."""
+MOST_BUCKETS = 10_000
 _MARK = b"1:"
 """Form of a token. A later form gets another mark, so that a list begun on an older node fails, not skips."""
 
@@ -54,12 +55,15 @@ def list_query(query: dict[str, str], *, v2: bool) -> ListQuery:
 
 def max_keys(text: str) -> int:
     """Returns how many names a page may hold, 0 to 1,000; raises `Refusal` InvalidArgument."""
-    if not text:
-        return MOST_KEYS
-    if not text.isascii() or not text.isdigit() or len(text) > 10 or int(text) > 0x7FFFFFFF:
-        message = "Provided max-keys not an integer or within integer range"
-        raise Refusal("InvalidArgument", message, (("ArgumentName", "max-keys"), ("ArgumentValue", text)))
-    return min(int(text), MOST_KEYS)
+    return min(_number("max-keys", text, MOST_KEYS), MOST_KEYS)
+
+
+def max_buckets(text: str) -> int:
+    """Returns how many buckets a page may hold, 1 to 10,000; raises `Refusal` InvalidArgument."""
+    number = _number("max-buckets", text, MOST_BUCKETS)
+    if not 1 <= number <= MOST_BUCKETS:
+        raise _not_a_number("max-buckets", text)
+    return number
 
 
 def token_of(after: str) -> str:
@@ -84,3 +88,16 @@ def _url(encoding: str) -> bool:
         message = "Invalid Encoding Method specified in Request"
         raise Refusal("InvalidArgument", message, (("ArgumentName", "encoding-type"), ("ArgumentValue", encoding)))
     return bool(encoding)
+
+
+def _number(name: str, text: str, default: int) -> int:
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 10 or int(text) > 0x7FFFFFFF:
+        raise _not_a_number(name, text)
+    return int(text)
+
+
+def _not_a_number(name: str, text: str) -> Refusal:
+    message = f"Provided {name} not an integer or within integer range"
+    return Refusal("InvalidArgument", message, (("ArgumentName", name), ("ArgumentValue", text)))

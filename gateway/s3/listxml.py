@@ -1,31 +1,29 @@
 """The XML of ListObjects and ListObjectsV2, by string building: 1,000 keys in some 2 ms."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from gateway.s3.dates import IsoDates
 from gateway.s3.listing import ListQuery, token_of
 from gateway.s3.xmltext import DECLARATION, NAMESPACE, escape, url_encode
-from regioncache.origins.base import Listed
+from regioncache.origins.base import ListPage
 
 OWNER: Final = "<Owner><ID>causeway</ID><DisplayName>causeway</DisplayName></Owner>"
 """Keys decide who may do what; S3's owner means nothing here and is always the same."""
 
 
-def render(
-    bucket: str,
-    query: ListQuery,
-    entries: Sequence[Listed],
-    prefixes: Sequence[str],
-    next_after: str | None,
-    iso: IsoDates,
-) -> bytes:
-    """Returns one page of a list as S3 writes it; keys and prefixes are as the client knows them, in order."""
+def render(bucket: str, query: ListQuery, page: ListPage, root: int, iso: IsoDates) -> bytes:
+    """Returns one page of a list as S3 writes it.
+
+    Args:
+        page: keys, prefixes and `next_after` are paths; of each the first `root` characters are not the client's.
+    """
+    next_after = None if page.next_after is None else page.next_after[root:]
     name = url_encode if query.url else escape
     head = _head_v2 if query.v2 else _head_v1
     parts = [DECLARATION, f'<ListBucketResult xmlns="{NAMESPACE}"><Name>{escape(bucket)}</Name>']
     parts.append(f"<Prefix>{name(query.prefix)}</Prefix>")
-    parts += head(query, len(entries) + len(prefixes), next_after, name)
+    parts += head(query, len(page.entries) + len(page.prefixes), next_after, name)
     parts.append(f"<MaxKeys>{query.max_keys}</MaxKeys>")
     if query.delimiter:
         parts.append(f"<Delimiter>{name(query.delimiter)}</Delimiter>")
@@ -34,12 +32,12 @@ def render(
     parts.append(f"<IsTruncated>{'false' if next_after is None else 'true'}</IsTruncated>")
     owner = OWNER if query.owner else ""
     parts += [
-        f"<Contents><Key>{name(entry.key)}</Key><LastModified>{iso(entry.last_modified)}</LastModified>"
+        f"<Contents><Key>{name(entry.key[root:])}</Key><LastModified>{iso(entry.last_modified)}</LastModified>"
         f"<ETag>{escape(entry.etag)}</ETag><Size>{entry.size}</Size>{owner}"
         f"<StorageClass>{escape(entry.storage_class)}</StorageClass></Contents>"
-        for entry in entries
+        for entry in page.entries
     ]
-    parts += [f"<CommonPrefixes><Prefix>{name(prefix)}</Prefix></CommonPrefixes>" for prefix in prefixes]
+    parts += [f"<CommonPrefixes><Prefix>{name(prefix[root:])}</Prefix></CommonPrefixes>" for prefix in page.prefixes]
     parts.append("</ListBucketResult>")
     return "".join(parts).encode()
 

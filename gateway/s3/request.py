@@ -19,7 +19,6 @@ QUERY_FIELDS = 64
 BUCKET_BYTES = 255
 
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
 
 
 @dataclass(slots=True)
@@ -51,7 +50,8 @@ def parse(target: bytes) -> Target:
     """
     path, _, query = target.partition(b"?")
     if path[:1] != b"/":
-        path = _origin_form(path)
+        # The server turned absolute-form targets into paths already.
+        raise Refusal("InvalidURI", "the request's target does not begin with /")
     bucket_bytes, _, key_bytes = path[1:].partition(b"/")
     bucket = decode(bucket_bytes)
     key = decode(key_bytes)
@@ -108,11 +108,3 @@ def parse_query(query: bytes) -> dict[str, str]:
             name, _, value = part.partition(b"=")
             fields.setdefault(decode(name.replace(b"+", b" ")), decode(value.replace(b"+", b" ")))
     return fields
-
-
-def _origin_form(path: bytes) -> bytes:
-    """The path of an absolute-form target, which a server must accept (RFC 9112, 3.2.2)."""
-    absolute = _ABSOLUTE.match(path)
-    if absolute is None:
-        raise Refusal("InvalidURI", "the request's target does not begin with /")
-    return path[absolute.end() :] or b"/"

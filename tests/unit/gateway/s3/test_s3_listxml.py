@@ -9,17 +9,16 @@ from gateway.s3.codes import Refusal
 from gateway.s3.dates import IsoDates
 from gateway.s3.listing import list_query, max_keys, read_token, token_of
 from gateway.s3.listxml import render
-from regioncache.origins.base import Listed
+from regioncache.origins.base import Listed, ListPage
 
 S3 = "{http://s3.amazonaws.com/doc/2006-03-01/}"
-ENTRY = Listed(key="a&b", size=7, etag='"e"', last_modified=1255369850.25)
 PLAIN = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
 
 
 def page(query: dict[str, str], *, v2: bool = True, next_after: str | None = None, key: str = "a&b") -> etree._Element:
     entry = Listed(key=key, size=7, etag='"e"', last_modified=1255369850.25)
     asked = list_query(query, v2=v2)
-    return etree.fromstring(render("train", asked, [entry], ["p<q/"], next_after, IsoDates()))
+    return etree.fromstring(render("train", asked, ListPage((entry,), ("p<q/",), next_after), 0, IsoDates()))
 
 
 def text(root: etree._Element, path: str) -> str | None:
@@ -90,7 +89,7 @@ def test_what_xml_cannot_hold_is_a_character_reference_never_another_name() -> N
     query = list_query({}, v2=True)
     entry = Listed(key="a\x01b\rc\n", size=0, etag='"e"', last_modified=0)
 
-    xml = render("train", query, [entry], [], None, IsoDates())
+    xml = render("train", query, ListPage((entry,)), 0, IsoDates())
 
     assert b"<Key>a&#1;b&#13;c\n</Key>" in xml
     parsed = etree.fromstring(xml, etree.XMLParser(recover=True, resolve_entities=False))

@@ -25,7 +25,6 @@ def refusal_of(target: bytes) -> tuple[int, str]:
         (b"/ns/train/a.jpg", "/ns/train/a.jpg"),
         (b"/causeway/train/a.jpg", "/ns/train/a.jpg"),
         (b"/ckpt/ns/a", "/ns/ckpt/ns/a"),
-        (b"http://127.0.0.1:9000/train/a.jpg", "/ns/train/a.jpg"),
     ],
 )
 def test_a_bucket_is_the_first_component_below_ns(target: bytes, path: str) -> None:
@@ -89,7 +88,7 @@ def test_a_bucket_that_cannot_be_is_400(target: bytes) -> None:
     assert refusal_of(target) == (400, "InvalidBucketName")
 
 
-@pytest.mark.parametrize("target", [b"train/key", b"*", b"", b"?a=b"])
+@pytest.mark.parametrize("target", [b"train/key", b"http://host/train/key", b"*", b"", b"?a=b"])
 def test_a_target_that_is_no_path_is_400(target: bytes) -> None:
     assert refusal_of(target) == (400, "InvalidURI")
 

@@ -1,0 +1,114 @@
+"""Operations on buckets: which there are, whether one is, where it is, and what it holds.
+
+A bucket is the first component below `/ns`, as far as the caller's key may see it. Without a grant the answer is 403,
+whether it exists or not.
+"""
+
+from typing import Final
+
+from gateway.s3.base import Caller, Files, ListPath
+from gateway.s3.codes import Refusal
+from gateway.s3.dates import IsoDates
+from gateway.s3.listing import list_query, max_buckets, read_token, token_of
+from gateway.s3.listxml import OWNER, render
+from gateway.s3.refusals import XML_LINES
+from gateway.s3.request import TREE, Target
+from gateway.s3.visit import Visit
+from gateway.s3.xmltext import DECLARATION, NAMESPACE, escape
+from namespace.resolver import Resolver
+from regioncache.http.messages import Reply
+from regioncache.origins.base import ListPage
+
+BORN: Final = "1970-01-01T00:00:00.000Z"
+"""CreationDate of every bucket: mounts have none, and S3 clients insist on a date."""
+_DEFAULT_REGION: Final = "us-east-1"
+"""S3 writes this region's name as an empty LocationConstraint."""
+
+
+class Buckets:
+    """Answers requests about buckets."""
+
+    __slots__ = ("_files", "_iso", "_resolver")
+
+    def __init__(self, files: Files, resolver: Resolver, iso: IsoDates) -> None:
+        self._files = files
+        self._resolver = resolver
+        self._iso = iso
+
+    def exists(self, target: Target) -> bool:
+        """Whether there is such a bucket: a mount, what leads to one, or a name inside a mount at `/ns` itself."""
+        table = self._resolver.table
+        return target.root == TREE or table.exists(target.root) or table.find(target.root) is not None
+
+    def require(self, target: Target, caller: Caller, beginning: str) -> None:
+        """Raises `Refusal`: AccessDenied if the key may see nothing that begins so, NoSuchBucket only if it may."""
+        if not caller.key.may_list(beginning):
+            raise Refusal("AccessDenied")
+        if not self.exists(target):
+            raise Refusal("NoSuchBucket", details=(("BucketName", target.bucket),))
+
+    def head(self, visit: Visit, caller: Caller) -> Reply:
+        """Answers HeadBucket."""
+        self.require(visit.target, caller, visit.target.root)
+        region = (b"x-amz-bucket-region", visit.region.encode())
+        return Reply(200, (region,), encoded=b"x-amz-request-id: %b\r\n" % visit.id)
+
+    def location(self, visit: Visit, caller: Caller) -> Reply:
+        """Answers GetBucketLocation: the region that the request was signed for.
+
+        Clients sign what follows for the region that is answered here; every region is accepted, so the one in use is
+        the one that surely works.
+        """
+        self.require(visit.target, caller, visit.target.root)
+        region = "" if visit.region == _DEFAULT_REGION else escape(visit.region)
+        return xml_reply(visit, f'<LocationConstraint xmlns="{NAMESPACE}">{region}</LocationConstraint>')
+
+    async def list_objects(self, visit: Visit, caller: Caller, *, v2: bool) -> Reply:
+        """Answers ListObjects and ListObjectsV2."""
+        target = visit.target
+        query = list_query(target.query, v2=v2)
+        root = target.root
+        self.require(target, caller, root + query.prefix)
+        page = ListPage()
+        if query.max_keys:
+            after = root + query.after if query.after else ""
+            ask = ListPath(root + query.prefix, after, query.delimiter, query.max_keys)
+            page = await self._files.list(caller, ask)
+        body = render(target.bucket, query, page, len(root), self._iso)
+        return Reply(200, body=body, encoded=XML_LINES % visit.id)
+
+    async def list_buckets(self, visit: Visit, caller: Caller) -> Reply:
+        """Answers ListBuckets: the first components below `/ns` that the key may see."""
+        query = visit.target.query
+        limit = max_buckets(query.get("max-buckets", ""))
+        token = query.get("continuation-token")
+        prefix = query.get("prefix", "")
+        names, after = await self._names(caller, prefix, "" if token is None else read_token(token), limit)
+        buckets = "".join(
+            f"<Bucket><Name>{escape(name)}</Name><CreationDate>{BORN}</CreationDate></Bucket>" for name in names
+        )
+        more = f"<ContinuationToken>{token_of(after)}</ContinuationToken>" if after else ""
+        asked = f"<Prefix>{escape(prefix)}</Prefix>" if prefix else ""
+        return xml_reply(
+            visit,
+            f'<ListAllMyBucketsResult xmlns="{NAMESPACE}">{OWNER}<Buckets>{buckets}</Buckets>{more}{asked}'
+            "</ListAllMyBucketsResult>",
+        )
+
+    async def _names(self, caller: Caller, prefix: str, after: str, limit: int) -> tuple[list[str], str]:
+        """Up to `limit` bucket names, and the name behind which the next page begins, empty at the end."""
+        names: list[str] = []
+        if not caller.key.may_list(TREE + prefix):
+            return names, ""
+        position: str | None = f"{TREE}{after}/" if after else ""
+        while position is not None and len(names) < limit:
+            ask = ListPath(TREE + prefix, position, "/", min(limit - len(names), 1000))
+            page = await self._files.list(caller, ask)
+            names += [found[len(TREE) : -1] for found in page.prefixes]
+            position = page.next_after
+        return names, names[-1] if position is not None and names else ""
+
+
+def xml_reply(visit: Visit, xml: str) -> Reply:
+    """A reply whose body is an XML document."""
+    return Reply(200, body=(DECLARATION + xml).encode(), encoded=XML_LINES % visit.id)

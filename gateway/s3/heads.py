@@ -1,0 +1,119 @@
+"""The headers of an object's reply: those every object has in one piece of bytes, the rare ones behind them."""
+
+from typing import Final
+
+from gateway.s3.asked import PLAIN, Asked
+from gateway.s3.dates import HttpDates
+from regioncache.opened import Opened, Waited
+from regioncache.pages import Meta
+
+_LINES: Final = (
+    b"x-amz-request-id: %b\r\netag: %b\r\nlast-modified: %b\r\naccept-ranges: bytes\r\n"
+    b"x-causeway-source: %b\r\ncontent-type: %b\r\n"
+)
+_BREAKS: Final = _LINES.count(b"\n")
+_NOT_MODIFIED_LINES: Final = b"x-amz-request-id: %b\r\netag: %b\r\nlast-modified: %b\r\n"
+
+_STORED: Final = frozenset(
+    (
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "expires",
+        "x-amz-storage-class",
+        "x-amz-website-redirect-location",
+    )
+)
+"""Stored headers that go back to the client, besides x-amz-meta-* and, when asked for, x-amz-checksum-*."""
+_ON_304: Final = frozenset(("cache-control", "expires"))
+"""What a 304 repeats of them (RFC 9110, 15.4.5)."""
+_DEFAULT_TYPE: Final = "binary/octet-stream"
+"""S3's Content-Type of an object that was stored without one."""
+
+
+class ObjectHeads:
+    """Writes the headers of objects, as encoded lines."""
+
+    __slots__ = ("_dates",)
+
+    def __init__(self, dates: HttpDates) -> None:
+        self._dates = dates
+
+    def of(self, request_id: bytes, opened: Opened, asked: Asked, *, whole: bool) -> bytes:
+        """Returns the header lines of a reply that sends the object; `whole` unless it sends a range.
+
+        Raises:
+            ValueError: what is stored holds a line break, which would let a value pose as another header.
+        """
+        meta = opened.meta
+        content_type = meta.content_type or _DEFAULT_TYPE
+        if asked.overrides:
+            content_type = dict(asked.overrides).get("content-type", content_type)
+        lines = _LINES % (
+            request_id,
+            _encoded(meta.etag),
+            self._dates(meta.last_modified),
+            opened.source.encode(),
+            _encoded(content_type),
+        )
+        breaks = _BREAKS
+        if meta.headers or asked is not PLAIN or opened.waited is not None or opened.stale_seconds is not None:
+            more = [*_stored(meta, asked, whole=whole), *_told(opened)]
+            lines += b"".join(b"%b: %b\r\n" % (_encoded(name), _encoded(value)) for name, value in more)
+            breaks += len(more)
+        if lines.count(b"\n") != breaks or lines.count(b"\r") != breaks:
+            raise ValueError(f"a stored header of the object with ETag {meta.etag!r} holds a line break")
+        return lines
+
+    def not_modified(self, request_id: bytes, meta: Meta) -> bytes:
+        """Returns the header lines of a 304. Raises ValueError as `of`."""
+        lines = _NOT_MODIFIED_LINES % (request_id, _encoded(meta.etag), self._dates(meta.last_modified))
+        for name, value in meta.headers:
+            if name in _ON_304:
+                lines += b"%b: %b\r\n" % (_encoded(name), _encoded(value))
+        if b"\n" in lines.replace(b"\r\n", b""):
+            raise ValueError(f"a stored header of the object with ETag {meta.etag!r} holds a line break")
+        return lines
+
+
+def _stored(meta: Meta, asked: Asked, *, whole: bool) -> list[tuple[str, str]]:
+    overridden = [pair for pair in asked.overrides if pair[0] != "content-type"]
+    names = {name for name, _ in overridden}
+    found = []
+    for name, value in meta.headers:
+        if name in names:
+            continue
+        checksum = asked.checksums and whole and name.startswith("x-amz-checksum-")
+        kept = _unchunked(value) if name == "content-encoding" else value
+        if kept and (name in _STORED or name.startswith("x-amz-meta-") or checksum):
+            found.append((name, kept))
+    return found + overridden
+
+
+def _unchunked(encoding: str) -> str:
+    """A Content-Encoding without the wire form of an upload, which some stores keep: nobody could decode by it."""
+    codings = [coding.strip() for coding in encoding.split(",")]
+    return ",".join(coding for coding in codings if coding and coding.lower() != "aws-chunked")
+
+
+def _told(opened: Opened) -> list[tuple[str, str]]:
+    told = []
+    if opened.waited is not None:
+        told.append(("x-causeway-wait", _wait(opened.waited)))
+    if opened.stale_seconds is not None:
+        told.append(("x-causeway-stale", str(int(opened.stale_seconds))))
+    return told
+
+
+def _wait(waited: Waited) -> str:
+    seconds = f"{waited.seconds:.3f}".rstrip("0").rstrip(".")
+    return f"line={waited.line};class={waited.cls};seconds={seconds}"
+
+
+def _encoded(text: str) -> bytes:
+    """Header values come from HTTP as Latin-1; what a client wrote as UTF-8 into a query goes out as UTF-8."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode()
