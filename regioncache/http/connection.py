@@ -59,6 +59,7 @@ class ServerConnection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self._client = str(peer[0]) if isinstance(peer, tuple) else ""
         self._tls = transport.get_extra_info("sslcontext") is not None
+        self._out.attend(self._tls)
         self._wait_for("idle", self._server.limits.head_seconds)
         if not self._server.admit(self):
             self._refuse(503)

@@ -87,6 +87,66 @@ class HeadParser:
         return Head(method, target, headers, length, keep_alive, old)
 
 
+class BadAnswerHead(Exception):
+    """The peer's answer is not one that we understand."""
+
+
+@dataclass(slots=True)
+class AnswerHead:
+    """An answer's head. `length` is Content-Length where `chunked` is false, None = until the connection ends."""
+
+    status: int
+    headers: list[Header]
+    first: dict[bytes, bytes]
+    length: int | None
+    chunked: bool
+    keep_alive: bool
+
+
+class _AnswerLines:
+    __slots__ = ("headers",)
+
+    def __init__(self) -> None:
+        self.headers: list[Header] = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
+
+def parse_answer(data: bytes, to_head: bool) -> AnswerHead:
+    """Returns the answer's head that `data` is; `to_head` says that the request was a HEAD.
+
+    Raises: BadAnswerHead.
+    """
+    lines = _AnswerLines()
+    parser = httptools.HttpResponseParser(lines)
+    try:
+        parser.feed_data(data)
+    except httptools.HttpParserUpgrade:
+        raise BadAnswerHead("the answer changes the protocol, which nobody asked for") from None
+    except httptools.HttpParserError as error:
+        raise BadAnswerHead(f"not an answer: {error}") from None
+    status = int(parser.get_status_code())
+    headers = lines.headers
+    first = dict(reversed(headers))
+    if data[:9] != b"HTTP/1.1 " and data[:9] != b"HTTP/1.0 ":
+        raise BadAnswerHead("the answer is neither HTTP/1.1 nor HTTP/1.0")
+    old = data[7:8] == b"0"
+    keep_alive = not old and not _says_close(headers)
+    coding = first.get(b"transfer-encoding")
+    if coding is not None and (old or coding.strip().lower() != b"chunked" or b"content-length" in first):
+        raise BadAnswerHead("the answer's Transfer-Encoding is not plain chunked")
+    length = first.get(b"content-length")
+    if length is not None and not length.isdigit():
+        raise BadAnswerHead("the answer's Content-Length is not a number")
+    told = None if length is None else int(length)
+    if to_head or status in (204, 304) or status < 200:
+        return AnswerHead(status, headers, first, told, False, keep_alive)
+    if coding is None and told is None:
+        keep_alive = False
+    return AnswerHead(status, headers, first, told, coding is not None, keep_alive)
+
+
 def check_host(first: dict[bytes, bytes], headers: list[Header], old: bool) -> None:
     """RFC 9112 3.2: exactly one Host in HTTP/1.1.
 

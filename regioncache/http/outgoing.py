@@ -13,7 +13,9 @@ _JOINED_BYTES = 64 * 1024
 
 
 class Outgoing:
-    """Sends on one transport, whose high-water mark must be 0: it is `paused` exactly while it holds unsent bytes.
+    """Sends on one transport; `paused` exactly while that holds unsent bytes.
+
+    Under TLS the bytes are free as soon as they are encrypted; up to one write more waits below, encrypted.
 
     All of its state: `paused`; `_then` what to call when all is sent; `_backlog` what was unsent when last looked at,
     unchanged since `_since`.
@@ -22,13 +24,16 @@ class Outgoing:
     __slots__ = ("_backlog", "_since", "_then", "lost", "paused", "transport")
 
     def __init__(self, transport: asyncio.Transport) -> None:
-        transport.set_write_buffer_limits(high=0)
         self.transport = transport
         self.paused = False
         self.lost = False
         self._then: Callable[[], None] | None = None
         self._backlog = -1
         self._since = 0.0
+
+    def attend(self, tls: bool) -> None:
+        """Has the transport say when it holds anything; TLS transports pause at their mark, plain ones above it."""
+        self.transport.set_write_buffer_limits(high=1 if tls else 0, low=0)
 
     def write(self, head: bytes, body: Buffer) -> None:
         """Sends both, in one write where that is cheap; large bodies are not copied."""
