@@ -115,6 +115,8 @@ def _told(invalid: ValidationError, model: type[BaseModel], at: Loc) -> Iterator
             case "extra_forbidden":
                 known = f"; known: {_keys_of(model)}" if len(loc) == 1 else ""
                 yield where, f"unknown key {loc[-1]!r}{known}"
+            case "tuple_type":
+                yield where, "this is a list; write it as [ONE, OTHER]"
             case _:
                 yield where, error["msg"][:1].lower() + error["msg"][1:]
 

@@ -17,7 +17,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PlainValidator,
     StrictBool,
     StrictFloat,
     StrictInt,
@@ -122,6 +121,13 @@ class Line(_Part):
             raise ValueError(f"line {self.name!r} is between {one!r} and {other!r}, it does not touch {region!r}")
         return other if region == one else one
 
+    @field_validator("between", mode="before")
+    @classmethod
+    def _a_pair(cls, value: object) -> object:
+        if not isinstance(value, list | tuple) or len(value) != 2:
+            raise ValueError("a line is between two regions; write it as [REGION, REGION]")
+        return value
+
     @field_validator("between", mode="after")
     @classmethod
     def _two_regions(cls, value: tuple[str, str]) -> tuple[str, str]:
@@ -178,7 +184,7 @@ class Bucket(_Part):
     region: RegionName
     page: Annotated[StrictInt, BeforeValidator(fields.size)] = MIB
     endpoints: Endpoints
-    credentials: Annotated[Credentials, PlainValidator(fields.credentials)] = Credentials("role")
+    credentials: Annotated[Credentials, BeforeValidator(fields.credentials)] = Credentials("role")
 
     @cached_property
     def id(self) -> bytes:
@@ -242,7 +248,7 @@ class Mount(_Part):
             raise ValueError(f"a prefix ends with '/': write {value + '/'!r}")
         return value
 
-    @field_validator("consistency", mode="plain")
+    @field_validator("consistency", mode="before")
     @classmethod
     def _consistency(cls, value: object, info: ValidationInfo) -> Consistency:
         match value:
