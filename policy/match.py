@@ -11,6 +11,8 @@ from typing import Literal
 
 from policy.model import CacheRule, Pin
 
+_REMEMBERED = 4096
+"""Different outcomes that are kept ready; far more than the rules of any sane file combine to."""
 KEYS = ("pin", "ttl", "admit", "quota", "priority")
 
 
@@ -32,7 +34,6 @@ class Rules:
     def __init__(self, cache: Sequence[CacheRule]) -> None:
         self._cache = tuple(cache)
         self._finders = tuple(finder for key in KEYS if (finder := _Finder.of(key, self._cache)))
-        # Bounded by what the rules can combine to, not by the paths; a cap keeps a strange policy small as well.
         self._matches: dict[tuple[int, ...], Match] = {}
 
     def __repr__(self) -> str:
@@ -50,9 +51,6 @@ class Rules:
         if len(self._matches) < _REMEMBERED:
             self._matches[chosen] = match
         return match
-
-
-_REMEMBERED = 4096
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,17 @@ STEP_BYTES = 256 * 1024
 OTHER = "other"
 """The leaf of all tenants that are not listed."""
 
-ClassName = Literal["interactive", "training", "prefetch", "backfill"]
-CLASSES: tuple[ClassName, ...] = ("interactive", "training", "prefetch", "backfill")
+CLASSES: tuple[str, ...] = ("interactive", "training", "prefetch", "backfill")
 """What traffic is for, the most urgent first unless a policy orders them otherwise."""
+
+
+def _known_class(name: str) -> str:
+    if name not in CLASSES:
+        raise ValueError(f"class {name!r} is unknown; known: {', '.join(CLASSES)}")
+    return name
+
+
+ClassName = Annotated[str, AfterValidator(_known_class)]
 
 _DEFAULT_CLASSES: Mapping[str, Mapping[str, object]] = {
     "interactive": {"order": 0, "floor": "10%"},
@@ -80,7 +88,7 @@ class TenantPolicy(_Written):
     """Bytes/s that the tenant gets over all its classes whenever it wants them."""
     ceil: PositiveRate = math.inf
     """Bytes/s that the tenant never exceeds; default: none."""
-    weight: Annotated[float, Field(strict=True, gt=0, le=1e6)] = 1.0
+    weight: Annotated[float, Field(strict=True, ge=0.001, le=1_000_000)] = 1.0
     """Its part of what is shared, beside the weights of the others."""
     month: Size | None = None
     """Bytes a month: reported, enforced later."""
@@ -177,7 +185,7 @@ class LinePolicy(_Written):
 
     @field_validator("classes")
     @classmethod
-    def _orders_differ(cls, classes: Mapping[ClassName, ClassPolicy]) -> Mapping[ClassName, ClassPolicy]:
+    def _orders_differ(cls, classes: Mapping[str, ClassPolicy]) -> Mapping[str, ClassPolicy]:
         by_order: dict[int, str] = {}
         for name, of_class in classes.items():
             first = by_order.setdefault(of_class.order, name)
@@ -244,7 +252,6 @@ __all__ = [
     "STEP_BYTES",
     "Burst",
     "CacheRule",
-    "ClassName",
     "ClassPolicy",
     "LinePolicy",
     "Pin",

@@ -9,12 +9,15 @@ use the same function.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from types import MappingProxyType
 
 from policy.model import OTHER, LinePolicy
 
 OTHER_CLASS = "other"
 """Where traffic of an unknown class goes: behind all others, without a floor."""
+Home = tuple[str, str]
+"""The tenant and the class under which a leaf is served."""
 _NONE: Mapping[str, float] = MappingProxyType({})
 
 
@@ -70,8 +73,8 @@ class Tree:
         tenants.setdefault(OTHER, TenantShare())
         return cls(quota, (*classes, ClassShare(OTHER_CLASS, 0.0)), MappingProxyType(tenants))
 
-    def home(self, leaf: Leaf) -> tuple[str, str]:
-        """Returns the tenant and class under which `leaf` is served: `other` where the tree does not know its own."""
+    def home(self, leaf: Leaf) -> Home:
+        """Returns where `leaf` is served: under `other` where the tree does not know its tenant or class."""
         known = any(item.name == leaf.cls for item in self.classes)
         return leaf.tenant if leaf.tenant in self.tenants else OTHER, leaf.cls if known else OTHER_CLASS
 
@@ -86,75 +89,76 @@ def shares(tree: Tree, demands: Mapping[Leaf, float]) -> dict[Leaf, float]:
         tree: What there is, and for whom.
         demands: Bytes/s that each leaf wants; inf means all it can get.
     """
-    loads: dict[tuple[str, str], list[Leaf]] = {}
+    loads: dict[Home, list[Leaf]] = {}
     for leaf in demands:
         loads.setdefault(tree.home(leaf), []).append(leaf)
-    wanted = {home: sum(demands[leaf] for leaf in leaves) for home, leaves in loads.items()}
-    filling = _Filling(tree, wanted)
+    filling = _Filling(tree, {home: sum(demands[leaf] for leaf in leaves) for home, leaves in loads.items()})
     filling.floors()
     filling.assured()
     filling.rest()
-    return dict(filling.split_among_loads(loads, demands))
+    return {leaf: rate for home, leaves in loads.items() for leaf, rate in _split(filling.has[home], leaves, demands)}
 
 
 def fill(total: float, caps: Sequence[float], weights: Sequence[float]) -> list[float]:
     """Returns the weighted max-min division of `total`: nobody above its cap, the others in proportion to weight."""
     given = [0.0] * len(caps)
-    left, weight_left = total, sum(weights)
-    for index in sorted(range(len(caps)), key=lambda at: caps[at] / weights[at]):
-        part = left * weights[index] / weight_left if weight_left > 0 else left
-        given[index] = max(0.0, min(caps[index], part))
-        left -= given[index]
-        weight_left -= weights[index]
+    order = sorted(range(len(caps)), key=lambda at: caps[at] / weights[at], reverse=True)
+    # Summed from the far end: taking weights off their sum would leave rounding where a small weight comes last.
+    weights_left = list(accumulate(weights[at] for at in order))
+    left = total
+    while order:
+        at = order.pop()
+        given[at] = min(caps[at], left, left * weights[at] / weights_left.pop())
+        left -= given[at]
     return given
 
 
 class _Filling:
     """One computation under way: what each (tenant, class) wants still and has, and what room each limit has left."""
 
-    def __init__(self, tree: Tree, wanted: Mapping[tuple[str, str], float]) -> None:
-        self._tree = tree
+    def __init__(self, tree: Tree, wanted: Mapping[Home, float]) -> None:
+        self.has = dict.fromkeys(wanted, 0.0)
         self._wants = dict(wanted)
-        self._has = dict.fromkeys(wanted, 0.0)
+        self._weights = {name: tenant.weight for name, tenant in tree.tenants.items()}
         self._left = tree.quota
+        self._classes = [
+            (item, homes) for item in tree.classes if (homes := [home for home in wanted if home[1] == item.name])
+        ]
         self._class_left = {item.name: item.ceil for item in tree.classes}
         self._tenant_left = {name: tenant.ceil for name, tenant in tree.tenants.items()}
         self._assured_left = {name: tenant.assured for name, tenant in tree.tenants.items()}
 
     def floors(self) -> None:
         """Pass 1."""
-        for item in self._tree.classes:
-            self._give(item.name, item.floor, self._tenant_left)
+        for item, homes in self._classes:
+            self._give(homes, item.floor, [self._tenant_left[tenant] for tenant, _ in homes])
 
     def assured(self) -> None:
         """Pass 2."""
-        for item in self._tree.classes:
-            room = {name: min(left, self._assured_left[name]) for name, left in self._tenant_left.items()}
-            self._give(item.name, math.inf, room)
+        for _, homes in self._classes:
+            room = [min(self._tenant_left[tenant], self._assured_left[tenant]) for tenant, _ in homes]
+            self._give(homes, math.inf, room)
 
     def rest(self) -> None:
         """Pass 3."""
-        for item in self._tree.classes:
-            self._give(item.name, math.inf, self._tenant_left)
+        for _, homes in self._classes:
+            self._give(homes, math.inf, [self._tenant_left[tenant] for tenant, _ in homes])
 
-    def split_among_loads(
-        self, loads: Mapping[tuple[str, str], Sequence[Leaf]], demands: Mapping[Leaf, float]
-    ) -> Iterable[tuple[Leaf, float]]:
-        """Pass 4."""
-        for home, leaves in loads.items():
-            parts = fill(self._has[home], [demands[leaf] for leaf in leaves], [1.0] * len(leaves))
-            yield from zip(leaves, parts, strict=True)
-
-    def _give(self, cls: str, most: float, room: Mapping[str, float]) -> None:
-        """Divides up to `most` among the tenants that want more in a class, nobody above its `room`."""
-        homes = [home for home, wants in self._wants.items() if home[1] == cls and wants > 0]
-        caps = [max(0.0, min(self._wants[home], room[home[0]])) for home in homes]
+    def _give(self, homes: Sequence[Home], most: float, room: Sequence[float]) -> None:
+        """Divides up to `most` among the tenants of one class, nobody above its `room` nor above what it wants."""
+        cls = homes[0][1]
         total = max(0.0, min(most, self._left, self._class_left[cls]))
-        weights = [self._tree.tenants[tenant].weight for tenant, _ in homes]
-        for home, rate in zip(homes, fill(total, caps, weights), strict=True):
+        caps = [max(0.0, min(self._wants[home], most_here)) for home, most_here in zip(homes, room, strict=True)]
+        rates = fill(total, caps, [self._weights[tenant] for tenant, _ in homes])
+        for home, rate in zip(homes, rates, strict=True):
             self._wants[home] -= rate
-            self._has[home] += rate
+            self.has[home] += rate
             self._left -= rate
             self._class_left[cls] -= rate
             self._tenant_left[home[0]] -= rate
             self._assured_left[home[0]] -= rate
+
+
+def _split(rate: float, loads: Sequence[Leaf], demands: Mapping[Leaf, float]) -> Iterable[tuple[Leaf, float]]:
+    """Pass 4: the loads of one tenant in one class share equally."""
+    return zip(loads, fill(rate, [demands[leaf] for leaf in loads], [1.0] * len(loads)), strict=True)

@@ -15,7 +15,9 @@ import yaml
 from policy.errors import Fault, Faults
 
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9]\d{0,30})", re.ASCII)
-_FLOAT = re.compile(r"[-+]?(?:\d{1,30}\.\d{0,30}|\.?\d{1,30})(?:[eE][-+]?\d{1,3})?", re.ASCII)
+_FLOAT = re.compile(
+    r"[-+]?(?:(?:\d{1,30}\.\d{0,30}|\.\d{1,30})(?:[eE][-+]?\d{1,3})?|\d{1,30}[eE][-+]?\d{1,3})", re.ASCII
+)
 _CONSTANTS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),

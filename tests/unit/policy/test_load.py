@@ -115,14 +115,16 @@ cache:
     assert faults(text) == [
         "policy.yaml:3:12: lines.a-b.quota: '8 apples' is not a rate; accepted are for example"
         " 10Gbps, 8 Gbit/s, 100 MB/s or 1GiB/s",
-        "policy.yaml:4:15: lines.a-b.classes.urgent: Input should be 'interactive', 'training', 'prefetch' or 'backfill'",
+        "policy.yaml:4:15: lines.a-b.classes.urgent:"
+        " class 'urgent' is unknown; known: interactive, training, prefetch, backfill",
         "policy.yaml:4:15: lines.a-b.classes.urgent.floor: this key is missing",
-        "policy.yaml:4:53: lines.a-b.classes.backfill.floor: 1 is not a percentage; accepted are for example 10% or 0.5%",
+        "policy.yaml:4:53: lines.a-b.classes.backfill.floor: 1 is not a percentage;"
+        " accepted are for example 10% or 0.5%",
         "policy.yaml:6:35: lines.a-b.tenants.rec.ceil: ceil 2 Gbit/s is below assured 3 Gbit/s",
-        "policy.yaml:6:50: lines.a-b.tenants.rec.weight: Input should be greater than 0",
+        "policy.yaml:6:50: lines.a-b.tenants.rec.weight: Input should be greater than or equal to 0.001",
         "policy.yaml:7:5: lines.a-b.colour: unknown key; it is misspelt or belongs elsewhere",
-        "policy.yaml:10:14: lines.c-d.tenants: floors (230 Mbit/s) and assured (800 Mbit/s) are above the quota (1 Gbit/s);"
-        " lower an assured rate or a floor",
+        "policy.yaml:10:14: lines.c-d.tenants: floors (230 Mbit/s) and assured (800 Mbit/s) are above the quota"
+        " (1 Gbit/s); lower an assured rate or a floor",
         "policy.yaml:12:13: cache[0].match: 'ns/train' is not a pattern: it begins with /ns;"
         " accepted is for example '/ns/train/**' or '/ns/notes/dt=*'",
         "policy.yaml:13:13: cache[1].match: in the pattern '/ns/a**b' ** is not a whole component;"
@@ -166,7 +168,7 @@ def test_a_line_that_the_topology_does_not_have_is_refused_beside_other_faults()
             "{quota: 1Gbps, windows: [{when: '09:00-10:00', tz: Mars, ceil: {backfill: 1Mbps}}]}",
             "'Mars' is not a known",
         ),
-        ("{quota: 1Gbps, windows: [{when: '09:00-10:00', ceil: {slow: 1Mbps}}]}", "Input should be 'interactive'"),
+        ("{quota: 1Gbps, windows: [{when: '09:00-10:00', ceil: {slow: 1Mbps}}]}", "class 'slow' is unknown"),
     ],
 )
 def test_a_line_that_cannot_be_kept_is_refused(text: str, fault: str) -> None:
