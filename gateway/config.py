@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from namespace.config import NamespaceSettings
 from policy import yamlfile
@@ -87,8 +96,8 @@ class S3Listener(Listener):
 
     @field_validator("domain", mode="before")
     @classmethod
-    def _path_style_only(cls, value: object) -> object:
-        if value is not None:
+    def _path_style_only(cls, value: object, info: ValidationInfo) -> object:
+        if value is not None and not _asks_for_future(info):
             raise ValueError(f"{NOT_KEPT}: leave it out, clients use path style")
         return value
 
@@ -140,8 +149,10 @@ class NodeSettings(BaseModel):
 
     @field_validator("workers", mode="after")
     @classmethod
-    def _one_worker(cls, value: int) -> int:
-        if value != 1:
+    def _one_worker(cls, value: int, info: ValidationInfo) -> int:
+        if value < 1:
+            raise ValueError("a node has at least one process")
+        if value != 1 and not _asks_for_future(info):
             raise ValueError(f"{NOT_KEPT}: leave it out, a node is one process")
         return value
 
@@ -154,8 +165,8 @@ class NodeSettings(BaseModel):
 
     @field_validator("etcd", mode="before")
     @classmethod
-    def _no_etcd(cls, value: object) -> object:
-        if value:
+    def _no_etcd(cls, value: object, info: ValidationInfo) -> object:
+        if value and not _asks_for_future(info):
             raise ValueError(f"{NOT_KEPT}: leave it out, a region has one node")
         return value or ()
 
@@ -180,10 +191,33 @@ def load(path: Path) -> NodeSettings:
     return parse(path.read_text("utf-8"), str(path), path.resolve().parent)
 
 
-def parse(text: str, file: str, directory: Path) -> NodeSettings:
-    """Returns the settings in `text`; `file` names it in faults. Raises `policy.yamlfile.Faults`."""
+def parse(text: str, file: str, directory: Path, *, future: bool = False) -> NodeSettings:
+    """Returns the settings in `text`; `file` names it in faults.
+
+    Args:
+        text: the YAML.
+        file: its name, for faults.
+        directory: where relative paths begin.
+        future: accept what this version checks but does not keep.
+
+    Raises:
+        policy.yamlfile.Faults: everything wrong with it.
+    """
     document = yamlfile.parse(text, file)
     try:
-        return NodeSettings.model_validate(document.value, context={"directory": directory})
+        return NodeSettings.model_validate(document.value, context={"directory": directory, "future": future})
     except ValidationError as invalid:
         raise yamlfile.Faults(document.faults_of(invalid)) from invalid
+
+
+def is_node(text: str, file: str) -> bool:
+    """Whether this looks like a node.yaml, and not like a topology or a policy; False where it is no YAML."""
+    try:
+        value = yamlfile.parse(text, file).value
+    except yamlfile.Faults:
+        return False
+    return isinstance(value, dict) and ("region" in value or isinstance(value.get("cache"), dict))
+
+
+def _asks_for_future(info: ValidationInfo) -> bool:
+    return bool((info.context or {}).get("future"))

@@ -100,13 +100,35 @@ def check(files: Sequence[File], in_force: Mapping[str, str], *, future: bool = 
             faults.append(
                 Fault(name, 1, 1, "document", "no topology is in force yet: give it together with the policy")
             )
-    topology = _topology(given.get("topology"), faults, future)
-    policy = _policy(given.get("policy"), topology, faults, future)
-    if faults or topology is None or policy is None:
+    topology, policy = _both(given, faults, future)
+    if topology is None or policy is None:
         raise Faults(faults)
     texts = {kind: read.text for kind, read in given.items()}
     values: dict[str, object] = {kind: given[kind].document.value if kind in given else None for kind in KINDS}
     return Pair(topology, policy, texts, values, digest(texts), _warnings(topology, policy))
+
+
+def inspect(files: Sequence[File], *, future: bool = False) -> tuple[str, ...]:
+    """Checks files by themselves, without a node; a policy alone is checked without its lines. Returns warnings.
+
+    Raises:
+        Faults: Everything wrong in all of them.
+    """
+    faults: list[Fault] = []
+    given = _by_kind(files, faults)
+    topology, policy = _both(given, faults, future)
+    if faults:
+        raise Faults(faults)
+    if topology is None or policy is None or "policy" not in given:
+        return ()
+    return _warnings(topology, policy)
+
+
+def _both(given: Mapping[str, "_Read"], faults: list[Fault], future: bool) -> tuple[Topology | None, Policy | None]:
+    """Returns both parts, or None for both where `faults` has any."""
+    topology = _topology(given.get("topology"), faults, future)
+    policy = _policy(given.get("policy"), topology, faults, future)
+    return (None, None) if faults else (topology, policy)
 
 
 def changes(before: Pair | None, after: Pair) -> tuple[Change, ...]:

@@ -24,7 +24,7 @@ class NamespaceSettings(BaseModel):
 
     @field_validator("service", mode="before")
     @classmethod
-    def _no_service(cls, value: object) -> object:
-        if value is not None:
+    def _no_service(cls, value: object, info: ValidationInfo) -> object:
+        if value is not None and not (info.context or {}).get("future"):
             raise ValueError("not kept by this version: leave it out, and apply the files to each region by --to")
         return value

@@ -1,0 +1,146 @@
+"""`apply`: the same files in force everywhere, or an honest account of where they are and where not.
+
+Every node is asked for a dry run first: when one refuses or is away, none is changed. What fails after that is told
+node by node.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.cli.check import PATHS
+from gateway.cli.client import AdminClient, Refusal
+from gateway.cli.faults import CommandFault
+from gateway.cli.reach import client as reach
+from gateway.cli.reach import config_option
+from gateway.cli.show import json_option, parsed, patience, print_json
+
+if TYPE_CHECKING:
+    from gateway.applying import Applied, Change
+    from gateway.pairs import File
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one node said: plain data of `Applied`, or a fault."""
+
+    url: str
+    applied: dict[str, Any] | None
+    fault: str = ""
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=PATHS)
+@click.option("--to", "urls", multiple=True, metavar="URL", help="A node's admin port; again for each region.")
+@click.option(
+    "--token-file",
+    "token_files",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The token for --to, in the same order; one for all if given once.",
+)
+@config_option
+@click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@json_option
+def apply(
+    files: tuple[Path, ...],
+    urls: tuple[str, ...],
+    token_files: tuple[Path, ...],
+    config: Path | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Put topology and policy FILES in force, checked whole, as one revision.
+
+    Without --to the node of --config, or of CAUSEWAY_ADMIN, gets them.
+    """
+    from gateway.cli.files import read
+
+    given = read(files)
+    clients = clients_of(urls, token_files, config)
+    tried = _ask_each(clients, given, dry_run=True)
+    _refuse_if_any_failed(tried, "nothing was changed on any node")
+    done = tried if dry_run else _ask_each(clients, given, dry_run=False)
+    if as_json:
+        print_json([{"url": at.url, "applied": at.applied, "fault": at.fault} for at in done])
+    else:
+        _tell(done, tried)
+    _refuse_if_any_failed(done, _where(done))
+
+
+def clients_of(urls: Sequence[str], token_files: Sequence[Path], config: Path | None) -> list[AdminClient]:
+    """Returns a client for each URL with its token; without URLs one for the node that is meant by default.
+
+    Raises CommandFault; click.UsageError where URLs and tokens do not pair.
+    """
+    if len(token_files) not in {0, 1, len(urls) or 1}:
+        raise click.UsageError("give --token-file once for all, or once for each --to, in the same order")
+    targets: list[str | None] = [*urls] or [os.environ.get("CAUSEWAY_ADMIN")]
+    tokens: list[Path | None] = [*token_files] or [None]
+    return [reach(url, tokens[at % len(tokens)], config) for at, url in enumerate(targets)]
+
+
+def each(clients: Sequence[AdminClient], ask: Callable[[AdminClient], Any], waiting_for: str) -> list[Outcome]:
+    """Asks every node, one after the other, and returns what each said; one that fails keeps no other from it."""
+    outcomes = []
+    for node in clients:
+        try:
+            with patience(f"{waiting_for} {node.url}"):
+                outcomes.append(Outcome(node.url, ask(node)))
+        except Refusal as refused:
+            outcomes.append(Outcome(node.url, None, str(refused)))
+        except CommandFault as fault:
+            outcomes.append(Outcome(node.url, None, str(fault)))
+    return outcomes
+
+
+def _ask_each(clients: Sequence[AdminClient], files: "Sequence[File]", *, dry_run: bool) -> list[Outcome]:
+    body = {"files": [{"name": file.name, "text": file.text} for file in files], "dry_run": dry_run}
+    return each(clients, lambda node: node.post("apply", body), "checking with" if dry_run else "applying to")
+
+
+def _refuse_if_any_failed(outcomes: Sequence[Outcome], what_then: str) -> None:
+    # The same file has the same faults everywhere: each is told once.
+    faults = list(dict.fromkeys(at.fault for at in outcomes if at.fault))
+    if faults:
+        raise CommandFault("\n".join((*faults, what_then)))
+
+
+def _where(outcomes: Sequence[Outcome]) -> str:
+    has = ", ".join(at.url for at in outcomes if at.applied is not None) or "none"
+    lacks = ", ".join(at.url for at in outcomes if at.applied is None)
+    return f"in force at: {has}; not at: {lacks}; apply again, what has it stays as it is"
+
+
+def _tell(done: Sequence[Outcome], tried: Sequence[Outcome]) -> None:
+    from gateway.applying import Applied
+
+    for at, before in zip(done, tried, strict=True):
+        if at.applied is None or before.applied is None:
+            continue
+        applied = parsed(Applied, at.applied)
+        _tell_one(at.url, applied, parsed(Applied, before.applied))
+
+
+def _tell_one(url: str, applied: "Applied", before: "Applied") -> None:
+    for warning in applied.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    count = len(before.changes)
+    what = f"{count} change{'' if count == 1 else 's'}" if count else "no change"
+    verb = "would stay" if applied.dry_run and not count else "would follow" if applied.dry_run else "is in force"
+    click.echo(f"{url}: revision {applied.revision} {verb}, digest {applied.digest[:12]}, {what}")
+    for change in before.changes:
+        click.echo(f"  {show_change(change)}")
+
+
+def show_change(change: "Change") -> str:
+    """Returns one line: + added, - removed, ~ changed."""
+    if change.before is None:
+        return f"+ {change.path} = {change.after}"
+    if change.after is None:
+        return f"- {change.path} = {change.before}"
+    return f"~ {change.path} = {change.after} (was {change.before})"

@@ -1,0 +1,101 @@
+"""What a node says of itself, in words and units for people."""
+
+from gateway.admin.answers import Explanation, LineStatus, PeerStatus, Status, WayShown
+from gateway.cli.show import show_moment
+from policy.units import show_duration, show_rate, show_size
+
+LINE_HEADINGS = ("line", "direction", ">quota", ">rate", ">used", ">once", ">prepaid", ">waiting")
+LEDGER_HEADINGS = ("line", "direction", "tenant", "class", "bucket", "kind", ">bytes")
+WAY_HEADINGS = ("", "source", "region", "where", "line", "why")
+
+Pairs = list[tuple[str, str]]
+
+
+def picture_of(status: Status) -> Pairs:
+    """Returns what `causeway status` shows."""
+    in_force = f"revision {status.revision}, digest {status.digest[:12]}" if status.revision else "none applied yet"
+    return [
+        ("node", f"{status.node} in {status.region}, version {status.version}"),
+        ("ready", "yes" if status.ready else "no"),
+        ("up for", show_duration(status.uptime_seconds)),
+        ("in force", in_force),
+        *((f"listens {door}", url) for door, url in status.listeners),
+        ("mounts", str(status.mounts)),
+        ("keys", str(status.keys)),
+        *(
+            (
+                "cache",
+                f"{cache.path}: {cache.fault or f'{show_size(cache.held_bytes)} of {show_size(cache.limit_bytes)}'}",
+            )
+            for cache in status.caches
+        ),
+        ("objects", str(status.objects)),
+        ("memory", f"{show_size(status.memory_bytes)} of {show_size(status.memory_limit_bytes)}"),
+        ("flights", str(status.flights)),
+        *((f"peer {peer.region}", _peer(peer, status.digest)) for peer in status.peers),
+    ]
+
+
+def _peer(peer: PeerStatus, ours: str) -> str:
+    if not peer.answers:
+        return f"{peer.address}, does not answer"
+    trip = "" if peer.round_trip_seconds is None else f", {show_duration(peer.round_trip_seconds)} away"
+    same = "same files" if peer.digest == ours else f"OTHER FILES (digest {peer.digest[:12]}): apply the same to both"
+    return f"{peer.address}{trip}, {same}"
+
+
+def line_row(line: LineStatus) -> tuple[str, ...]:
+    """Returns one row under `LINE_HEADINGS`."""
+    return (
+        line.line,
+        line.direction,
+        show_rate(line.quota),
+        show_rate(line.rate),
+        f"{line.rate / line.quota:.0%}" if line.quota else "-",
+        f"{line.once_ratio:.3f}",
+        show_size(line.prepaid_bytes),
+        str(line.waiting),
+    )
+
+
+def ledger_rows(line: LineStatus) -> list[tuple[str, ...]]:
+    """Returns rows under `LEDGER_HEADINGS`, the largest first."""
+    return [
+        (line.line, line.direction, entry.tenant, entry.cls, entry.bucket, entry.kind, show_size(entry.nbytes))
+        for entry in sorted(line.ledger, key=lambda entry: -entry.nbytes)
+    ]
+
+
+def explained(found: Explanation) -> Pairs:
+    """Returns what `causeway explain` shows above its sources."""
+    return [
+        ("path", found.path),
+        ("mount", f"{found.mount}, {found.consistency}"),
+        ("bucket", found.bucket),
+        ("key", found.key),
+        *_version(found),
+        *(("rule", f"{rule.setting}: {rule.value}, by {rule.match} ({rule.at})") for rule in found.rules),
+        ("last wait", _last_wait(found)),
+    ]
+
+
+def _version(found: Explanation) -> Pairs:
+    if found.meta is None:
+        return [("version", "none known here: the next read asks")]
+    age = "" if found.age_seconds is None else f", said {show_duration(found.age_seconds)} ago"
+    return [
+        ("version", f"{found.meta.version}{age}"),
+        ("size", f"{found.meta.size} ({show_size(found.meta.size)})"),
+        ("modified", show_moment(found.meta.last_modified)),
+        ("pages", f"{found.pages_held} of {found.pages} here, {show_size(found.page_bytes)} each"),
+    ]
+
+
+def _last_wait(found: Explanation) -> str:
+    wait = found.last_wait
+    return "none" if wait is None else f"{show_duration(wait.seconds)} for {wait.line}, class {wait.cls}"
+
+
+def way_row(way: WayShown) -> tuple[str, ...]:
+    """Returns one row under `WAY_HEADINGS`; the chosen source is marked."""
+    return ("*" if way.chosen else "", way.kind, way.region, way.where, way.line or "-", way.why)

@@ -1,0 +1,170 @@
+"""A node from its start to its end: one line when it is ready, signals, a stop in good order.
+
+The first SIGTERM or SIGINT stops the node gracefully, the second cuts that short.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import click
+import structlog
+import uvloop
+
+from gateway.admin.operations import OperationFault, Operations
+from gateway.admin.token import TokenUnusable
+from gateway.applying import AppliedFiles
+from gateway.cli.faults import CommandFault
+from gateway.config import NodeSettings
+from gateway.tls import CertificateFault
+from namespace.errors import NamespaceError
+from policy.errors import Faults
+from regioncache.config import SecretUnreadable
+from regioncache.errors import CacheError
+from regioncache.ledger import LedgerUnreadable
+
+FIRST_START = "first start"
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+KNOWN = (
+    CacheError,
+    CertificateFault,
+    Faults,
+    LedgerUnreadable,
+    NamespaceError,
+    OperationFault,
+    OSError,
+    SecretUnreadable,
+    TokenUnusable,
+)
+"""Faults of a start whose message says what to do; every other keeps its traceback."""
+
+
+class Running(Protocol):
+    """A started node."""
+
+    @property
+    def operations(self) -> Operations:
+        """What can be asked of it."""
+        ...
+
+    async def stop(self) -> None:
+        """Ends everything the node began."""
+        ...
+
+
+Start = Callable[[NodeSettings], Awaitable[Running]]
+
+
+def run(start: Start, settings: NodeSettings, first: AppliedFiles) -> int:
+    """Runs a node until a signal; returns the exit code: 0 after SIGTERM, 130 after Ctrl-C.
+
+    Args:
+        start: starts the node.
+        settings: the node's.
+        first: topology and policy to put in force if nothing is yet.
+
+    Raises:
+        CommandFault: the node cannot start.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(start, settings, first))
+
+
+class Stop:
+    """What signals ask for. Mutable: the first signal, and the task that a second one cancels."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.by: signal.Signals | None = None
+        self.cut: asyncio.Task[None] | None = None
+
+    def signalled(self, number: signal.Signals) -> None:
+        """A signal came."""
+        if self.by is None:
+            self.by = number
+            self.asked.set()
+        elif self.cut is not None:
+            self.cut.cancel()
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+        return 130 if self.by is signal.SIGINT else 0
+
+
+async def _serve(start: Start, settings: NodeSettings, first: AppliedFiles) -> int:
+    stop = Stop()
+    loop = asyncio.get_running_loop()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, stop.signalled, number)
+    node = await _started(start, settings, stop)
+    if node is None:
+        return stop.code
+    try:
+        await _first_apply(node, first)
+        click.echo(ready_line(settings, node.operations))
+        await stop.asked.wait()
+    finally:
+        await _stopped(node, stop)
+    return stop.code
+
+
+async def _started(start: Start, settings: NodeSettings, stop: Stop) -> Running | None:
+    """Returns the node, None where a signal came before it stood."""
+    starting = asyncio.ensure_future(start(settings))
+    waiting = asyncio.ensure_future(stop.asked.wait())
+    try:
+        await asyncio.wait((starting, waiting), return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait((starting,))
+            if starting.cancelled():
+                return None
+        return await starting
+    except KNOWN as fault:
+        raise CommandFault(f"node {settings.node} cannot start: {_message(fault)}") from fault
+    finally:
+        waiting.cancel()
+
+
+async def _first_apply(node: Running, first: AppliedFiles) -> None:
+    if not first:
+        return
+    revision = node.operations.status().revision
+    if revision:
+        structlog.stdlib.get_logger("causeway").info(
+            "files of the command line are for the first start only; use `causeway apply`", in_force=revision
+        )
+        return
+    try:
+        await node.operations.apply(first, FIRST_START, dry_run=False)
+    except (Faults, OperationFault) as fault:
+        raise CommandFault(str(fault)) from fault
+
+
+async def _stopped(node: Running, stop: Stop) -> None:
+    stop.cut = asyncio.ensure_future(node.stop())
+    try:
+        await stop.cut
+    except asyncio.CancelledError:
+        structlog.stdlib.get_logger("causeway").warning("stopped at once by a second signal; replies were cut")
+
+
+def ready_line(settings: NodeSettings, operations: Operations) -> str:
+    """Returns the one line that says where the node listens, and what it still waits for."""
+    status = operations.status()
+    doors = ", ".join(f"{door} {url}" for door, url in status.listeners)
+    if not status.revision:
+        state = "is up and waits for its first `causeway apply TOPOLOGY POLICY`"
+    elif not status.ready:
+        state = f"is up, not ready yet: {'; '.join(status.faults) or 'see `causeway status`'}"
+    else:
+        state = f"is ready, revision {status.revision}"
+    return f"causeway: node {settings.node} of {settings.region} {state}: {doors}"
+
+
+def _message(fault: Exception) -> str:
+    if isinstance(fault, OSError):
+        return f"{fault.strerror or fault}" + (f": {fault.filename}" if fault.filename else "")
+    return str(fault)
