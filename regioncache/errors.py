@@ -21,6 +21,14 @@ class OriginUnavailable(CacheError):
         self.retry_after = retry_after
 
 
+class Refused(OriginUnavailable):
+    """Nobody listens there: refused, unreachable, no such name, or the connection broke before an answer."""
+
+
+class Unanswered(OriginUnavailable):
+    """The question was sent and no answer came in time."""
+
+
 class SlowDown(CacheError):
     """There is no room soon enough (line, memory, origin); ask again after `retry_after` seconds."""
 

@@ -28,6 +28,18 @@ class Want:
     span: Span
     payer: Payer
     hops: int = 0
+    fresh_seconds: float = 0.0
+    """How old an answer about the newest version may be, where a cache answers and `version` is None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Asks about the newest version of `key`, or for a list: who pays, over how many nodes it came, how fresh."""
+
+    key: str
+    payer: Payer
+    hops: int = 0
+    fresh_seconds: float = 0.0
 
 
 class Reading(Protocol):
@@ -80,7 +92,10 @@ class ListPage:
 class Source(Protocol):
     """One way to a bucket's bytes."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called in faults and in `explain`."""
+        ...
 
     async def read(self, want: Want, crossing: Crossing) -> Reading:
         """Opens a ranged read; the crossing is told what is asked, what comes and what is read.
@@ -90,10 +105,10 @@ class Source(Protocol):
         """
         ...
 
-    async def head(self, key: str, payer: Payer, crossing: Crossing) -> Meta:
+    async def head(self, question: Question, crossing: Crossing) -> Meta:
         """Asks for the newest version. Raises as `read`."""
         ...
 
-    async def list(self, ask: ListAsk, payer: Payer, crossing: Crossing) -> ListPage:
-        """Lists up to `ask.limit` keys and prefixes. Raises as `read`."""
+    async def list(self, ask: ListAsk, question: Question, crossing: Crossing) -> ListPage:
+        """Lists up to `ask.limit` keys and prefixes; the question's key means nothing. Raises as `read`."""
         ...

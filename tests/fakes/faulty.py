@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from regioncache.errors import BadAnswer, CacheError, NoSuchObject, OriginForbids, OriginUnavailable, SlowDown
 from regioncache.lines.base import Crossing
-from regioncache.origins.base import ListAsk, ListPage, Payer, Reading, Source, Want
+from regioncache.origins.base import ListAsk, ListPage, Question, Reading, Source, Want
 from regioncache.pages import Meta, Span
 
 
@@ -95,19 +95,19 @@ class Faulty:
         reading = await self.source.read(want, crossing)
         return reading if fault is None or fault.after == 0 else _FaultyReading(reading, fault)
 
-    async def head(self, key: str, payer: Payer, crossing: Crossing) -> Meta:
+    async def head(self, question: Question, crossing: Crossing) -> Meta:
         """As Source.head."""
         fault = self._take()
         if fault is not None:
             await _strike(fault, crossing)
-        return await self.source.head(key, payer, crossing)
+        return await self.source.head(question, crossing)
 
-    async def list(self, ask: ListAsk, payer: Payer, crossing: Crossing) -> ListPage:
+    async def list(self, ask: ListAsk, question: Question, crossing: Crossing) -> ListPage:
         """As Source.list."""
         fault = self._take()
         if fault is not None:
             await _strike(fault, crossing)
-        return await self.source.list(ask, payer, crossing)
+        return await self.source.list(ask, question, crossing)
 
     def _take(self) -> Fault | None:
         self.asked += 1

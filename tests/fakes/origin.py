@@ -10,7 +10,7 @@ from typing import Any
 
 from regioncache.errors import NoSuchObject, RangeOutside, VersionChanged
 from regioncache.lines.base import Crossing
-from regioncache.origins.base import ListAsk, Listed, ListPage, Payer, Reading, Want
+from regioncache.origins.base import ListAsk, Listed, ListPage, Payer, Question, Reading, Want
 from regioncache.pages import Meta, Span, Version
 from tests.fakes.ramp import ramp, ramp_view
 
@@ -168,17 +168,17 @@ class FakeOrigin:
         crossing.learned(len(span))
         return FakeReading(self, want.key, found, span, crossing)
 
-    async def head(self, key: str, payer: Payer, crossing: Crossing) -> Meta:
+    async def head(self, question: Question, crossing: Crossing) -> Meta:
         """As Source.head."""
         await crossing.prepay(0, 0)
-        self.asked.append(Asked("head", key, payer=payer))
+        self.asked.append(Asked("head", question.key, payer=question.payer))
         crossing.close()
-        return self.bucket.find(key).meta()
+        return self.bucket.find(question.key).meta()
 
-    async def list(self, ask: ListAsk, payer: Payer, crossing: Crossing) -> ListPage:
+    async def list(self, ask: ListAsk, question: Question, crossing: Crossing) -> ListPage:
         """As Source.list."""
         await crossing.prepay(0, 0)
-        self.asked.append(Asked("list", ask.prefix, payer=payer))
+        self.asked.append(Asked("list", ask.prefix, payer=question.payer))
         crossing.close()
         return self.bucket.list(ask)
 

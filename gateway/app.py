@@ -1,0 +1,190 @@
+"""Builds a node: the cache, the doors on it, the namespace it keeps, and the tasks that watch it.
+
+A node without a topology serves its admin port and is not ready; `apply` makes it so.
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from gateway import loopdelay, tls
+from gateway.admin import token
+from gateway.admin.server import AdminServer
+from gateway.admin.token import AdminToken
+from gateway.applying import Applying
+from gateway.config import Address, Listener, NodeSettings
+from gateway.files import Files
+from gateway.logs import AccessLog
+from gateway.operating.operating import Operating
+from gateway.operating.running import InForce, Running
+from gateway.pairs import Pair
+from gateway.s3.auth import Authenticator
+from gateway.s3.door import Door
+from gateway.s3.visit import Accounts
+from namespace.keys import Keys
+from namespace.store.embedded import EmbeddedStore
+from policy.match import Rules
+from regioncache.app import CacheApp, CacheAppSettings
+from regioncache.config import SecretRef
+from regioncache.http.messages import Handler, Request
+from regioncache.http.server import Server
+from regioncache.recent import Recent
+
+NAMESPACE_FILE = "namespace.db"
+GRACE_SECONDS = 20.0
+"""How long running replies may go on after SIGTERM; orchestrators kill after 30 s."""
+
+
+@dataclass(slots=True)
+class Node:
+    """A running node. `operations` is what its admin port asks."""
+
+    running: Running
+    operations: Operating
+    servers: dict[str, Server]
+    admin: AdminServer | None = None
+    watching: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @classmethod
+    async def start(
+        cls,
+        settings: NodeSettings,
+        *,
+        access_every: int = 100,
+        limited: bool = True,
+        wall: Callable[[], float] = time.time,
+    ) -> "Node":
+        """Starts a node: on return its listeners are open.
+
+        Args:
+            settings: node.yaml, checked.
+            access_every: one answered request in so many is logged; 0 = only faults.
+            limited: False lets lines carry what they can, for a test that must be seen failing.
+            wall: seconds since the epoch.
+
+        Raises: SecretUnreadable, TokenUnusable, CertificateFault, StoreBroken, StoreError, LedgerUnreadable, OSError.
+        """
+        for path in settings.cache.paths:
+            path.mkdir(parents=True, exist_ok=True)
+        admin_token = AdminToken(token.read_or_draw(settings.token_file))
+        store = EmbeddedStore(settings.namespace_directory / NAMESPACE_FILE)
+        try:
+            app = await CacheApp.start(_cache_settings(settings, limited, wall))
+        except BaseException:
+            store.close()
+            raise
+        node = _assembled(settings, app, store, access_every, wall)
+        try:
+            await node._open(admin_token)
+        except BaseException:
+            await node.stop(0.0)
+            raise
+        return node
+
+    async def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
+        """Stops taking requests, lets running replies end, then closes everything. Safe to call once."""
+        if self.admin is not None:
+            await self.admin.stop()
+        await asyncio.gather(*(server.stop(grace_seconds) for server in self.servers.values()))
+        for task in self.watching:
+            task.cancel()
+        await asyncio.gather(*self.watching, return_exceptions=True)
+        await self.running.app.stop()
+        self.running.store.close()
+
+    async def _open(self, admin_token: AdminToken) -> None:
+        """Opens the listeners; the doors first, so that `readyz` never says more than is true."""
+        certificates: list[tls.Certificate] = []
+        running = self.running
+        listen = running.settings.listen
+        for door, listener in (("s3", listen.s3), ("peer", listen.peer)):
+            context = _context(listener, certificates)
+            where = await self.servers[door].listen((listener.address.host, listener.address.port), tls=context)
+            running.addresses[door] = Address(listener.address.host, where[1])
+        context = _context(listen.admin, certificates)
+        self.admin = await AdminServer.start(
+            listen.admin.address, self.operations, admin_token, running.counters, context
+        )
+        running.addresses["admin"] = self.admin.address
+        running.app.prober.start()
+        self.watching = [
+            asyncio.create_task(loopdelay.watch(running.loop_delay)),
+            asyncio.create_task(tls.follow(certificates, _certificate_fault)),
+        ]
+
+
+def _assembled(
+    settings: NodeSettings, app: CacheApp, store: EmbeddedStore, access_every: int, wall: Callable[[], float]
+) -> Node:
+    in_force = InForce(Rules(()))
+
+    def adopt(pair: Pair, revision: int) -> None:
+        app.adopt(pair.topology, pair.policy, revision)
+        in_force.rules, in_force.pair = Rules(pair.policy.cache), pair
+
+    keys, recent, applying = Keys(store.keys()), Recent(), Applying(store, adopt, wall)
+    files = Files(app.resolver, lambda: in_force.rules, app.cache, app.lists, recent)
+    running = Running(settings, app, store, applying, keys, files, recent, in_force, wall, wall())
+    pair = applying.in_force()
+    if pair is not None:
+        adopt(pair, store.revision())
+    accounts = Accounts(running.counters, AccessLog(access_every), time.perf_counter)
+    door = Door(files, app.resolver, Authenticator(keys, wall), accounts, _fault_in("s3"))
+    servers = {"s3": _server(door, "s3"), "peer": _server(app.peers, "peer")}
+    return Node(running, Operating(running), servers)
+
+
+def _server(handler: Handler, door: str) -> Server:
+    return Server(handler, on_fault=_fault_in(door))
+
+
+def _fault_in(door: str) -> Callable[[Request, BaseException], None]:
+    def told(request: Request, fault: BaseException) -> None:
+        structlog.stdlib.get_logger(f"causeway.{door}").error(
+            "fault in a handler",
+            path=request.target.partition(b"?")[0].decode("latin-1"),
+            exc_info=(type(fault), fault, fault.__traceback__),
+        )
+
+    return told
+
+
+def _fill_fault(fault: BaseException) -> None:
+    structlog.stdlib.get_logger("causeway.fill").error(
+        "fault in a fill", exc_info=(type(fault), fault, fault.__traceback__)
+    )
+
+
+def _certificate_fault(fault: tls.CertificateFault) -> None:
+    structlog.stdlib.get_logger("causeway.tls").error(str(fault))
+
+
+def _context(listener: Listener, certificates: list[tls.Certificate]) -> ssl.SSLContext | None:
+    if listener.tls is None:
+        return None
+    certificate = tls.Certificate(listener.tls)
+    certificates.append(certificate)
+    return certificate.context
+
+
+def _cache_settings(settings: NodeSettings, limited: bool, wall: Callable[[], float]) -> CacheAppSettings:
+    size = settings.cache.size
+    secrets = {region: _secret(reference) for region, reference in settings.secrets.items()}
+    return CacheAppSettings(
+        settings.region,
+        settings.cache.paths,
+        size.limit if size.limit is not None else size.share or 0.9,
+        settings.memory,
+        secrets.get,
+        _fill_fault,
+        limited=limited,
+        wall=wall,
+    )
+
+
+def _secret(reference: SecretRef) -> str:
+    return reference.read().decode("utf-8")

@@ -1,0 +1,160 @@
+"""Paths under /ns as the doors see them: stat, read and list, with no protocol in it.
+
+A path is resolved to a place, the cache rules that cover it to terms; the rest is the region cache's.
+"""
+
+import asyncio
+import heapq
+import math
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
+
+from gateway.s3.base import Caller, ListPath
+from gateway.segments import LAST, Segment, segments
+from namespace.model import Immutable, MaxAge, Mount, Validate
+from namespace.resolver import Place, Resolver
+from policy.match import Rules
+from regioncache.errors import NoSuchObject
+from regioncache.lists import Lists
+from regioncache.opened import Opened, Terms
+from regioncache.origins.base import ListAsk, Listed, ListPage
+from regioncache.pages import WHOLE, Wanted
+from regioncache.recent import Recent
+from regioncache.service import Asked, RegionCache
+
+_Item = tuple[str, Listed | None]
+"""A name of a list, in key order: a key, or a rolled-up prefix (None)."""
+
+
+class Files:
+    """The tree of paths, read side. `rules` gives the cache rules in force."""
+
+    def __init__(
+        self, resolver: Resolver, rules: Callable[[], Rules], cache: RegionCache, lists: Lists, recent: Recent
+    ) -> None:
+        self._resolver = resolver
+        self._rules = rules
+        self._cache = cache
+        self._lists = lists
+        self._recent = recent
+
+    def open_now(self, caller: Caller, path: str, wanted: Wanted) -> Opened | None:
+        """Answers from memory and the kernel's cache alone, None where that is not enough.
+
+        Raises: NoSuchObject (nothing is mounted there), RangeOutside.
+        """
+        return self._cache.glance(self._asked(caller, path, wanted))
+
+    async def open(self, caller: Caller, path: str, wanted: Wanted) -> Opened:
+        """Opens a read and waits for its first piece; raises as `RegionCache.open`."""
+        asked = self._asked(caller, path, wanted)
+        opened = await self._cache.open(asked)
+        self._recent.read(path, opened.source, opened.waited)
+        return opened
+
+    async def stat(self, caller: Caller, path: str) -> Opened:
+        """What is known of the object; raises as `RegionCache.stat`."""
+        return await self._cache.stat(self._asked(caller, path, WHOLE))
+
+    async def list(self, caller: Caller, ask: ListPath) -> ListPage:
+        """One page of the paths that begin with `ask.prefix`, as far as the caller may see them.
+
+        Raises: OriginUnavailable, OriginForbids, SlowDown; a bucket that is not there raises NoSuchObject.
+        """
+        parts = segments(self._resolver.table, caller.key, ask.prefix, ask.delimiter)
+        streams = [self._names(caller, part, ask) for part in parts if not part.over(ask.after)]
+        entries: list[Listed] = []
+        prefixes: list[str] = []
+        last: _Item | None = None
+        try:
+            async for name, entry in _merged(streams):
+                if len(entries) + len(prefixes) == ask.limit and last is not None:
+                    return ListPage(tuple(entries), tuple(prefixes), last[0] + ("" if last[1] else LAST))
+                if entry is not None:
+                    entries.append(entry)
+                else:
+                    prefixes.append(name)
+                last = (name, entry)
+        finally:
+            for stream in streams:
+                await stream.aclose()
+        return ListPage(tuple(entries), tuple(prefixes))
+
+    def place(self, path: str) -> Place:
+        """The place of a path; raises NoSuchObject where nothing is mounted, or the path is the mount itself."""
+        place = self._resolver.find(path)
+        if place is None or not place.key:
+            raise NoSuchObject(f"{path!r} is no object: no mount covers it")
+        return place
+
+    def terms(self, place: Place) -> Terms:
+        """What the mount and the cache rules say of reads of this place."""
+        return terms(place.mount, self._rules().match(place.path).admit != "never")
+
+    def _asked(self, caller: Caller, path: str, wanted: Wanted) -> Asked:
+        place = self.place(path)
+        return Asked(place, wanted, caller.payer, self.terms(place))
+
+    async def _names(self, caller: Caller, part: Segment, ask: ListPath) -> AsyncGenerator[_Item]:
+        """The names of one segment after `ask.after`, in order."""
+        if part.rolled is not None:
+            if part.rolled > ask.after:
+                yield part.rolled, None
+            return
+        place = self._resolver.find(part.beginning if part.beginning.endswith("/") else f"{part.mount.path}/")
+        if place is None:
+            return
+        place = replace(place, mount=part.mount)
+        page_terms = terms(part.mount, True)
+        question = ListAsk(part.prefix, part.key(ask.after), ask.delimiter, ask.limit)
+        while True:
+            page = await self._lists.page(place, question, caller.payer, page_terms)
+            following = page.next_after
+            if following is not None:
+                hidden = part.hides(following)
+                following = following if hidden is None else f"{hidden}/{LAST}"
+                self._lists.ahead(place, replace(question, after=following), caller.payer, page_terms)
+            for name, entry in heapq.merge(
+                ((e.key, e) for e in page.entries), ((p, None) for p in page.prefixes), key=lambda item: item[0]
+            ):
+                path = part.path(name)
+                if part.hides(name) is None and caller.key.may_show(path):
+                    yield path, None if entry is None else replace(entry, key=path)
+            if following is None:
+                return
+            question = replace(question, after=following)
+
+
+def terms(mount: Mount, keep: bool) -> Terms:
+    """Returns the terms of a mount."""
+    match mount.consistency:
+        case Immutable():
+            fresh = math.inf
+        case MaxAge(seconds):
+            fresh = seconds
+        case Validate():
+            fresh = 0.0
+    return Terms(fresh, mount.stale_if_down, keep)
+
+
+async def _merged(streams: list[AsyncGenerator[_Item]]) -> AsyncGenerator[_Item]:
+    """Merges ordered streams; a prefix that several of them show comes once."""
+    if len(streams) == 1:
+        async for item in streams[0]:
+            yield item
+        return
+    firsts = await asyncio.gather(*(anext(stream, None) for stream in streams))
+    heap = [(item[0], at, item) for at, item in enumerate(firsts) if item is not None]
+    heapq.heapify(heap)
+    shown: str | None = None
+    while heap:
+        name, at, item = heap[0]
+        upcoming = await anext(streams[at], None)
+        if upcoming is None:
+            heapq.heappop(heap)
+        else:
+            heapq.heapreplace(heap, (upcoming[0], at, upcoming))
+        if item[1] is None and name == shown:
+            continue
+        shown = name if item[1] is None else shown
+        yield item

@@ -1,0 +1,67 @@
+"""What administrators change: the files in force and the keys. Every change is recorded with its author."""
+
+import asyncio
+
+from gateway.admin.answers import KeyShown, MadeKey, NewKey
+from gateway.admin.operations import BadOperation
+from gateway.applying import Applied, AppliedFiles, Revision
+from gateway.operating.running import Running
+from namespace import keys as namespace_keys
+from namespace.errors import KeyExists, NamespaceError
+from namespace.errors import UnknownKey as NoSuchKey
+from namespace.keys import AccessKey
+
+
+class Changing:
+    """`gateway.admin.operations.Changing`. One change at a time: each is a commit of a few milliseconds."""
+
+    running: Running
+
+    async def apply(self, files: AppliedFiles, author: str, dry_run: bool) -> Applied:
+        """Puts files in force; raises `policy.yamlfile.Faults`, BadOperation."""
+        try:
+            return self.running.applying.apply(files, author, dry_run)
+        except NamespaceError as wrong:
+            raise BadOperation(str(wrong)) from wrong
+
+    async def history(self) -> tuple[Revision, ...]:
+        """Every revision, newest first."""
+        kept = await asyncio.to_thread(self.running.store.history)
+        return tuple(Revision(one.number, one.author, one.at, one.digest) for one in kept)
+
+    async def keys(self) -> tuple[KeyShown, ...]:
+        """Every access key, by name."""
+        return tuple(_shown(key) for key in await asyncio.to_thread(self.running.store.keys))
+
+    async def add_key(self, key: NewKey, author: str) -> MadeKey:
+        """Makes a key. Raises BadOperation."""
+        try:
+            made = AccessKey(
+                key.id or namespace_keys.new_id(),
+                key.secret or namespace_keys.new_secret(),
+                key.name,
+                key.tenant,
+                key.cls,
+                key.may_class,
+                key.read,
+                key.write,
+                key.until,
+            )
+            await asyncio.to_thread(self.running.store.add_key, made, author, self.running.wall())
+        except (KeyExists, NamespaceError, ValueError) as wrong:
+            raise BadOperation(str(wrong)) from wrong
+        self.running.keys.adopt(self.running.store.keys())
+        return MadeKey(made.id, made.secret)
+
+    async def remove_key(self, name: str, author: str) -> KeyShown:
+        """Removes a key by name or id. Raises BadOperation."""
+        try:
+            removed = await asyncio.to_thread(self.running.store.remove_key, name, author, self.running.wall())
+        except NoSuchKey as unknown:
+            raise BadOperation(str(unknown)) from unknown
+        self.running.keys.adopt(self.running.store.keys())
+        return _shown(removed)
+
+
+def _shown(key: AccessKey) -> KeyShown:
+    return KeyShown(key.id, key.name, key.tenant, key.cls, key.may_class, key.read, key.write, key.until)

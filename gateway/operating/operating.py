@@ -1,0 +1,14 @@
+"""All operations of a node in one object, as the admin port wants them."""
+
+from gateway.operating.changing import Changing
+from gateway.operating.explaining import Explaining
+from gateway.operating.looking import Looking
+from gateway.operating.running import Running
+from gateway.operating.watching import Watching
+
+
+class Operating(Watching, Explaining, Changing, Looking):
+    """`gateway.admin.operations.Operations` over the parts of a running node."""
+
+    def __init__(self, running: Running) -> None:
+        self.running = running

@@ -1,0 +1,42 @@
+"""The parts of a running node that its administrators' operations are made of."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gateway.applying import Applying
+from gateway.config import Address, NodeSettings
+from gateway.files import Files
+from gateway.metrics import DoorCounters, Histogram
+from gateway.pairs import Pair
+from namespace.keys import Keys
+from namespace.store.embedded import EmbeddedStore
+from policy.match import Rules
+from regioncache.app import CacheApp
+from regioncache.recent import Recent
+
+
+@dataclass(slots=True)
+class InForce:
+    """The policy in force, read by the doors at each request. Replaced between two requests."""
+
+    rules: Rules
+    pair: Pair | None = None
+
+
+@dataclass(slots=True)
+class Running:
+    """Everything that an operation may look at. `wall` is seconds since the epoch, `began` when the node started."""
+
+    settings: NodeSettings
+    app: CacheApp
+    store: EmbeddedStore
+    applying: Applying
+    keys: Keys
+    files: Files
+    recent: Recent
+    in_force: InForce
+    wall: Callable[[], float]
+    began: float
+    counters: DoorCounters = field(default_factory=DoorCounters)
+    loop_delay: Histogram = field(default_factory=Histogram)
+    addresses: dict[str, Address] = field(default_factory=dict)

@@ -1,0 +1,153 @@
+"""How the node fares: status, lines and every counter. Nothing here waits for an origin."""
+
+from importlib.metadata import version
+
+from gateway.admin.answers import CachePath, LineBytes, LineStatus, PeerStatus, Status
+from gateway.metrics import Histogram, LineLabels, LineSample, Snapshot
+from gateway.operating.running import Running
+from regioncache.lines.line import Line
+from regioncache.lines.waits import BOUNDS
+from regioncache.store.base import StoreStatistics
+
+
+class Watching:
+    """`gateway.admin.operations.Watching`, but for `explain`."""
+
+    running: Running
+
+    def status(self) -> Status:
+        """The node at a glance."""
+        running, app = self.running, self.running.app
+        held = app.store.statistics()
+        pair = running.in_force.pair
+        return Status(
+            node=running.settings.node,
+            region=running.settings.region,
+            version=version("causeway"),
+            ready=pair is not None and not held.paths_out,
+            uptime_seconds=max(0.0, running.wall() - running.began),
+            revision=app.resolver.revision,
+            digest="" if pair is None else pair.digest,
+            listeners=tuple((door, self._url(door)) for door in running.addresses),
+            mounts=0 if pair is None else len(pair.topology.mounts),
+            keys=len(running.keys),
+            caches=self._caches(held),
+            objects=held.packed + held.extents,
+            memory_bytes=sum(app.memory.held().values()),
+            memory_limit_bytes=app.memory.budget,
+            flights=app.flights.statistics().flying,
+            peers=self._peers(),
+            faults=self._faults(held),
+        )
+
+    def lines(self) -> tuple[LineStatus, ...]:
+        """Every direction of every line that this node debits."""
+        totals = self.running.app.ledger.totals()
+        found = []
+        for name, line in self.running.app.lines.items():
+            now = line.statistics()
+            ledger = tuple(
+                LineBytes(entry.tenant, entry.cls, entry.bucket, entry.kind, nbytes)
+                for entry, nbytes in totals.items()
+                if entry.line == name
+            )
+            once = self.running.app.ledger.once_ratio(name)
+            found.append(
+                LineStatus(
+                    name,
+                    line.direction,
+                    now.quota,
+                    now.rate,
+                    int(now.burst),
+                    int(now.prepaid),
+                    now.waiting,
+                    once,
+                    ledger,
+                )
+            )
+        return tuple(found)
+
+    def metrics(self) -> Snapshot:
+        """Every counter."""
+        running, app = self.running, self.running.app
+        held, flights = app.store.statistics(), app.flights.statistics()
+        return Snapshot(
+            requests=running.counters.requests,
+            first_byte=running.counters.first_byte,
+            last_byte=running.counters.last_byte,
+            read_bytes=app.tally.read,
+            asked_bytes=sum(app.tally.read.values()),
+            brought_bytes=app.tally.brought,
+            line_bytes=self._line_bytes(),
+            lines=tuple(self._sample(name, line) for name, line in app.lines.items()),
+            waits=self._waits(),
+            cache_bytes={"clean": held.clean_bytes, "pinned": 0, "dirty": 0},
+            evicted_bytes={"size": held.evicted_bytes},
+            corrupt_pages=held.corrupt_pages,
+            version_changed=app.tally.version_changed,
+            flights={"opening": flights.opening, "flying": flights.flying},
+            memory_bytes={**app.memory.held(), "budget": app.memory.budget},
+            loop_delay=running.loop_delay,
+            revision=app.resolver.revision,
+        )
+
+    def _url(self, door: str) -> str:
+        listener = {
+            "s3": self.running.settings.listen.s3,
+            "peer": self.running.settings.listen.peer,
+            "admin": self.running.settings.listen.admin,
+        }[door]
+        return f"{'http' if listener.tls is None else 'https'}://{self.running.addresses[door]}"
+
+    def _caches(self, held: StoreStatistics) -> tuple[CachePath, ...]:
+        paths = self.running.settings.cache.paths
+        return tuple(
+            CachePath(
+                str(path),
+                held.clean_bytes if len(paths) == 1 else 0,
+                held.limit_bytes if len(paths) == 1 else 0,
+                next((out for out in held.paths_out if out.startswith(str(path))), ""),
+            )
+            for path in paths
+        )
+
+    def _peers(self) -> tuple[PeerStatus, ...]:
+        app, mine = self.running.app, self.running.settings.region
+        away = {name[2] for name in app.health.away_since() if name[1] == "region"}
+        return tuple(
+            PeerStatus(region.name, node, region.name not in away)
+            for region in app.resolver.topology.regions.values()
+            for node in region.nodes
+            if region.name != mine
+        )
+
+    def _faults(self, held: StoreStatistics) -> tuple[str, ...]:
+        faults = list(held.paths_out)
+        if self.running.in_force.pair is None:
+            faults.append("no topology is in force: `causeway apply topology.yaml policy.yaml`")
+        if held.paths_full:
+            faults.append(f"{held.paths_full} cache paths are full: nothing more is kept; free space or lower the size")
+        away = self.running.app.health.away_since()
+        faults += [f"bucket {bucket}: {kind} {where} is away" for bucket, kind, where in away]
+        return tuple(faults)
+
+    def _line_bytes(self) -> dict[LineLabels, int]:
+        sums: dict[LineLabels, int] = {}
+        for entry, nbytes in self.running.app.ledger.totals().items():
+            labels = LineLabels(entry.line, entry.direction, entry.tenant, entry.cls, entry.kind)
+            sums[labels] = sums.get(labels, 0) + nbytes
+        return sums
+
+    def _sample(self, name: str, line: Line) -> LineSample:
+        now = line.statistics()
+        once = self.running.app.ledger.once_ratio(name)
+        return LineSample(name, line.direction, now.quota, now.rate, once, int(now.prepaid))
+
+    def _waits(self) -> dict[tuple[str, str], Histogram]:
+        found = {}
+        for name, line in self.running.app.lines.items():
+            for cls, waits in line.statistics().waits.items():
+                histogram = Histogram(BOUNDS)
+                histogram.counts, histogram.total = list(waits.counts), waits.total
+                found[(name, cls)] = histogram
+        return found

@@ -1,0 +1,82 @@
+"""Which parts of which mounts make up a list of paths. A core: the table and the key go in, segments come out.
+
+A list of the paths that begin with some string is the merge, in key order, of one segment a mount (or, where the key's
+grants reach into a mount, one a grant). A mount hides its parent's keys beneath it and shows as a common prefix.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from namespace.keys import AccessKey
+from namespace.model import Mount
+from namespace.table import Table
+
+LAST = "\U0010ffff"
+"""Behind every character that a key may hold: `prefix + LAST` is behind everything beneath a prefix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Names that begin with `beginning`, which are keys of `mount` that begin with `prefix`.
+
+    `rolled`: the whole segment shows as this one common prefix, and no bucket need be asked. `hidden`: keys that, with
+    all beneath them, belong to other mounts.
+    """
+
+    mount: Mount
+    beginning: str
+    prefix: str
+    hidden: tuple[str, ...] = ()
+    rolled: str | None = None
+
+    def key(self, path: str) -> str:
+        """The key after which the bucket is asked, for names after `path`."""
+        if not path.startswith(self.beginning):
+            return ""
+        return self.prefix + path[len(self.beginning) :]
+
+    def path(self, key: str) -> str:
+        """The path of one of this segment's keys."""
+        return self.beginning + key[len(self.prefix) :]
+
+    def over(self, after: str) -> bool:
+        """Whether no name of this segment comes after `after`."""
+        return after > self.beginning and not after.startswith(self.beginning)
+
+    def hides(self, key: str) -> str | None:
+        """The hidden place that this key or prefix lies in, or None."""
+        for place in self.hidden:
+            if key.startswith(place) and (len(key) == len(place) or key[len(place)] == "/"):
+                return place
+        return None
+
+
+def segments(table: Table, key: AccessKey, prefix: str, delimiter: str) -> list[Segment]:
+    """Returns the segments of the list of `prefix`, in order, as far as the key may see them."""
+    within = table.within(prefix)
+    found: list[Segment] = []
+    if within.mount is not None:
+        found.append(Segment(within.mount, prefix, within.prefix, table.hidden(within.mount)))
+    for mount in within.mounts:
+        found.append(Segment(mount, f"{mount.path}/", mount.prefix, table.hidden(mount)))
+    granted = [part for segment in found for part in _granted(segment, key)]
+    return sorted((_roll(part, prefix, delimiter) for part in granted), key=lambda part: part.beginning)
+
+
+def _granted(segment: Segment, key: AccessKey) -> Iterator[Segment]:
+    if key.may_read(segment.beginning):
+        yield segment
+        return
+    for grant in sorted(key.read):
+        if grant.startswith(segment.beginning) and segment.hides(segment.key(grant)) is None:
+            yield Segment(segment.mount, grant, segment.key(grant), segment.hidden)
+
+
+def _roll(segment: Segment, prefix: str, delimiter: str) -> Segment:
+    if not delimiter:
+        return segment
+    at = segment.beginning.find(delimiter, len(prefix))
+    if at < 0:
+        return segment
+    rolled = segment.beginning[: at + len(delimiter)]
+    return Segment(segment.mount, segment.beginning, segment.prefix, segment.hidden, rolled)

@@ -1,0 +1,178 @@
+"""Builds the region cache of one node: the only place where its concrete parts meet.
+
+`start` opens what is on disk, `adopt` puts a topology and a policy in force, `stop` ends all that runs.
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from namespace.model import Topology
+from namespace.resolver import Place, Resolver
+from namespace.routes import routes
+from policy.model import LinePolicy, Policy
+from regioncache.catalog import Catalog
+from regioncache.fill import Filler
+from regioncache.flights import Flights
+from regioncache.health import Health
+from regioncache.http.client import Client
+from regioncache.ledger import Ledger
+from regioncache.lines.line import Line
+from regioncache.lists import Lists
+from regioncache.memory import Memory
+from regioncache.peers.door import PeerDoor
+from regioncache.prober import Prober
+from regioncache.reader import Shelf
+from regioncache.routing import Routing, SigningSecrets
+from regioncache.service import RegionCache
+from regioncache.sources import Sources
+from regioncache.store.base import StoreSettings
+from regioncache.store.store import Store
+from regioncache.tally import Tally
+
+LEDGER_FILE = "ledger"
+
+
+@dataclass(frozen=True, slots=True)
+class CacheAppSettings:
+    """What one node's cache is made of. `memory` is in bytes; `secrets` gives the secret shared with a region."""
+
+    region: str
+    paths: tuple[Path, ...]
+    size: int | float
+    memory: int
+    secrets: SigningSecrets
+    on_fault: Callable[[BaseException], None]
+    tls: ssl.SSLContext | None = None
+    limited: bool = True
+    """False lets lines carry what they can: only a test that must be seen failing says so."""
+    clock: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+
+
+@dataclass(slots=True)
+class CacheApp:
+    """The parts of a running cache, for the doors above and for whoever counts."""
+
+    settings: CacheAppSettings
+    store: Store
+    ledger: Ledger
+    client: Client
+    memory: Memory
+    resolver: Resolver
+    catalog: Catalog
+    health: Health
+    flights: Flights
+    tally: Tally
+    routing: Routing
+    sources: Sources
+    cache: RegionCache
+    lists: Lists
+    peers: PeerDoor
+    prober: Prober
+    lines: dict[str, Line] = field(default_factory=dict)
+
+    @classmethod
+    async def start(cls, settings: CacheAppSettings) -> "CacheApp":
+        """Opens the store and the ledger and builds the rest; nothing is in force yet.
+
+        Raises: StoreError (a path in use, of a newer layout, or unusable), LedgerUnreadable.
+        """
+        store = await Store.open(StoreSettings(settings.paths, settings.size))
+        try:
+            ledger = Ledger.open(settings.paths[0] / LEDGER_FILE, settings.wall)
+        except BaseException:
+            await store.close()
+            raise
+        return cls._built(settings, store, ledger)
+
+    @classmethod
+    def _built(cls, settings: CacheAppSettings, store: Store, ledger: Ledger) -> "CacheApp":
+        clock, wall = settings.clock, settings.wall
+        client = Client(tls=settings.tls)
+        memory, health, flights, tally = Memory(settings.memory), Health(), Flights(), Tally()
+        resolver, catalog = Resolver(settings.region), Catalog()
+        routing = Routing(settings.region, settings.secrets, client, wall)
+        sources = Sources(health, routing.route, clock)
+        filler = Filler(store, flights, sources, memory, tally, settings.on_fault)
+        cache = RegionCache(Shelf(store, flights, filler, tally), catalog, sources, memory, clock, wall)
+        lists = Lists(sources, clock)
+        peers = PeerDoor(settings.region, settings.secrets, cache, lists, Places(resolver).of, wall)
+        return cls(
+            settings,
+            store,
+            ledger,
+            client,
+            memory,
+            resolver,
+            catalog,
+            health,
+            flights,
+            tally,
+            routing,
+            sources,
+            cache,
+            lists,
+            peers,
+            Prober(sources),
+        )
+
+    def adopt(self, topology: Topology, policy: Policy, revision: int) -> None:
+        """Puts a checked topology and policy in force; lines that go on keep their buckets and counters."""
+        region = self.settings.region
+        lines: dict[str, Line] = {}
+        for name, line in topology.lines.items():
+            if region not in line.between:
+                continue
+            rules = policy.lines.get(name) or LinePolicy.of_capacity(line.capacity)
+            known = self.lines.get(name)
+            if known is None:
+                direction = f"{line.far(region)}>{region}"
+                known = Line(name, direction, rules, self.ledger, self.settings.clock, limited=self.settings.limited)
+            else:
+                known.adopt(rules)
+            lines[name] = known
+        self.resolver.adopt(topology, revision)
+        self.routing.adopt(lines)
+        self.lines = lines
+
+    async def stop(self) -> None:
+        """Ends flights and questions, then closes what is on disk. Running replies must have ended before."""
+        await self.prober.stop()
+        await self.lists.stop()
+        await self.cache.stop()
+        self.client.close()
+        await self.store.close()
+        self.ledger.close()
+        await asyncio.sleep(0)  # transports that were just closed say so in the next turn of the loop
+
+
+class Places:
+    """Finds the place of an object by its bucket's logical name, for requests of other nodes."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        self._revision = -1
+        self._mounts: Mapping[str, tuple[Place, ...]] = {}
+
+    def of(self, bucket: str, key: str) -> Place | None:
+        """The place of `key`, through the mount of that bucket with the longest prefix that covers it."""
+        if self._resolver.revision != self._revision:
+            self._work_out()
+        for place in self._mounts.get(bucket, ()):
+            prefix = place.mount.prefix
+            if key.startswith(prefix):
+                return Place(f"{place.mount.path}/{key[len(prefix) :]}", place.mount, place.bucket, key, place.ways)
+        return None
+
+    def _work_out(self) -> None:
+        topology = self._resolver.topology
+        mounts: dict[str, tuple[Place, ...]] = {}
+        for mount in sorted(topology.mounts.values(), key=lambda mount: len(mount.prefix), reverse=True):
+            bucket = topology.buckets[mount.bucket]
+            place = Place(mount.path, mount, bucket, "", routes(topology, mount, self._resolver.region))
+            mounts[bucket.name] = (*mounts.get(bucket.name, ()), place)
+        self._mounts, self._revision = mounts, self._resolver.revision

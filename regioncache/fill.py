@@ -1,0 +1,257 @@
+"""Fills: brings the pages of a flight from the first route that has them, and lands them.
+
+A flight that loses its connection goes on from its last landed block, by the next route if need be; nothing is asked
+twice in parallel. What was received and is thrown away is relabelled in the ledger: `retry` when it is asked again,
+`over_read` when nobody wants it any more.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from namespace.resolver import Place
+from regioncache.errors import BadAnswer, CacheError, OriginUnavailable, SlowDown, VersionChanged
+from regioncache.flights import Flight, Flights, Ground
+from regioncache.grounds import Packing, Window
+from regioncache.memory import Memory
+from regioncache.origins.base import Reading, Want
+from regioncache.pages import BLOCK_BYTES, EXTENT_BYTES, MIB, PACKED_BYTES, STEP_BYTES, Meta, Span, page_span
+from regioncache.sources import Route, Sources
+from regioncache.store.base import NotKept
+from regioncache.store.store import Store
+from regioncache.tally import Tally
+
+FINISH_BYTES = 8 * MIB
+"""An abandoned flight finishes its request if no more than this remains (line-rules, Flight)."""
+ROUNDS = 3
+BACKOFF_SECONDS = 0.1
+"""Before the second round over the routes; four times as much before the third."""
+
+
+class _Abandoned(CacheError):
+    """Nobody waits any more and too much remains."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a flight is to bring, and what the reader's mount says of keeping it."""
+
+    flight: Flight
+    place: Place
+    hops: int
+    keep: bool
+    fresh_seconds: float = 0.0
+    torn: Span | None = None
+    """Pages that a run was bringing when the process died: the first of the flight's run counts `refetch`."""
+    learned: Callable[[Meta], None] | None = None
+    """Told once what the first reply says of an unknown object; raises where that teaches nothing."""
+
+
+class Filler:
+    """Runs flights, each in a task of its own that ends before `stop` returns. Mutable state: `_tasks`."""
+
+    def __init__(
+        self,
+        store: Store,
+        flights: Flights,
+        sources: Sources,
+        memory: Memory,
+        tally: Tally,
+        on_fault: Callable[[BaseException], None],
+    ) -> None:
+        self._store = store
+        self._flights = flights
+        self._sources = sources
+        self._memory = memory
+        self._tally = tally
+        self._on_fault = on_fault
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, job: Job) -> None:
+        """Starts the flight; it is registered already, and leaves the register when it ends."""
+        task = asyncio.create_task(self._run(job))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        """Ends all flights; whole pages are kept."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _run(self, job: Job) -> None:
+        flight = job.flight
+        try:
+            await self._rounds(job)
+        except CacheError as fault:
+            flight.fault = fault
+        except asyncio.CancelledError:
+            flight.fault = OriginUnavailable("the node is stopping; ask another one", 1.0)
+            raise
+        except Exception as fault:
+            flight.fault = OriginUnavailable(f"the fill of {flight.oid.key!r} failed: {type(fault).__name__}", 1.0)
+            self._on_fault(fault)
+        finally:
+            await asyncio.shield(self._land_for_good(flight))
+
+    async def _land_for_good(self, flight: Flight) -> None:
+        try:
+            if flight.ground is not None:
+                await flight.ground.close()
+        finally:
+            # No await from here on: who finds no flight must find its pages.
+            flight.done = True
+            self._flights.remove(flight)
+            flight.notify()
+
+    async def _rounds(self, job: Job) -> None:
+        fault: CacheError = OriginUnavailable("no route was tried")
+        for attempt in range(ROUNDS):
+            if attempt:
+                await asyncio.sleep(BACKOFF_SECONDS * 4 ** (attempt - 1))
+            for route in self._sources.of(job.place):
+                try:
+                    return await self._bring(job, route)
+                except (OriginUnavailable, BadAnswer) as failed:
+                    fault = failed
+                    if job.flight.abandoned:
+                        raise
+            if isinstance(fault, SlowDown):
+                break
+        if isinstance(fault, BadAnswer):
+            raise OriginUnavailable(str(fault)) from fault
+        raise fault
+
+    async def _bring(self, job: Job, route: Route) -> None:
+        """Brings what remains of the run, by one request or, while others wait for the line, several."""
+        await self._fetch(job, route)
+        while len(self._remaining(job.flight)):
+            await self._fetch(job, route)
+
+    async def _fetch(self, job: Job, route: Route) -> None:
+        flight = job.flight
+        flight.source = route.kind
+        remaining = self._remaining(flight)
+        progress = _Progress(job, remaining.start)
+        crossing = route.crossing(flight.payer, progress.kind)
+        flight.crossing = crossing
+        try:
+            async with self._memory.hold("flight", STEP_BYTES):
+                bytes_wanted = _whole_pages(remaining, crossing.request_wanted(len(remaining)), flight.page_bytes)
+                want = Want(job.place.key, flight.version, bytes_wanted, flight.payer(), job.hops, job.fresh_seconds)
+                reading = await self._sources.ask(route, route.source.read(want, crossing))
+                try:
+                    await self._receive(job, reading, progress)
+                finally:
+                    reading.close()
+        except (_Abandoned, NotKept):
+            crossing.spoil(progress.beyond_page(), "over_read")
+            raise
+        except CacheError:
+            crossing.spoil(progress.beyond_block(), "retry")
+            raise
+        finally:
+            if crossing.waited:
+                flight.waits[route.line or ""] = flight.waits.get(route.line or "", 0.0) + crossing.waited
+            crossing.close()
+
+    def _remaining(self, flight: Flight) -> Span:
+        """The bytes still to bring: from the last landed block on."""
+        size = flight.meta.size if flight.meta is not None else (1 << 63) - 1
+        whole = page_span(flight.pages, flight.page_bytes, size)
+        return Span(flight.landed, whole.end) if flight.ground is not None else whole
+
+    async def _receive(self, job: Job, reading: Reading, progress: "_Progress") -> None:
+        flight = job.flight
+        if flight.meta is None:
+            self._learn(job, reading)
+        elif reading.meta.version != flight.version:
+            raise VersionChanged(f"{flight.oid.key!r} is {reading.meta.version} now, not {flight.version}")
+        if flight.ground is None:
+            flight.ground = await self._ground(job)
+            flight.notify()
+        buffer = memoryview(bytearray(STEP_BYTES))
+        at, filled = reading.span.start, 0
+        while at + filled < reading.span.end:
+            got = await reading.receive(buffer[filled : min(STEP_BYTES, filled + reading.span.end - at - filled)])
+            if not got:
+                raise OriginUnavailable(
+                    f"the reply for {flight.oid.key!r} ended {reading.span.end - at - filled} bytes short"
+                )
+            filled += got
+            progress.received += got
+            self._tally.brought += got
+            if at + filled < reading.span.end and filled < BLOCK_BYTES:
+                continue
+            whole = filled if at + filled == reading.span.end else filled - filled % BLOCK_BYTES
+            await flight.ground.write(at, buffer[:whole])
+            buffer[: filled - whole] = bytes(buffer[whole:filled])
+            if isinstance(flight.ground, Window):
+                flight.gone_to = flight.ground.first()
+            at, filled = at + whole, filled - whole
+            progress.kept_to = at
+            flight.notify()
+            if flight.abandoned and reading.span.end - at > FINISH_BYTES:
+                raise _Abandoned("nobody waits for the rest")
+
+    def _learn(self, job: Job, reading: Reading) -> None:
+        flight, meta = job.flight, reading.meta
+        flight.meta = meta
+        last = -(-meta.size // flight.page_bytes)
+        flight.pages = Span(min(flight.pages.start, last), min(flight.pages.end, last))
+        if job.learned is not None:
+            job.learned(meta)
+        self._flights.add(flight, meta.version)
+        flight.notify()
+
+    async def _ground(self, job: Job) -> Ground:
+        flight, meta = job.flight, job.flight.meta
+        assert meta is not None
+        if job.keep and meta.size <= min(PACKED_BYTES, flight.page_bytes):
+            return Packing(meta.size, lambda data: self._store.pack(flight.oid, meta, data))
+        if job.keep and len(flight.pages):
+            extent = flight.pages.start * flight.page_bytes // EXTENT_BYTES
+            landing = await self._store.land(flight.oid, meta, flight.page_bytes, extent, flight.pages)
+            if landing is not None:
+                return landing
+        return Window(flight.pages.start * flight.page_bytes, _room(flight))
+
+
+def _whole_pages(remaining: Span, nbytes: int, page_bytes: int) -> Span:
+    """The first `nbytes` of what remains, rounded up to the end of a page."""
+    end = -(-(remaining.start + nbytes) // page_bytes) * page_bytes
+    return Span(remaining.start, min(end, remaining.end))
+
+
+class _Progress:
+    """What one request of a flight has brought, for the ledger's kinds."""
+
+    def __init__(self, job: Job, start: int) -> None:
+        self._page_bytes = job.flight.page_bytes
+        self._refetch = (
+            job.torn is not None and job.torn.start * self._page_bytes <= start < job.torn.end * self._page_bytes
+        )
+        self._start = start
+        self.received = 0
+        self.kept_to = start
+
+    def kind(self) -> str:
+        """`refetch` until the first page of a torn run is here, then `unique`."""
+        return "refetch" if self._refetch and self.received < self._page_bytes else "unique"
+
+    def beyond_block(self) -> int:
+        """Bytes received behind the last landed block: a resumed flight asks for them again."""
+        return self._start + self.received - self.kept_to
+
+    def beyond_page(self) -> int:
+        """Bytes received behind the last whole page: an abandoned flight throws them away."""
+        kept = self.kept_to - self.kept_to % self._page_bytes
+        return self._start + self.received - max(kept, self._start)
+
+
+def _room(flight: Flight) -> Callable[[int], Awaitable[None]]:
+    async def room(offset: int) -> None:
+        while flight.waiting() and flight.slowest() < offset:
+            await flight.change()
+
+    return room

@@ -1,0 +1,219 @@
+"""Flights: one fetch under way for a run of missing pages. Later askers attach and get each page as it lands.
+
+`missing` is the pure part: which runs of an asked span nobody holds and nobody brings. A flight outlives its callers;
+what is debited for it goes to the best class among its present waiters, there to the tenant that waits longest.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from regioncache.errors import CacheError
+from regioncache.lines.base import Crossing
+from regioncache.origins.base import Payer
+from regioncache.pages import Meta, ObjectId, Span, Version
+
+CLASSES = ("interactive", "training", "prefetch", "backfill")
+"""Best first. A class that is none of these ranks behind them."""
+
+
+def rank(cls: str) -> int:
+    """Returns how urgent a class is, 0 the most."""
+    return CLASSES.index(cls) if cls in CLASSES else len(CLASSES)
+
+
+def missing(pages: Span, taken: Iterable[Span]) -> list[Span]:
+    """Returns the runs of `pages` that no span of `taken` covers, in order."""
+    runs: list[Span] = []
+    at = pages.start
+    for span in sorted(taken):
+        if span.end <= at:
+            continue
+        if span.start >= pages.end:
+            break
+        if span.start > at:
+            runs.append(Span(at, span.start))
+        at = span.end
+    if at < pages.end:
+        runs.append(Span(at, pages.end))
+    return runs
+
+
+class Ground(Protocol):
+    """Where a flight lands: a file on disk, a packed record in the making, or a window of memory that is not kept."""
+
+    async def write(self, offset: int, data: memoryview) -> None:
+        """Takes the next bytes of the run; `data` may be reused after."""
+        ...
+
+    def landed(self) -> int:
+        """The object offset up to which bytes may be read."""
+        ...
+
+    def read_landed(self, span: Span) -> memoryview:
+        """Bytes that have landed; raises LookupError where they have left the window already."""
+        ...
+
+    async def close(self) -> None:
+        """Keeps what is whole; nothing more is written."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Waiter:
+    """One reader at a flight: who pays while it waits, and up to where it has read."""
+
+    payer: Payer
+    at: int
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """One run of pages on its way. Mutable state: waiters, at, version, ground, fault, done."""
+
+    oid: ObjectId
+    pages: Span
+    page_bytes: int
+    starter: Payer
+    version: Version | None = None
+    meta: Meta | None = None
+    source: str = ""
+    ground: Ground | None = None
+    fault: CacheError | None = None
+    done: bool = False
+    abandoned: bool = False
+    gone_to: int = 0
+    """The object offset up to which bytes have left a window again; 0 where they are kept."""
+    crossing: Crossing | None = None
+    """The account of the request in hand."""
+    waits: dict[str, float] = field(default_factory=dict)
+    """Seconds waited for room, by line."""
+    _waiters: list[Waiter] = field(default_factory=list)
+    _wakers: list["asyncio.Future[None]"] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        state = "done" if self.done else f"landed {self.landed}"
+        pages = f"{self.pages.start}..{self.pages.end}"
+        return f"<Flight {self.oid.key!r} pages {pages} {state}, {len(self._waiters)} waiting>"
+
+    @property
+    def landed(self) -> int:
+        """The object offset up to which bytes may be read from this flight."""
+        return self.ground.landed() if self.ground is not None else self.pages.start * self.page_bytes
+
+    def reaches(self, at: int) -> bool:
+        """Whether a reader at this object offset may wait here."""
+        inside = self.pages.start * self.page_bytes <= at < self.pages.end * self.page_bytes
+        return inside and self.gone_to <= at
+
+    @property
+    def brings(self) -> Span:
+        """The pages that readers can still have whole from this flight."""
+        start = max(self.pages.start, -(-self.gone_to // self.page_bytes))
+        return Span(min(start, self.pages.end), self.pages.end)
+
+    def attach(self, payer: Payer, at: int) -> Waiter:
+        """A reader comes; demand promotes the flight to its class."""
+        waiter = Waiter(payer, at)
+        self._waiters.append(waiter)
+        self.abandoned = False
+        if self.crossing is not None:
+            self.crossing.promote()
+        return waiter
+
+    def detach(self, waiter: Waiter) -> None:
+        """A reader goes; the last one leaves the flight abandoned."""
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
+        self.abandoned = not self._waiters
+        self.notify()
+
+    def waiting(self) -> int:
+        return len(self._waiters)
+
+    def slowest(self) -> int:
+        """Up to where every present reader has read."""
+        return min((waiter.at for waiter in self._waiters), default=self.landed)
+
+    def payer(self) -> Payer:
+        """Who pays for the next step."""
+        if not self._waiters:
+            return Payer(self.starter.tenant, "prefetch")
+        return min(self._waiters, key=lambda waiter: rank(waiter.payer.cls)).payer
+
+    def notify(self) -> None:
+        """Something changed: wakes everyone who waits for it."""
+        wakers, self._wakers = self._wakers, []
+        for waker in wakers:
+            if not waker.done():
+                waker.set_result(None)
+
+    async def change(self) -> None:
+        """Waits for the next change."""
+        waker = asyncio.get_running_loop().create_future()
+        self._wakers.append(waker)
+        try:
+            await waker
+        finally:
+            if waker in self._wakers:
+                self._wakers.remove(waker)
+
+
+@dataclass(frozen=True, slots=True)
+class FlightStatistics:
+    opening: int
+    flying: int
+    waiting: int
+
+
+class Flights:
+    """All flights of a node: those that still learn which version they bring, and those of a known version."""
+
+    def __init__(self) -> None:
+        self._opening: dict[ObjectId, Flight] = {}
+        self._flying: dict[tuple[ObjectId, Version], list[Flight]] = {}
+
+    def opening(self, oid: ObjectId) -> Flight | None:
+        """The flight that asks for an unknown object at this moment."""
+        return self._opening.get(oid)
+
+    def open(self, flight: Flight) -> None:
+        self._opening[flight.oid] = flight
+
+    def add(self, flight: Flight, version: Version) -> None:
+        """The flight's version is known (now): readers of that version may join it."""
+        flight.version = version
+        if self._opening.get(flight.oid) is flight:
+            del self._opening[flight.oid]
+        self._flying.setdefault((flight.oid, version), []).append(flight)
+
+    def remove(self, flight: Flight) -> None:
+        if self._opening.get(flight.oid) is flight:
+            del self._opening[flight.oid]
+        if flight.version is None:
+            return
+        flying = self._flying.get((flight.oid, flight.version), [])
+        if flight in flying:
+            flying.remove(flight)
+        if not flying:
+            self._flying.pop((flight.oid, flight.version), None)
+
+    def of(self, oid: ObjectId, version: Version) -> list[Flight]:
+        """The flights of one version of an object."""
+        return self._flying.get((oid, version), [])
+
+    def bringing(self, oid: ObjectId, version: Version, at: int) -> Flight | None:
+        """The flight that brings the byte at this object offset."""
+        return next((flight for flight in self._flying.get((oid, version), ()) if flight.reaches(at)), None)
+
+    def __iter__(self) -> Iterator[Flight]:
+        yield from self._opening.values()
+        for flying in self._flying.values():
+            yield from flying
+
+    def statistics(self) -> FlightStatistics:
+        everyone = list(self)
+        return FlightStatistics(
+            len(self._opening), len(everyone) - len(self._opening), sum(f.waiting() for f in everyone)
+        )

@@ -1,0 +1,77 @@
+"""Which ways to a bucket are away, told by the answers that did and did not come. A core: it is told the time.
+
+A way is away after a refused connection, or after three questions in a row that had no answer in 2 s (design,
+Consistency of a mount). While it is away nobody waits for it; one trial at a time goes out, with back-off.
+"""
+
+from dataclasses import dataclass
+
+UNANSWERED_LIMIT = 3
+ANSWER_SECONDS = 2.0
+FIRST_TRIAL_SECONDS = 0.5
+LAST_TRIAL_SECONDS = 10.0
+
+
+WayId = tuple[str, str, str]
+"""(bucket, kind, where): what the state of a way is remembered by."""
+
+
+@dataclass(slots=True)
+class _State:
+    unanswered: int = 0
+    away_since: float | None = None
+    trial_at: float = 0.0
+    pause: float = FIRST_TRIAL_SECONDS
+
+
+class Health:
+    """The state of every way that was ever asked; a way is named by (bucket, kind, where)."""
+
+    def __init__(self) -> None:
+        self._states: dict[WayId, _State] = {}
+
+    def answered(self, way: WayId) -> None:
+        """Any HTTP answer, an error too: somebody is there."""
+        self._states.pop(way, None)
+
+    def refused(self, way: WayId, now: float) -> None:
+        """The connection was refused, reset before an answer, or its name not found."""
+        self._away(self._states.setdefault(way, _State()), now)
+
+    def unanswered(self, way: WayId, now: float) -> None:
+        """No answer came in time."""
+        state = self._states.setdefault(way, _State())
+        state.unanswered += 1
+        if state.unanswered >= UNANSWERED_LIMIT or state.away_since is not None:
+            self._away(state, now)
+
+    def away(self, way: WayId) -> bool:
+        """Whether cached objects are served without asking this way."""
+        state = self._states.get(way)
+        return state is not None and state.away_since is not None
+
+    def may_ask(self, way: WayId, now: float) -> bool:
+        """Whether a question may go out now: always for a way that answers, else one trial when it is due."""
+        state = self._states.get(way)
+        if state is None or state.away_since is None:
+            return True
+        if now < state.trial_at:
+            return False
+        state.trial_at = now + state.pause
+        return True
+
+    def retry_after(self, way: WayId, now: float) -> float:
+        """Seconds until the next trial is due; 0 for a way that answers."""
+        state = self._states.get(way)
+        return 0.0 if state is None or state.away_since is None else max(0.0, state.trial_at - now)
+
+    def away_since(self) -> dict[WayId, float]:
+        """All ways that are away, with when they went."""
+        return {way: s.away_since for way, s in self._states.items() if s.away_since is not None}
+
+    def _away(self, state: _State, now: float) -> None:
+        if state.away_since is None:
+            state.away_since = now
+        else:
+            state.pause = min(state.pause * 2, LAST_TRIAL_SECONDS)
+        state.trial_at = now + state.pause

@@ -1,0 +1,132 @@
+"""Pages of lists, kept for a while in a bounded store: one flight a page, dropped by a doubt under its prefix.
+
+A failed list is never remembered as an answer; a page that is too old is served when nobody can be asked (P6).
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from namespace.resolver import Place
+from regioncache.errors import CacheError, OriginUnavailable, SlowDown
+from regioncache.opened import Terms
+from regioncache.origins.base import ListAsk, ListPage, Payer, Question
+from regioncache.pages import MIB
+from regioncache.questions import Questions
+from regioncache.sources import Sources
+
+STORE_BYTES = 64 * MIB
+"""What all kept pages together may take (design, section 4)."""
+ENTRY_BYTES = 400
+"""A listed key with its strings and its share of the tuple, measured on CPython 3.11, plus the key's own length."""
+
+_Key = tuple[bytes, ListAsk]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    page: ListPage
+    learned_at: float  # monotonic
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListsStatistics:
+    pages: int
+    nbytes: int
+    asking: int
+
+
+class Lists:
+    """Asks for pages of lists and keeps them. Mutable state: `_kept`, `_nbytes`, `_doubted`."""
+
+    def __init__(self, sources: Sources, clock: Callable[[], float], limit: int = STORE_BYTES) -> None:
+        self._sources = sources
+        self._clock = clock
+        self._limit = limit
+        self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
+        self._nbytes = 0
+        self._questions: Questions[ListPage] = Questions()
+        self._doubted = 0
+
+    async def page(self, place: Place, ask: ListAsk, payer: Payer, terms: Terms, hops: int = 0) -> ListPage:
+        """Returns one page of the bucket's list, with its age.
+
+        Raises: NoSuchObject (no such bucket), OriginForbids, OriginUnavailable, SlowDown.
+        """
+        key = (place.bucket.id, ask)
+        kept = self._kept.get(key)
+        if kept is not None and self._age(kept) <= terms.fresh_seconds and terms.fresh_seconds > 0:
+            self._kept.move_to_end(key)
+            return self._aged(kept)
+        usable = kept is not None and self._age(kept) <= terms.stale_seconds
+        if kept is not None and usable and self._sources.away(place):
+            return self._aged(kept)
+        task = self._questions.ask(key, lambda: self._ask(place, ask, payer, terms, hops), join=terms.fresh_seconds > 0)
+        await asyncio.wait({task}, timeout=terms.hold_seconds if usable else None)
+        if not task.done() and kept is not None:
+            return self._aged(kept)
+        try:
+            return task.result()
+        except (OriginUnavailable, SlowDown):
+            if kept is not None and usable:
+                return self._aged(kept)
+            raise
+
+    def ahead(self, place: Place, ask: ListAsk, payer: Payer, terms: Terms) -> None:
+        """Begins to ask for the page that a sequential reader wants next, unless it is here."""
+        key = (place.bucket.id, ask)
+        kept = self._kept.get(key)
+        if terms.fresh_seconds > 0 and (kept is None or self._age(kept) > terms.fresh_seconds):
+            self._questions.ask(key, lambda: self._ask(place, ask, payer, terms, 0))
+
+    def doubt(self, bucket: bytes, prefix: str) -> None:
+        """Drops every page on which a key with this prefix may stand; pages asked for before are not kept."""
+        self._doubted += 1
+        for key in [k for k in self._kept if k[0] == bucket and _overlap(k[1].prefix, prefix)]:
+            self._nbytes -= self._kept.pop(key).nbytes
+
+    def statistics(self) -> ListsStatistics:
+        return ListsStatistics(len(self._kept), self._nbytes, len(self._questions))
+
+    async def stop(self) -> None:
+        """Ends all questions."""
+        await self._questions.stop()
+
+    async def _ask(self, place: Place, ask: ListAsk, payer: Payer, terms: Terms, hops: int) -> ListPage:
+        question = Question(ask.prefix, payer, hops, terms.fresh_seconds)
+        fault: CacheError = OriginUnavailable("no route was tried")
+        doubted, began = self._doubted, self._clock()
+        for route in self._sources.of(place):
+            crossing = route.crossing(lambda: payer, lambda: "meta")
+            try:
+                page = await self._sources.ask(route, route.source.list(ask, question, crossing))
+            except (OriginUnavailable, SlowDown) as failed:
+                fault = failed
+                continue
+            finally:
+                crossing.close()
+            if doubted == self._doubted:
+                self._keep((place.bucket.id, ask), page, began - page.age)
+            return page
+        raise fault
+
+    def _keep(self, key: _Key, page: ListPage, learned_at: float) -> None:
+        nbytes = sum(ENTRY_BYTES + len(e.key) for e in page.entries) + sum(100 + len(p) for p in page.prefixes) + 500
+        if key in self._kept:
+            self._nbytes -= self._kept.pop(key).nbytes
+        self._kept[key] = _Kept(page, learned_at, nbytes)
+        self._nbytes += nbytes
+        while self._nbytes > self._limit:
+            self._nbytes -= self._kept.popitem(last=False)[1].nbytes
+
+    def _age(self, kept: _Kept) -> float:
+        return max(0.0, self._clock() - kept.learned_at)
+
+    def _aged(self, kept: _Kept) -> ListPage:
+        return replace(kept.page, age=self._age(kept))
+
+
+def _overlap(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)

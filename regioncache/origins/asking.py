@@ -1,0 +1,82 @@
+"""One question to a source over HTTP, told to its crossing: the shell that the S3 origin and the peers share."""
+
+from dataclasses import dataclass
+
+from regioncache.errors import BadAnswer, CacheError, OriginUnavailable, Refused, Unanswered
+from regioncache.http.client import Answer, Ask, Client
+from regioncache.http.faults import AnswerCutShort, AnswerTimeout, BadHttp, ConnectFailed, HttpFault
+from regioncache.lines.base import Crossing
+from regioncache.pages import Meta, Span
+
+
+async def send(client: Client, ask: Ask, crossing: Crossing, length: int, *, known: bool = True) -> Answer:
+    """Sends a question whose answer may have `length` payload bytes, once the line has room for it.
+
+    `known` is False where the object's size is not known, so that the answer may be much shorter.
+
+    Raises: Refused, Unanswered, BadAnswer, SlowDown.
+    """
+    try:
+        connection = await client.connect(ask.base, crossing.buffer_wanted(length, known))
+        try:
+            await crossing.prepay(length, connection.receive_buffer)
+        except BaseException:
+            connection.release()
+            raise
+        answer = await client.request(ask, connection)
+    except HttpFault as fault:
+        raise mapped(fault, str(ask.base)) from fault
+    return answer
+
+
+async def mapped_body(answer: Answer, limit: int, where: str) -> bytes:
+    """Returns the whole body of at most `limit` bytes. Raises Unanswered, BadAnswer, OriginUnavailable."""
+    try:
+        return await answer.body(limit)
+    except HttpFault as fault:
+        raise mapped(fault, where) from fault
+
+
+def mapped(fault: HttpFault, where: str) -> CacheError:
+    """Returns what a fault of the HTTP client means to a reader."""
+    if isinstance(fault, ConnectFailed):
+        return Refused(f"{where} cannot be reached: {fault}")
+    if isinstance(fault, AnswerTimeout):
+        return Unanswered(f"{where} did not answer in time: {fault}")
+    if isinstance(fault, BadHttp):
+        return BadAnswer(f"{where} answered what is not HTTP: {fault}")
+    if isinstance(fault, AnswerCutShort):
+        return OriginUnavailable(f"{where} broke off: {fault}")
+    return OriginUnavailable(f"{where}: {fault}")
+
+
+@dataclass(slots=True)
+class BodyReading:
+    """A ranged reply whose body is the bytes themselves (an S3 GET)."""
+
+    answer: Answer
+    crossing: Crossing
+    meta: Meta
+    span: Span
+    where: str
+    _left: int = -1
+
+    def __post_init__(self) -> None:
+        self._left = len(self.span)
+        self.crossing.learned(self._left)
+
+    async def receive(self, into: memoryview) -> int:
+        """Reads up to len(into) bytes, as many as the line has room for."""
+        if not self._left:
+            return 0
+        room = await self.crossing.room(min(len(into), self._left))
+        try:
+            got = await self.answer.receive(into[:room])
+        except HttpFault as fault:
+            raise mapped(fault, self.where) from fault
+        self.crossing.read(got)
+        self._left -= got
+        return got
+
+    def close(self) -> None:
+        self.answer.close()

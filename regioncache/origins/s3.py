@@ -1,0 +1,216 @@
+"""The S3 origin, read side: ranged GET with If-Match, HEAD and ListObjectsV2, with keys as exact bytes.
+
+Path style always: it is what every S3 store serves, whatever its certificate names. Requests carry
+`Accept-Encoding: identity`, so that bytes and lengths are the object's own.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from urllib.parse import quote
+
+from regioncache.errors import (
+    BadAnswer,
+    CacheError,
+    NoSuchObject,
+    OriginForbids,
+    OriginUnavailable,
+    RangeOutside,
+    SlowDown,
+    VersionChanged,
+)
+from regioncache.http.canonical import SigningKeys
+from regioncache.http.client import Answer, Ask, Base, Client
+from regioncache.http.messages import Header
+from regioncache.http.sigv4 import Signer
+from regioncache.lines.base import Crossing
+from regioncache.origins.asking import BodyReading, mapped_body, send
+from regioncache.origins.base import ListAsk, ListPage, Question, Reading, Want
+from regioncache.origins.credentials import Credentialer
+from regioncache.origins.s3list import LIST_BYTES, parse_list
+from regioncache.pages import Meta, Span, Version
+
+KEPT_HEADERS = frozenset({"cache-control", "content-disposition", "content-encoding", "content-language", "expires"})
+"""Representation headers that belong to the object and go back to the client unchanged, beside x-amz-meta-*."""
+ERROR_BYTES = 64 * 1024
+"""S3's error documents are a few hundred bytes."""
+ANSWER_SECONDS = 10.0
+"""For the head of an answer: a healthy store takes 10 to 500 ms, an archive that thaws answers 403."""
+QUESTION_SECONDS = 2.0
+"""For HEAD and list: three without an answer in 2 s mean that the origin is away (design, Consistency of a mount)."""
+LONGEST_RETRY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class S3Origin:
+    """One endpoint of one bucket. `region` is the signing region, which most stores do not check."""
+
+    name: str
+    base: Base
+    bucket: str
+    credentials: Credentialer
+    client: Client
+    region: str = "us-east-1"
+    wall: Callable[[], float] = time.time
+    keys: SigningKeys = field(default_factory=SigningKeys, repr=False)
+
+    async def read(self, want: Want, crossing: Crossing) -> Reading:
+        """Opens a ranged GET; see `Source.read`."""
+        headers: list[Header] = [(b"range", b"bytes=%d-%d" % (want.span.start, want.span.end - 1))]
+        if want.version is not None:
+            headers.append((b"if-match", want.version.encode()))
+        asked_at = self.wall()
+        ask = self._ask(b"GET", self._target(want.key), headers, ANSWER_SECONDS)
+        answer = await send(self.client, ask, crossing, len(want.span), known=want.version is not None)
+        try:
+            if answer.status not in {200, 206}:
+                raise await self._fault(answer, crossing, want.key)
+            meta, span = self._ranged(answer, want, asked_at)
+            return BodyReading(answer, crossing, meta, span, self.name)
+        except BaseException:
+            answer.close()
+            raise
+
+    async def head(self, question: Question, crossing: Crossing) -> Meta:
+        """Asks for the newest version; see `Source.head`."""
+        asked_at, key = self.wall(), question.key
+        answer = await send(self.client, self._ask(b"HEAD", self._target(key), [], QUESTION_SECONDS), crossing, 0)
+        try:
+            if answer.status != 200:
+                raise await self._fault(answer, crossing, key)
+            crossing.learned(0)
+            return self._meta(answer, _number(answer, b"content-length"), asked_at)
+        finally:
+            answer.close()
+
+    async def list(self, ask: ListAsk, question: Question, crossing: Crossing) -> ListPage:
+        """Lists by ListObjectsV2; see `Source.list`."""
+        query = [("encoding-type", "url"), ("list-type", "2"), ("max-keys", str(ask.limit)), ("prefix", ask.prefix)]
+        if ask.delimiter:
+            query.append(("delimiter", ask.delimiter))
+        if ask.after:
+            query.append(("start-after", ask.after))
+        text = "&".join(f"{name}={quote(value, safe='')}" for name, value in sorted(query))
+        target = f"/{quote(self.bucket, safe='')}?{text}".encode()
+        answer = await send(self.client, self._ask(b"GET", target, [], ANSWER_SECONDS), crossing, 0)
+        try:
+            if answer.status != 200:
+                raise await self._fault(answer, crossing, "")
+            crossing.learned(0)
+            return parse_list(await mapped_body(answer, LIST_BYTES, self.name), ask)
+        finally:
+            answer.close()
+
+    def _target(self, key: str) -> bytes:
+        # Dots stay as they are: `a/../b` is a key of its own, and nothing on this path tidies it.
+        return f"/{quote(self.bucket, safe='')}/{quote(key, safe='/')}".encode()
+
+    def _ask(self, method: bytes, target: bytes, headers: Sequence[Header], answer_seconds: float) -> Ask:
+        named = [(b"host", self.base.authority), (b"accept-encoding", b"identity"), *headers]
+        credentials = self.credentials()
+        if credentials is not None:
+            signed = Signer(credentials, self.region, keys=self.keys).sign(method, target, named, self.wall())
+        else:
+            signed = named
+        return Ask(self.base, method, target, signed, answer_seconds=answer_seconds)
+
+    def _ranged(self, answer: Answer, want: Want, asked_at: float) -> tuple[Meta, Span]:
+        if answer.header(b"content-encoding") in {b"gzip", b"br", b"deflate"} and answer.status == 200:
+            raise BadAnswer(f"{self.name} sent {want.key!r} compressed although it was asked not to")
+        if answer.status == 200:
+            size = _number(answer, b"content-length")
+            span = Span(0, size)
+            if want.span.start or size > want.span.end:
+                raise BadAnswer(f"{self.name} answered a range of {want.key!r} with the whole object")
+        else:
+            span, size = _content_range(answer)
+            if span != want.span.within(Span(0, size)):
+                raise BadAnswer(
+                    f"{self.name} sent bytes {span.start}-{span.end} of {want.key!r} instead of those asked"
+                )
+        if answer.length is not None and answer.length != len(span):
+            raise BadAnswer(f"{self.name} announced {answer.length} bytes of {want.key!r} for a range of {len(span)}")
+        meta = self._meta(answer, size, asked_at)
+        if want.version is not None and meta.version != want.version:
+            raise VersionChanged(f"{want.key!r} is {meta.version} now, not {want.version}")
+        return meta, span
+
+    def _meta(self, answer: Answer, size: int, asked_at: float) -> Meta:
+        etag, modified = answer.header(b"etag"), answer.header(b"last-modified")
+        if not etag:
+            raise BadAnswer(f"{self.name} answered without an ETag, so its bytes have no version")
+        kept = tuple(
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in answer.headers
+            if name.startswith(b"x-amz-meta-") or name.decode("latin-1") in KEPT_HEADERS
+        )
+        text = etag.decode("latin-1")
+        return Meta(
+            Version(text),
+            size,
+            text,
+            _http_date(modified),
+            (answer.header(b"content-type") or b"binary/octet-stream").decode("latin-1"),
+            kept,
+            asked_at,
+        )
+
+    async def _fault(self, answer: Answer, crossing: Crossing, key: str) -> CacheError:
+        """Returns what an error answer means; its body is read so that the connection can be kept."""
+        crossing.learned(0)
+        where = f"{self.name}: {key!r}" if key else self.name
+        if answer.length is not None and answer.length > ERROR_BYTES:
+            return BadAnswer(f"{where}: status {answer.status} with {answer.length} bytes")
+        await mapped_body(answer, ERROR_BYTES, self.name)
+        match answer.status:
+            case 404:
+                return NoSuchObject(f"{where} does not exist")
+            case 401 | 403:
+                return OriginForbids(f"{where}: the origin refuses this bucket's credentials")
+            case 412:
+                return VersionChanged(f"{where} was overwritten")
+            case 416:
+                return RangeOutside(_total(answer.header(b"content-range")))
+            case 503 | 429:
+                return SlowDown(f"{where}: the origin asks to slow down", _retry_after(answer))
+            case status if status >= 500:
+                return OriginUnavailable(f"{where}: the origin answered {status}", _retry_after(answer))
+            case status:
+                return BadAnswer(f"{where}: the origin answered {status}")
+
+
+def _number(answer: Answer, name: bytes) -> int:
+    value = answer.header(name) or b""
+    if not value.isdigit():
+        raise BadAnswer(f"an answer without a usable {name.decode()}")
+    return int(value)
+
+
+def _content_range(answer: Answer) -> tuple[Span, int]:
+    value = (answer.header(b"content-range") or b"").decode("latin-1")
+    unit, _, rest = value.partition(" ")
+    ends, _, total = rest.partition("/")
+    first, _, last = ends.partition("-")
+    if unit.lower() != "bytes" or not (first.isdigit() and last.isdigit() and total.isdigit()):
+        raise BadAnswer(f"Content-Range {value!r} is none of a ranged answer")
+    if not int(first) <= int(last) < int(total):
+        raise BadAnswer(f"Content-Range {value!r} lies outside the object")
+    return Span(int(first), int(last) + 1), int(total)
+
+
+def _total(content_range: bytes | None) -> int:
+    total = (content_range or b"").rpartition(b"/")[2]
+    return int(total) if total.isdigit() else 0
+
+
+def _retry_after(answer: Answer) -> float:
+    value = answer.header(b"retry-after") or b""
+    return min(float(value), LONGEST_RETRY_SECONDS) if value.isdigit() else 1.0
+
+
+def _http_date(value: bytes | None) -> float:
+    try:
+        return parsedate_to_datetime((value or b"").decode("latin-1")).timestamp()
+    except (ValueError, TypeError) as fault:
+        raise BadAnswer(f"Last-Modified {value!r} is no HTTP date") from fault

@@ -1,0 +1,233 @@
+"""Reads from a far region's node: one signed request, a reply in frames, each checked before it is handed on."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from regioncache.errors import (
+    BadAnswer,
+    CacheError,
+    NoSuchObject,
+    OriginForbids,
+    OriginUnavailable,
+    RangeOutside,
+    SlowDown,
+    VersionChanged,
+)
+from regioncache.http.canonical import SigningKeys
+from regioncache.http.client import Answer, Ask, Base, Client
+from regioncache.http.faults import HttpFault
+from regioncache.http.sigv4 import Credentials, Signer
+from regioncache.lines.base import Crossing
+from regioncache.origins.asking import mapped, mapped_body, send
+from regioncache.origins.base import ListAsk, ListPage, Question, Reading, Want
+from regioncache.pages import Meta, Span, Version
+from regioncache.peers.proto import FRAME_BYTES, HEADER_BYTES, SILENCE_SECONDS, Head, Kind, check, parse
+from regioncache.peers.wire import FACTS, PeerRequest, parse_facts, parse_list_body
+
+SERVICE = "causeway"
+ANSWER_SECONDS = 28.0
+"""A far node answers when the first page is there; its own reader gives up after 25 s."""
+QUESTION_SECONDS = 4.0
+"""For stat and list: the far node asks its origin, which has 2 s."""
+LIST_BYTES = 16 * 1024 * 1024
+ERROR_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSource:
+    """A bucket as another region's node serves it."""
+
+    name: str
+    base: Base
+    bucket: str
+    bucket_id: bytes
+    region: str
+    far_region: str
+    secret: Callable[[], str]
+    client: Client
+    wall: Callable[[], float] = time.time
+    keys: SigningKeys = field(default_factory=SigningKeys, repr=False)
+
+    async def read(self, want: Want, crossing: Crossing) -> Reading:
+        """Asks for a span; see `Source.read`."""
+        asked_at = self.wall()
+        request = self._request(
+            "read", Question(want.key, want.payer, want.hops, want.fresh_seconds), version=want.version, span=want.span
+        )
+        known = want.version is not None
+        answer = await send(self.client, self._ask(request, ANSWER_SECONDS), crossing, len(want.span), known=known)
+        try:
+            if answer.status != 200:
+                raise await self._fault(answer, crossing, want.key)
+            meta, span = parse_facts(answer.header(FACTS) or b"", asked_at)
+            if span != want.span.within(Span(0, meta.size)):
+                raise BadAnswer(f"{self.name} sends bytes {span.start}-{span.end} instead of those asked")
+            return FramedReading(answer, crossing, meta, span, self.name)
+        except BaseException:
+            answer.close()
+            raise
+
+    async def head(self, question: Question, crossing: Crossing) -> Meta:
+        """Asks for the newest version; see `Source.head`."""
+        asked_at = self.wall()
+        request = self._request("stat", question)
+        answer = await send(self.client, self._ask(request, QUESTION_SECONDS), crossing, 0)
+        try:
+            if answer.status != 200:
+                raise await self._fault(answer, crossing, question.key)
+            crossing.learned(0)
+            await mapped_body(answer, ERROR_BYTES, self.name)
+            return parse_facts(answer.header(FACTS) or b"", asked_at)[0]
+        finally:
+            answer.close()
+
+    async def list(self, ask: ListAsk, question: Question, crossing: Crossing) -> ListPage:
+        """Asks for a page of a list; see `Source.list`."""
+        request = self._request("list", replace(question, key=ask.prefix), ask=ask)
+        answer = await send(self.client, self._ask(request, QUESTION_SECONDS), crossing, 0)
+        try:
+            if answer.status != 200:
+                raise await self._fault(answer, crossing, ask.prefix)
+            crossing.learned(0)
+            return parse_list_body(await mapped_body(answer, LIST_BYTES, self.name))
+        finally:
+            answer.close()
+
+    def _request(
+        self,
+        operation: str,
+        question: Question,
+        *,
+        version: Version | None = None,
+        span: Span | None = None,
+        ask: ListAsk | None = None,
+    ) -> PeerRequest:
+        return PeerRequest(
+            operation,
+            self.bucket,
+            self.bucket_id,
+            question.key,
+            self.region,
+            question.payer,
+            question.hops + 1,
+            question.fresh_seconds,
+            version,
+            span,
+            ask,
+        )
+
+    def _ask(self, request: PeerRequest, answer_seconds: float) -> Ask:
+        target = request.target()
+        signer = Signer(Credentials(self.region, self.secret()), self.far_region, SERVICE, self.keys)
+        headers = signer.sign(b"GET", target, [(b"host", self.base.authority), *request.headers()], self.wall())
+        return Ask(self.base, b"GET", target, headers, answer_seconds=answer_seconds, stall_seconds=SILENCE_SECONDS)
+
+    async def _fault(self, answer: Answer, crossing: Crossing, key: str) -> CacheError:
+        crossing.learned(0)
+        text = (await mapped_body(answer, ERROR_BYTES, self.name)).decode("utf-8", "replace")
+        where = f"{self.name}: {key!r}: {text}" if text else f"{self.name}: {key!r}"
+        retry_after = answer.header(b"retry-after") or b"1"
+        seconds = min(float(retry_after), 60.0) if retry_after.isdigit() else 1.0
+        match answer.status:
+            case 404:
+                return NoSuchObject(where)
+            case 403 if answer.header(b"x-causeway-fault") == b"origin":
+                return OriginForbids(where)
+            case 412:
+                return VersionChanged(where)
+            case 416:
+                size = answer.header(b"x-causeway-size") or b"0"
+                return RangeOutside(int(size) if size.isdigit() else 0)
+            case 503 if answer.header(b"x-causeway-fault") == b"slow":
+                return SlowDown(where, seconds)
+            case status:
+                return OriginUnavailable(f"{where} (status {status})", seconds)
+
+
+@dataclass(slots=True)
+class FramedReading:
+    """A reply in frames. Whole frames are handed on, checked; a receiver's buffer holds at least one."""
+
+    answer: Answer
+    crossing: Crossing
+    meta: Meta
+    span: Span
+    where: str
+    _at: int = -1
+    _header: bytearray = field(default_factory=lambda: bytearray(HEADER_BYTES))
+    _payload: bytearray = field(default_factory=lambda: bytearray(FRAME_BYTES))
+    _ready: memoryview = field(default=memoryview(b""))
+
+    def __post_init__(self) -> None:
+        self._at = self.span.start
+        self.crossing.learned(len(self.span))
+
+    async def receive(self, into: memoryview) -> int:
+        """Reads the next bytes; see `Reading.receive`."""
+        while not len(self._ready):
+            if self._at == self.span.end:
+                return 0
+            head = await self._next_head()
+            if head.kind == Kind.FAULT:
+                await self._exactly(memoryview(self._payload)[: head.length], paid=False)
+                raise OriginUnavailable(
+                    f"{self.where}: {bytes(self._payload[: head.length]).decode('utf-8', 'replace')}"
+                )
+            if head.kind == Kind.END:
+                raise OriginUnavailable(f"{self.where} ended {self.span.end - self._at} bytes short")
+            if head.kind == Kind.BYTES:
+                await self._frame(head, into)
+                if len(into) >= head.length:
+                    return head.length
+        got = min(len(into), len(self._ready))
+        into[:got] = self._ready[:got]
+        self._ready = self._ready[got:]
+        return got
+
+    def close(self) -> None:
+        self.answer.close()
+
+    async def _frame(self, head: Head, into: memoryview) -> None:
+        """Receives one frame's payload, straight into the reader's buffer where it fits."""
+        if head.offset != self._at or not 0 < head.length <= self.span.end - self._at:
+            raise BadAnswer(f"{self.where} sent {head.length} bytes at {head.offset}, expected at {self._at}")
+        direct = len(into) >= head.length
+        payload = into[: head.length] if direct else memoryview(self._payload)[: head.length]
+        await self._exactly(payload, paid=True)
+        check(head, payload)
+        self._at += head.length
+        if not direct:
+            self._ready = payload
+        if self._at == self.span.end:
+            await self._finish()
+
+    async def _finish(self) -> None:
+        """Reads the end frame and the body's end, so that the connection can be kept."""
+        while (head := await self._next_head()).kind == Kind.BEAT:
+            continue
+        if head.kind != Kind.END:
+            raise BadAnswer(f"{self.where} sent more than was asked")
+        if await self._receive(memoryview(self._header)):
+            raise BadAnswer(f"{self.where} sent bytes behind its end")
+
+    async def _next_head(self) -> Head:
+        await self._exactly(memoryview(self._header), paid=False)
+        return parse(self._header)
+
+    async def _exactly(self, into: memoryview, *, paid: bool) -> None:
+        got = 0
+        while got < len(into):
+            room = await self.crossing.room(len(into) - got) if paid else len(into) - got
+            received = await self._receive(into[got : got + room])
+            if not received:
+                raise OriginUnavailable(f"{self.where} broke off at byte {self._at} of {self.span.end}")
+            if paid:
+                self.crossing.read(received)
+            got += received
+
+    async def _receive(self, into: memoryview) -> int:
+        try:
+            return await self.answer.receive(into)
+        except HttpFault as fault:
+            raise mapped(fault, self.where) from fault

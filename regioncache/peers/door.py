@@ -1,0 +1,149 @@
+"""The door for other nodes: signed by the pair's secret, answered in frames. A stranger gets 403 and no hint."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+
+from namespace.resolver import Place
+from regioncache.errors import (
+    CacheError,
+    NoSuchObject,
+    OriginForbids,
+    OriginUnavailable,
+    RangeOutside,
+    SlowDown,
+    VersionChanged,
+)
+from regioncache.http.claims import SignatureFault, Verifier
+from regioncache.http.messages import Buffer, Header, Reply, Request
+from regioncache.lists import Lists
+from regioncache.opened import Opened, Terms
+from regioncache.pages import Meta, Span, Wanted
+from regioncache.peers.client import SERVICE
+from regioncache.peers.proto import BEAT_SECONDS, FRAME_BYTES, Kind, frame
+from regioncache.peers.wire import FACTS, MOST_HOPS, BadPeerRequest, PeerRequest, facts, list_body, parse_request
+from regioncache.service import Asked, RegionCache
+
+SIGNED = (b"x-causeway-region", b"x-causeway-tenant", b"x-causeway-class", b"x-causeway-hops", b"x-causeway-fresh")
+"""A request whose signature leaves one of these out is a stranger's: nobody on the way may change who pays."""
+
+
+class PeerDoor:
+    """Answers other nodes. `secrets` maps a far region (and our own) to the secret that signs between us."""
+
+    def __init__(
+        self,
+        region: str,
+        secrets: Callable[[str], str | None],
+        cache: RegionCache,
+        lists: Lists,
+        place: Callable[[str, str], Place | None],
+        wall: Callable[[], float],
+    ) -> None:
+        """`place(bucket, key)` finds an object by its bucket's logical name, with this region's ways to it."""
+        self._region = region
+        self._secrets = secrets
+        self._cache = cache
+        self._lists = lists
+        self._place = place
+        self._wall = wall
+        self._verifier = Verifier(SERVICE.encode())
+
+    async def __call__(self, request: Request) -> Reply:
+        """Answers one request; see `Handler`."""
+        asked = self._admitted(request)
+        if asked is None:
+            return Reply(403)
+        try:
+            parsed = parse_request(request.target, request.first)
+            if parsed.region != asked:
+                return Reply(403)
+            return await self._answer(parsed)
+        except BadPeerRequest as fault:
+            return Reply(400, body=str(fault).encode())
+        except CacheError as fault:
+            return _fault(fault)
+
+    def _admitted(self, request: Request) -> str | None:
+        """The region that signed the request, or None."""
+        try:
+            claim = self._verifier.claim(request)
+            if claim is None or claim.expires is not None or claim.region != self._region.encode():
+                return None
+            secret = self._secrets(claim.key_id)
+            if secret is None or any(name not in claim.signed for name in SIGNED):
+                return None
+            self._verifier.check(claim, request, secret, self._wall())
+        except SignatureFault:
+            return None
+        return claim.key_id
+
+    async def _answer(self, parsed: PeerRequest) -> Reply:
+        if parsed.hops > MOST_HOPS:
+            raise OriginUnavailable(f"the request came over {parsed.hops} nodes: the topology sends it in a loop", 5.0)
+        place = self._place(parsed.bucket, parsed.key)
+        if place is None or place.bucket.id != parsed.bucket_id:
+            raise OriginUnavailable(f"region {self._region} has another topology: it knows no such bucket", 5.0)
+        terms = Terms(fresh_seconds=parsed.fresh_seconds)
+        if parsed.ask is not None:
+            page = await self._lists.page(place, parsed.ask, parsed.payer, terms, parsed.hops)
+            return Reply(200, [(b"content-type", b"application/json")], list_body(page))
+        if parsed.span is None:
+            opened = await self._cache.stat(Asked(place, Wanted(), parsed.payer, terms, parsed.hops))
+            return Reply(200, self._head(opened.meta, opened.span))
+        wanted = Wanted(parsed.span.start, parsed.span.end)
+        asked = Asked(place, wanted, parsed.payer, terms, parsed.hops, parsed.version)
+        opened = self._cache.glance(asked) or await self._cache.open(asked)
+        return Reply(200, self._head(opened.meta, opened.span), stream=_frames(opened))
+
+    def _head(self, meta: Meta, span: Span) -> list[Header]:
+        age = max(0.0, self._wall() - meta.learned_at)
+        return [(b"content-type", b"application/x-causeway-frames"), (FACTS, facts(meta, span, age))]
+
+
+async def _frames(opened: Opened) -> AsyncIterator[Buffer]:
+    """Yields frames, one a piece; a beat each second while nothing comes; a fault instead of an end."""
+    at = opened.span.start
+    async with aclosing(opened.stream()) as pieces:
+        try:
+            while at < opened.span.end:
+                upcoming = asyncio.ensure_future(anext(pieces))
+                try:
+                    while not (await asyncio.wait({upcoming}, timeout=BEAT_SECONDS))[0]:
+                        yield frame(Kind.BEAT)
+                    piece = upcoming.result()
+                finally:
+                    if not upcoming.done():
+                        upcoming.cancel()
+                        await asyncio.wait({upcoming})
+                for start in range(0, len(piece), FRAME_BYTES):
+                    part = piece[start : start + FRAME_BYTES]
+                    yield b"".join((frame(Kind.BYTES, at, part), part))
+                    at += len(part)
+            yield frame(Kind.END)
+        except CacheError as fault:
+            text = str(fault).encode()[:FRAME_BYTES]
+            yield frame(Kind.FAULT, at, text) + text
+
+
+def _fault(fault: CacheError) -> Reply:
+    text = str(fault).encode()[:1024]
+    match fault:
+        case NoSuchObject():
+            return Reply(404, body=text)
+        case OriginForbids():
+            return Reply(403, [(b"x-causeway-fault", b"origin")], text)
+        case VersionChanged():
+            return Reply(412, body=text)
+        case RangeOutside():
+            return Reply(416, [(b"x-causeway-size", str(fault.size).encode())], text)
+        case SlowDown():
+            return Reply(503, [(b"retry-after", _seconds(fault.retry_after)), (b"x-causeway-fault", b"slow")], text)
+        case OriginUnavailable():
+            return Reply(503, [(b"retry-after", _seconds(fault.retry_after))], text)
+        case _:
+            return Reply(500, body=text)
+
+
+def _seconds(seconds: float) -> bytes:
+    return str(max(1, round(seconds))).encode()

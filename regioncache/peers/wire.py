@@ -1,0 +1,174 @@
+"""Requests between nodes as HTTP carries them: targets, headers and the object's facts as JSON.
+
+`GET /causeway/1/read|stat|list` with the bucket's logical name and id, the exact key and what is asked in the query;
+who asks, for whom, over how many nodes and how fresh in headers. All of it is under the signature.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, quote, unquote
+
+from regioncache.errors import BadAnswer
+from regioncache.http.messages import Header
+from regioncache.origins.base import ListAsk, Listed, ListPage, Payer
+from regioncache.pages import Meta, Span, Version
+from regioncache.peers.proto import PROTOCOL
+
+ROOT = "/causeway/"
+MOST_HOPS = 4
+"""Reader, parent, grandparent, home: a request that came over more nodes runs in a loop."""
+NAME_BYTES = 128
+FACTS = b"x-causeway-object"
+
+
+class BadPeerRequest(Exception):
+    """A request that no node of this or the former version sends (400)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRequest:
+    """What one node asks of another. `span`: the bytes wanted (read); `ask`: the list wanted (list)."""
+
+    operation: str
+    bucket: str
+    bucket_id: bytes
+    key: str
+    region: str
+    payer: Payer
+    hops: int
+    fresh_seconds: float
+    version: Version | None = None
+    span: Span | None = None
+    ask: ListAsk | None = None
+
+    def target(self) -> bytes:
+        """The request line's target."""
+        query = {"bucket": self.bucket, "id": self.bucket_id.hex(), "key": self.key}
+        if self.span is not None:
+            query |= {"start": str(self.span.start), "end": str(self.span.end)}
+        if self.version is not None:
+            query["version"] = self.version
+        if self.ask is not None:
+            query |= {"after": self.ask.after, "delimiter": self.ask.delimiter, "limit": str(self.ask.limit)}
+        text = "&".join(f"{name}={quote(value, safe='')}" for name, value in sorted(query.items()))
+        return f"{ROOT}{PROTOCOL}/{self.operation}?{text}".encode()
+
+    def headers(self) -> list[Header]:
+        """The headers that go with it; all are signed."""
+        return [
+            (b"x-causeway-region", self.region.encode()),
+            (b"x-causeway-tenant", quote(self.payer.tenant).encode()),
+            (b"x-causeway-class", quote(self.payer.cls).encode()),
+            (b"x-causeway-hops", str(self.hops).encode()),
+            (b"x-causeway-fresh", repr(self.fresh_seconds).encode()),
+        ]
+
+
+def parse_request(target: bytes, headers: Mapping[bytes, bytes]) -> PeerRequest:
+    """Returns what a target and headers ask; raises BadPeerRequest."""
+    try:
+        path, _, query = target.decode("ascii").partition("?")
+        root, version, operation = path.rsplit("/", 2)
+        if root + "/" != ROOT or operation not in {"read", "stat", "list"}:
+            raise BadPeerRequest(f"{path} is nothing that a node asks")
+        if not PROTOCOL - 1 <= int(version) <= PROTOCOL:
+            raise BadPeerRequest(f"protocol {version} is not spoken here; this node speaks {PROTOCOL}")
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=16)
+        return _request(operation, dict(pairs), headers)
+    except (ValueError, KeyError, UnicodeError) as fault:
+        raise BadPeerRequest(f"the request is malformed: {fault}") from fault
+
+
+def _request(operation: str, values: Mapping[str, str], headers: Mapping[bytes, bytes]) -> PeerRequest:
+    fresh = float(headers[b"x-causeway-fresh"])
+    hops = int(headers[b"x-causeway-hops"])
+    if math.isnan(fresh) or fresh < 0 or not 0 <= hops <= 1000:
+        raise ValueError("hops or freshness out of bounds")
+    span = Span(int(values["start"]), int(values["end"])) if operation == "read" else None
+    ask = None
+    if operation == "list":
+        limit = int(values["limit"])
+        if not 1 <= limit <= 1000:
+            raise ValueError("a list has 1 to 1,000 keys a page")
+        ask = ListAsk(values["key"], values["after"], values["delimiter"], limit)
+    return PeerRequest(
+        operation,
+        values["bucket"],
+        bytes.fromhex(values["id"]),
+        values["key"],
+        headers[b"x-causeway-region"].decode("ascii"),
+        Payer(_name(headers[b"x-causeway-tenant"]), _name(headers[b"x-causeway-class"])),
+        hops,
+        fresh,
+        Version(values["version"]) if "version" in values else None,
+        span,
+        ask,
+    )
+
+
+def _name(value: bytes) -> str:
+    name = unquote(value.decode("ascii"), errors="strict")
+    if not name or len(name) > NAME_BYTES:
+        raise ValueError("a tenant or class has 1 to 128 characters")
+    return name
+
+
+def facts(meta: Meta, span: Span, age: float) -> bytes:
+    """Returns the object's facts for the reply's head: what is sent, of what, how old the knowledge is (seconds)."""
+    return json.dumps(
+        {
+            "version": meta.version,
+            "size": meta.size,
+            "etag": meta.etag,
+            "last_modified": meta.last_modified,
+            "content_type": meta.content_type,
+            "headers": meta.headers,
+            "start": span.start,
+            "end": span.end,
+            "age": age,
+        },
+        separators=(",", ":"),
+    ).encode("ascii")
+
+
+def parse_facts(text: bytes, asked_at: float) -> tuple[Meta, Span]:
+    """Returns the metadata and the span that a reply's head tells; raises BadAnswer."""
+    try:
+        value = json.loads(text)
+        meta = Meta(
+            Version(str(value["version"])),
+            int(value["size"]),
+            str(value["etag"]),
+            float(value["last_modified"]),
+            str(value["content_type"]),
+            tuple((str(name), str(content)) for name, content in value["headers"]),
+            asked_at - max(0.0, float(value["age"])),
+        )
+        return meta, Span(int(value["start"]), int(value["end"]))
+    except (ValueError, KeyError, TypeError) as fault:
+        raise BadAnswer(f"a peer's facts are malformed: {fault}") from fault
+
+
+def list_body(page: ListPage) -> bytes:
+    """Returns a page of a list as JSON."""
+    entries = [(e.key, e.size, e.etag, e.last_modified, e.storage_class) for e in page.entries]
+    value = {"entries": entries, "prefixes": page.prefixes, "next_after": page.next_after, "age": page.age}
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def parse_list_body(body: bytes) -> ListPage:
+    """Returns the page that the JSON holds; raises BadAnswer."""
+    try:
+        value = json.loads(body)
+        entries = tuple(Listed(str(k), int(s), str(e), float(m), str(c)) for k, s, e, m, c in value["entries"])
+        after = value["next_after"]
+        return ListPage(
+            entries,
+            tuple(map(str, value["prefixes"])),
+            None if after is None else str(after),
+            max(0.0, float(value["age"])),
+        )
+    except (ValueError, KeyError, TypeError) as fault:
+        raise BadAnswer(f"a peer's list is malformed: {fault}") from fault

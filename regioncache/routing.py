@@ -1,0 +1,102 @@
+"""Builds the route of a way: its source (an endpoint, or a far region's nodes) and the line that its bytes cross.
+
+Sources are kept by what they are made of, so that a request pays a dictionary look-up; a new topology starts afresh.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from namespace.fields import Credentials as Reference
+from namespace.model import Bucket, Endpoint
+from namespace.resolver import Place
+from namespace.routes import Way
+from regioncache.errors import CacheError, NotSupported
+from regioncache.health import WayId
+from regioncache.http.client import Base, Client
+from regioncache.lines.base import Crossing
+from regioncache.lines.crossing import NoLine
+from regioncache.lines.line import Line
+from regioncache.origins import credentials
+from regioncache.origins.base import Payer, Source
+from regioncache.origins.credentials import Credentialer
+from regioncache.origins.s3 import S3Origin
+from regioncache.peers.client import PeerSource
+from regioncache.sources import Route, way_id
+
+SigningSecrets = Callable[[str], str | None]
+"""The secret shared with a region, by its name."""
+
+
+class Routing:
+    """Makes routes. Mutable state: `_lines` and `_sources`, replaced when a topology is adopted."""
+
+    def __init__(self, region: str, secrets: SigningSecrets, client: Client, wall: Callable[[], float]) -> None:
+        self._region = region
+        self._secrets = secrets
+        self._client = client
+        self._wall = wall
+        self._lines: Mapping[str, Line] = {}
+        self._sources: dict[WayId, Source] = {}
+
+    def adopt(self, lines: Mapping[str, Line]) -> None:
+        """Goes on with these lines, by name; sources are made anew."""
+        self._lines = lines
+        self._sources = {}
+
+    def route(self, place: Place, way: Way) -> Route:
+        """Returns the route of one way of a place. Raises CacheError where it cannot be made (no secret, no key)."""
+        name = way_id(place.bucket.name, way)
+        source = self._sources.get(name)
+        if source is None:
+            source = self._sources[name] = self._source(place.bucket, way)
+        line = None if way.line is None else self._lines[way.line]
+        kind = "line" if line is not None else "peer" if way.kind == "region" else "origin"
+        bucket = place.bucket.name
+
+        def crossing(payer: Callable[[], Payer], ledger_kind: Callable[[], str]) -> Crossing:
+            return NoLine() if line is None else line.crossing(payer, bucket, ledger_kind)
+
+        return Route(name, kind, way.line, source, crossing)
+
+    def _source(self, bucket: Bucket, way: Way) -> Source:
+        if way.endpoint is not None:
+            return self._endpoint(bucket, way.endpoint)
+        if self._secrets(way.region) is None:
+            raise NotSupported(f"no secret is shared with region {way.region!r}: name one under `secrets` in node.yaml")
+        return PeerSource(
+            f"node {way.nodes[0]} of {way.region}",
+            Base.parse(f"http://{way.nodes[0]}"),
+            bucket.name,
+            bucket.id,
+            self._region,
+            way.region,
+            lambda: self._secrets(way.region) or "",
+            self._client,
+            self._wall,
+        )
+
+    def _endpoint(self, bucket: Bucket, endpoint: Endpoint) -> Source:
+        if bucket.provider != "s3":
+            raise NotSupported(f"provider {bucket.provider!r} of bucket {bucket.name!r} is not kept by this version")
+        return S3Origin(
+            f"bucket {bucket.name} at {endpoint.url}",
+            Base.parse(endpoint.url),
+            bucket.bucket,
+            credentialer(bucket.credentials),
+            self._client,
+            wall=self._wall,
+        )
+
+
+def credentialer(reference: Reference) -> Credentialer:
+    """Returns what finds the credentials that a bucket refers to; raises CacheError where they are not to be had."""
+    match reference.kind:
+        case "none":
+            return credentials.unsigned
+        case "env":
+            return credentials.from_env(reference.name)
+        case "file":
+            return credentials.from_file(Path(reference.name))
+        case "role":
+            return credentials.of_role()
+    raise CacheError(f"credentials of kind {reference.kind!r} are not known")

@@ -1,0 +1,309 @@
+"""The cache of a region as its doors and its peers see it: open, stat, list and refresh a place.
+
+The order of a read: what is held and fresh answers at once; what is held and not fresh is asked about, for a bounded
+while; what is unknown is asked for by its first pages, whose reply teaches the version (one round trip, not two).
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from namespace.resolver import Place
+from regioncache.catalog import Catalog
+from regioncache.errors import (
+    CacheError,
+    NoSuchObject,
+    OriginForbids,
+    OriginUnavailable,
+    RangeOutside,
+    SlowDown,
+    VersionChanged,
+)
+from regioncache.fill import Job
+from regioncache.flights import Flight, Waiter
+from regioncache.memory import Memory
+from regioncache.opened import Opened, Terms, Waited
+from regioncache.origins.base import Payer, Question
+from regioncache.pages import EXTENT_BYTES, STEP_BYTES, Meta, ObjectId, Span, Version, Wanted, by_extent, cover
+from regioncache.questions import Questions
+from regioncache.reader import Reader, Shelf
+from regioncache.sources import Sources
+from regioncache.store.base import PageGone, WouldBlock
+
+FIRST_PIECE_SECONDS = 25.0
+"""A read whose first page is not expected within this gets 503 SlowDown; the flight goes on (line-rules, Visible)."""
+RESTARTS = 3
+"""How often a read starts again on a new version before its headers leave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One read: the place, the bytes, who pays, over how many nodes it came, and on what terms.
+
+    `version`: only this one will do (a peer reads on from pages it has).
+    """
+
+    place: Place
+    wanted: Wanted
+    payer: Payer
+    terms: Terms
+    hops: int = 0
+    version: Version | None = None
+
+    @property
+    def oid(self) -> ObjectId:
+        return ObjectId(self.place.bucket.id, self.place.key)
+
+
+class RegionCache:
+    """Opens reads. Its state is that of its parts; `questions` holds the questions under way."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        catalog: Catalog,
+        sources: Sources,
+        memory: Memory,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
+        self.shelf = shelf
+        self.catalog = catalog
+        self.sources = sources
+        self.memory = memory
+        self.questions: Questions[Meta] = Questions()
+        self._clock = clock
+        self._wall = wall
+
+    def glance(self, asked: Asked) -> Opened | None:
+        """Answers from memory and the kernel's cache alone, or returns None; raises RangeOutside. Never awaits."""
+        oid = asked.oid
+        try:
+            found = self.shelf.store.packed_now(oid)
+            meta = found[0] if found else self.catalog.find(oid) or self.shelf.store.recall_now(oid)
+        except (WouldBlock, PageGone):
+            return None
+        if meta is None or not self._fresh(asked, meta):
+            return None
+        span = asked.wanted.of(meta.size)
+        if span is None:
+            raise RangeOutside(meta.size)
+        if found:
+            self.shelf.tally.read["page"] += len(span)
+            return Opened(meta, span, whole=found[1][span.start : span.end])
+        if len(span) > STEP_BYTES:
+            return None
+        if not len(span):
+            return Opened(meta, span, whole=memoryview(b""))
+        whole = self._reader(asked, meta, span).now(span)
+        if whole is None:
+            return None
+        self.shelf.tally.read["page"] += len(span)
+        return Opened(meta, span, whole=whole)
+
+    async def open(self, asked: Asked) -> Opened:
+        """Opens a read and waits for its first piece.
+
+        Raises: NoSuchObject, OriginForbids, RangeOutside, VersionChanged (only with `asked.version`),
+        OriginUnavailable, SlowDown.
+        """
+        for attempt in range(RESTARTS):
+            try:
+                return await self._open(asked)
+            except VersionChanged:
+                self.catalog.forget(asked.oid)
+                self.catalog.doubt(asked.oid.bucket, asked.oid.key, self._wall())
+                if asked.version is not None or attempt == RESTARTS - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def stat(self, asked: Asked) -> Opened:
+        """Opens no bytes: the newest version on the read's terms. Raises as `open`."""
+        self._raise_absence(asked.oid)
+        meta = await self._recall(asked.oid)
+        stale = None
+        if meta is None:
+            meta = await self._ask(asked)
+        elif not self._fresh(asked, meta):
+            meta, stale = await self._renew(asked, meta)
+        return Opened(meta, Span(0, 0), stale_seconds=stale)
+
+    async def refresh(self, asked: Asked) -> Meta:
+        """Asks for the newest version now; raises as `open`."""
+        self.catalog.doubt(asked.oid.bucket, asked.oid.key, self._wall())
+        return await self._ask(replace(asked, terms=replace(asked.terms, fresh_seconds=0.0)), join=False)
+
+    async def stop(self) -> None:
+        """Ends all flights and questions."""
+        await self.questions.stop()
+        await self.shelf.filler.stop()
+
+    def _fresh(self, asked: Asked, meta: Meta) -> bool:
+        if asked.version is not None and asked.version == meta.version:
+            return True
+        age = self.catalog.age(asked.oid, meta, self._wall())
+        return age is not None and 0 < asked.terms.fresh_seconds >= age and asked.version is None
+
+    async def _open(self, asked: Asked) -> Opened:
+        self._raise_absence(asked.oid)
+        meta, stale, first = await self._recall(asked.oid), None, None
+        if meta is None:
+            meta, first = await self._open_unknown(asked)
+        elif not self._fresh(asked, meta):
+            meta, stale = await self._renew(asked, meta)
+        try:
+            if asked.version is not None and asked.version != meta.version:
+                raise VersionChanged(f"{asked.place.path!r} is {meta.version} now, not {asked.version}")
+            span = asked.wanted.of(meta.size)
+            if span is None:
+                raise RangeOutside(meta.size)
+            reader = self._reader(asked, meta, span)
+            if first is not None:
+                reader.join(*first)
+                first = None
+        finally:
+            if first is not None:
+                first[0].detach(first[1])
+        return await self._begin(reader, stale)
+
+    async def _begin(self, reader: Reader, stale: float | None) -> Opened:
+        """Waits for the first piece, so that the headers can say where it came from."""
+        piece = memoryview(b"")
+        try:
+            if len(reader.span):
+                async with asyncio.timeout(FIRST_PIECE_SECONDS):
+                    piece = await reader.piece(reader.span.start)
+        except TimeoutError as late:
+            raise SlowDown(f"the first page of {reader.place.path!r} is not expected soon", 5.0) from late
+        finally:
+            if not len(piece):
+                reader.leave()
+        waited = [Waited(line, reader.payer.cls, seconds) for line, seconds in reader.waits.items() if line]
+        whole = piece if len(piece) == len(reader.span) else None
+        if whole is not None:
+            reader.leave()
+        return Opened(
+            reader.meta,
+            reader.span,
+            reader.source,
+            waited[0] if waited else None,
+            stale,
+            whole,
+            reader,
+            self.memory,
+            piece,
+        )
+
+    async def _open_unknown(self, asked: Asked) -> tuple[Meta, tuple[Flight, Waiter] | None]:
+        """The first read of an unknown object is the question too."""
+        oid, wanted = asked.oid, asked.wanted
+        if wanted.suffix is not None or wanted.end == wanted.start:
+            return await self._ask(asked), None
+        flight = self.shelf.flights.opening(oid)
+        if flight is None:
+            flight = Flight(oid, self._first_run(asked), asked.place.bucket.page, asked.payer)
+            self.shelf.flights.open(flight)
+            ticket = self.catalog.ticket()
+            job = Job(
+                flight, asked.place, asked.hops, asked.terms.keep, learned=lambda m: self._learned(oid, m, ticket)
+            )
+            self.shelf.filler.start(job)
+        waiter = flight.attach(asked.payer, wanted.start)
+        try:
+            while flight.meta is None and not flight.done:
+                await flight.change()
+        except asyncio.CancelledError:
+            flight.detach(waiter)
+            raise
+        if flight.meta is not None:
+            return flight.meta, (flight, waiter)
+        flight.detach(waiter)
+        assert flight.fault is not None, "a flight that ends without metadata has a fault"
+        if isinstance(flight.fault, RangeOutside):
+            return await self._ask(asked), None
+        self._learn_absence(oid, flight.fault)
+        raise flight.fault
+
+    def _first_run(self, asked: Asked) -> Span:
+        """The pages to ask for before the size is known: what is wanted, of one extent.
+
+        Over a line a read to the object's end begins with one page: most objects are smaller, and what is prepaid for
+        an unknown length must not keep others waiting (line-rules, Before it arrives).
+        """
+        page_bytes, wanted = asked.place.bucket.page, asked.wanted
+        first = wanted.start // page_bytes
+        if wanted.end is None:
+            over_line = bool(asked.place.ways) and asked.place.ways[0].line is not None
+            pages = Span(first, first + 1 if over_line else first + EXTENT_BYTES // page_bytes)
+        else:
+            pages = cover(Span(wanted.start, wanted.end), page_bytes)
+        return next(by_extent(pages, page_bytes))[1]
+
+    async def _renew(self, asked: Asked, meta: Meta) -> tuple[Meta, float | None]:
+        """Asks whether `meta` is still the newest; returns it with its age where no answer came in time."""
+        age = self.catalog.age(asked.oid, meta, self._wall())
+        doubted = age is None
+        old = max(0.0, self._wall() - meta.learned_at)
+        usable = not doubted and old <= asked.terms.stale_seconds and asked.version is None
+        if usable and self.sources.away(asked.place):
+            return meta, old
+        task = self.questions.ask(asked.oid, lambda: self._question(asked), join=asked.terms.fresh_seconds > 0)
+        await asyncio.wait({task}, timeout=asked.terms.hold_seconds if usable else None)
+        if not task.done():
+            return meta, old
+        try:
+            return task.result(), None
+        except (OriginUnavailable, SlowDown):
+            if usable or (doubted and old <= asked.terms.stale_seconds and asked.version is None):
+                return meta, old
+            raise
+
+    async def _ask(self, asked: Asked, *, join: bool = True) -> Meta:
+        task = self.questions.ask(asked.oid, lambda: self._question(asked), join=join)
+        return await asyncio.shield(task)
+
+    async def _question(self, asked: Asked) -> Meta:
+        """A HEAD by the first route that answers; what it teaches is noted."""
+        oid, ticket = asked.oid, self.catalog.ticket()
+        question = Question(asked.place.key, asked.payer, asked.hops, asked.terms.fresh_seconds)
+        fault: CacheError = OriginUnavailable("no route was tried")
+        for route in self.sources.of(asked.place):
+            crossing = route.crossing(lambda: asked.payer, lambda: "meta")
+            try:
+                meta = await self.sources.ask(route, route.source.head(question, crossing))
+            except (NoSuchObject, OriginForbids) as absent:
+                self._learn_absence(oid, absent, ticket)
+                raise
+            except CacheError as failed:
+                fault = failed
+                continue
+            finally:
+                crossing.close()
+            self._learned(oid, meta, ticket)
+            await self.shelf.store.relearn(oid, meta)
+            return meta
+        raise fault
+
+    async def _recall(self, oid: ObjectId) -> Meta | None:
+        meta = self.catalog.find(oid)
+        if meta is not None:
+            return meta
+        try:
+            return self.shelf.store.recall_now(oid)
+        except WouldBlock:
+            return await self.shelf.store.recall(oid)
+
+    def _learned(self, oid: ObjectId, meta: Meta, ticket: int) -> None:
+        self.catalog.learn(oid, meta, ticket)
+
+    def _raise_absence(self, oid: ObjectId) -> None:
+        fault = self.catalog.absence(oid, self._clock())
+        if fault is not None:
+            raise type(fault)(*fault.args)
+
+    def _learn_absence(self, oid: ObjectId, fault: CacheError, ticket: int | None = None) -> None:
+        if isinstance(fault, NoSuchObject | OriginForbids):
+            self.catalog.learn_absent(oid, fault, self.catalog.ticket() if ticket is None else ticket, self._clock())
+
+    def _reader(self, asked: Asked, meta: Meta, span: Span) -> Reader:
+        return Reader(self.shelf, asked.place, meta, span, asked.payer, asked.hops, asked.terms.keep)

@@ -1,0 +1,107 @@
+"""Through what a missing page may come: the ways of a place that answer, in order, each with its line.
+
+`usable` is the pure part: healthy ways first as the route orders them; ways that are away only when their trial is due.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from namespace.resolver import Place
+from namespace.routes import Way
+from regioncache.errors import CacheError, OriginUnavailable, Refused, SlowDown, Unanswered
+from regioncache.health import Health, WayId
+from regioncache.lines.base import Crossing
+from regioncache.origins.base import Payer, Source
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One usable way: its name for health and `explain`, its source, and what a reply on it is accounted to."""
+
+    id: WayId
+    kind: str  # the source label of what comes: line | peer | origin
+    line: str | None
+    source: Source
+    open_crossing: Callable[[Callable[[], Payer], Callable[[], str]], Crossing]
+
+    def crossing(self, payer: Callable[[], Payer], kind: Callable[[], str]) -> Crossing:
+        """Opens the account of one request; `kind` is the ledger's kind of the next bytes."""
+        return self.open_crossing(payer, kind)
+
+
+def way_id(bucket: str, way: Way) -> WayId:
+    """Returns the name under which a way's health is remembered."""
+    where = way.region if way.kind == "region" or way.endpoint is None else way.endpoint.url
+    return (bucket, way.kind, where)
+
+
+def usable(bucket: str, ways: Iterable[Way], health: Health, now: float) -> list[Way]:
+    """Returns the ways that may be asked now, best first: those that answer, then those whose trial is due."""
+    healthy: list[Way] = []
+    trials: list[Way] = []
+    for way in ways:
+        name = way_id(bucket, way)
+        if not health.away(name):
+            healthy.append(way)
+        elif health.may_ask(name, now):
+            trials.append(way)
+    return healthy + trials
+
+
+class Sources:
+    """Turns the ways of a place into routes; `build` makes the route of one way (the app's part)."""
+
+    def __init__(self, health: Health, build: Callable[[Place, Way], Route], clock: Callable[[], float]) -> None:
+        self.health = health
+        self._build = build
+        self._clock = clock
+        self._away: dict[WayId, Route] = {}
+
+    def of(self, place: Place) -> list[Route]:
+        """The routes to try, in order; raises OriginUnavailable when none may be asked now."""
+        now = self._clock()
+        ways = usable(place.bucket.name, place.ways, self.health, now)
+        if not ways:
+            raise OriginUnavailable(self._why(place), self._retry_after(place, now))
+        return [self._build(place, way) for way in ways]
+
+    async def ask(self, route: Route, question: Awaitable[_T]) -> _T:
+        """Awaits a question to a route and remembers whether somebody answered."""
+        try:
+            answer = await question
+        except Refused:
+            self.health.refused(route.id, self._clock())
+            self._away[route.id] = route
+            raise
+        except Unanswered:
+            self.health.unanswered(route.id, self._clock())
+            self._away[route.id] = route
+            raise
+        except CacheError as fault:
+            if not isinstance(fault, SlowDown):
+                self.health.answered(route.id)
+            raise
+        self.health.answered(route.id)
+        return answer
+
+    def trials(self) -> list[Route]:
+        """The routes that are away and whose trial is due now; whoever takes them asks them."""
+        now = self._clock()
+        self._away = {name: route for name, route in self._away.items() if self.health.away(name)}
+        return [route for name, route in self._away.items() if self.health.may_ask(name, now)]
+
+    def away(self, place: Place) -> bool:
+        """Whether every way of this place is away, so that nobody should wait for an answer."""
+        return all(self.health.away(way_id(place.bucket.name, way)) for way in place.ways)
+
+    def _retry_after(self, place: Place, now: float) -> float:
+        waits = [self.health.retry_after(way_id(place.bucket.name, way), now) for way in place.ways]
+        return max(1.0, min(waits, default=1.0))
+
+    def _why(self, place: Place) -> str:
+        if not place.ways:
+            return f"no way from here to bucket {place.bucket.name!r}: no endpoint with a line, no region with nodes"
+        return f"bucket {place.bucket.name!r} is away by all of its {len(place.ways)} ways"
