@@ -25,6 +25,7 @@ def is_ramp(data: bytes | bytearray | memoryview, start: int, shift: int = 0) ->
     """Whether `data` is what the ramp holds from `start` on."""
     view = memoryview(data)
     return all(
-        view[at : at + _MOST] == ramp_view(start + at, start + min(at + _MOST, len(view)), shift)
+        # Of bytes, not of views: bytes are compared at once, views element by element.
+        bytes(view[at : at + _MOST]) == bytes(ramp_view(start + at, start + min(at + _MOST, len(view)), shift))
         for at in range(0, len(view), _MOST)
     )

@@ -64,6 +64,11 @@ class Connection:
         self._waiting: deque[Exchange] = deque()
         self.exchanges: list[Exchange] = []
 
+    @property
+    def idle(self) -> bool:
+        """Whether every request that began has been answered whole."""
+        return not self._waiting and not self._up.buffer and self._up.body is None
+
     def up(self, data: bytes | memoryview, now: float) -> int:
         """Feeds bytes of requests; returns their body bytes."""
         return self._feed(self._up, data, now, answers=False)

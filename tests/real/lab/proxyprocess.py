@@ -76,7 +76,7 @@ class Proxy:
         self.refusing = False
         self.flowing = asyncio.Event()
         self.flowing.set()
-        self.open: set[tuple[socket.socket, socket.socket]] = set()
+        self.open: set[asyncio.Event] = set()
 
     def command(self, words: list[str]) -> object:
         """Does what the test says; returns the answer as plain data."""
@@ -92,8 +92,8 @@ class Proxy:
             case ["refuse", "on" | "off" as state]:
                 self.refusing = state == "on"
             case ["cut"]:
-                for pair in list(self.open):
-                    _reset(*pair)
+                for cut in self.open:
+                    cut.set()
             case _:
                 return {"error": f"unknown command {words}"}
         return {"ok": True}
@@ -126,18 +126,20 @@ class Proxy:
         counter = Connection(self.frames)
         self.tally.connections.append(counter)
         self.tally.accepted += 1
-        self.open.add((near, far))
+        cut = asyncio.Event()
+        self.open.add(cut)
         up = asyncio.create_task(self._up(near, far, counter))
         down = asyncio.create_task(self._down(far, near, counter))
-        await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
-        whole = down.done() and down.result()
+        cutting = asyncio.create_task(cut.wait())
+        await asyncio.wait({up, down, cutting}, return_when=asyncio.FIRST_COMPLETED)
+        whole = (down.done() and down.result()) or (up.done() and counter.idle)
         if not whole:
             # Before the tasks are cancelled: afterwards the queue may be gone.
             self._take_back(near, counter)
-        for task in (up, down):
+        for task in (up, down, cutting):
             task.cancel()
-        await asyncio.wait({up, down})
-        self.open.discard((near, far))
+        await asyncio.wait({up, down, cutting})
+        self.open.discard(cut)
         counter.ended(time.monotonic())
         _close(near, far) if whole else _reset(near, far)
 
@@ -213,8 +215,6 @@ def _reset(*socks: socket.socket) -> None:
 
 def _close(*socks: socket.socket) -> None:
     for sock in socks:
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
         sock.close()
 
 
