@@ -101,7 +101,7 @@ cache: {paths: [], size: 120%}
         "5:20: listen.admin.address",
         "6:19: secrets.idc-bj",
         "7:16: cache.paths",
-        "7:24: cache.size",
+        "7:26: cache.size",
     ]
 
 

@@ -1,0 +1,190 @@
+"""A node's operations over a few objects in memory: counts what is asked of it, refuses what it is told to refuse."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from gateway.admin.answers import (
+    CachePath,
+    Explanation,
+    KeyShown,
+    LineBytes,
+    LineStatus,
+    Listing,
+    MadeKey,
+    Name,
+    NewKey,
+    PeerStatus,
+    Refreshed,
+    RuleShown,
+    Stat,
+    Status,
+    WayShown,
+)
+from gateway.admin.operations import UnknownPath
+from gateway.applying import Applied, AppliedFiles, Applying, Revision
+from gateway.metrics import Snapshot
+from namespace.errors import KeyExists
+from namespace.keys import AccessKey, new_id, new_secret
+from namespace.store.embedded import EmbeddedStore
+from regioncache.errors import RangeOutside
+from regioncache.http.messages import Buffer
+from regioncache.pages import Meta, Span, Version, Wanted
+from tests.fakes.ramp import ramp
+
+PIECE_BYTES = 64 * 1024
+
+
+@dataclass(slots=True)
+class FakeOpening:
+    """Bytes of a ramp; ends short, or fails, when told to."""
+
+    meta: Meta
+    span: Span
+    ends_at: int
+    fault: Exception | None = None
+    source: str = "page"
+    closed: int = 0
+
+    async def stream(self) -> AsyncIterator[Buffer]:
+        end = min(self.span.end, self.ends_at)
+        for start in range(self.span.start, end, PIECE_BYTES):
+            yield ramp(start, min(start + PIECE_BYTES, end))
+        if self.fault is not None:
+            raise self.fault
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@dataclass(slots=True)
+class FakeOperations:
+    """Objects are (path -> size); topology, policy and keys are kept for real, in `store`."""
+
+    store: EmbeddedStore
+    sizes: dict[str, int] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    openings: list[FakeOpening] = field(default_factory=list)
+    refuse: Exception | None = None
+    ends_at: int = 1 << 62
+    stream_fault: Exception | None = None
+    snapshot: Snapshot = field(default_factory=Snapshot)
+    ready: bool = True
+
+    def status(self) -> Status:
+        self._ask("status")
+        current = self.store.current()
+        return Status(
+            node="n1",
+            region="a",
+            version="0.1.0",
+            ready=self.ready,
+            uptime_seconds=61.0,
+            revision=self.store.revision(),
+            digest="" if current is None else current.revision.digest,
+            listeners=(("s3", "http://127.0.0.1:9000"),),
+            mounts=1,
+            keys=len(self.store.keys()),
+            caches=(CachePath("/c", 1 << 30, 1 << 40), CachePath("/d", 0, 0, "out: Input/output error")),
+            peers=(PeerStatus("b", "10.0.0.1:9100", True, "other", 0.08), PeerStatus("z", "10.0.0.2:9100", False)),
+            faults=("cache path /d is out: replace the disk",),
+        )
+
+    def lines(self) -> tuple[LineStatus, ...]:
+        self._ask("lines")
+        ledger = (
+            LineBytes("rec", "training", "train", "unique", 3 << 20),
+            LineBytes("rec", "training", "x", "meta", 9),
+        )
+        return (LineStatus("a-b", "b>a", 1e9, 5e8, 1 << 20, 1 << 20, 2, 0.998, ledger),)
+
+    def metrics(self) -> Snapshot:
+        self._ask("metrics")
+        return self.snapshot
+
+    async def explain(self, path: str) -> Explanation:
+        self._ask(f"explain {path}")
+        return Explanation(
+            path,
+            "/ns/train",
+            "train",
+            path.removeprefix("/ns/train/"),
+            "max_age 60 s",
+            self._meta(path),
+            3.0,
+            1 << 20,
+            2,
+            5,
+            ways=(WayShown("region", "b", "10.0.0.1:9100", "a-b", True, "home region"),),
+            rules=(RuleShown("admit", "never", "/ns/train/**", "policy:4"),),
+        )
+
+    async def apply(self, files: AppliedFiles, author: str, dry_run: bool) -> Applied:
+        self._ask(f"apply dry_run={dry_run}")
+        return Applying(self.store, lambda _pair, _revision: None, lambda: 1000.0).apply(files, author, dry_run)
+
+    async def history(self) -> tuple[Revision, ...]:
+        self._ask("history")
+        return self.store.history()
+
+    async def keys(self) -> tuple[KeyShown, ...]:
+        self._ask("keys")
+        return tuple(_shown(key) for key in self.store.keys())  # noqa: SIM118
+
+    async def add_key(self, key: NewKey, author: str) -> MadeKey:
+        self._ask(f"add_key {key.name}")
+        if any(known.name == key.name for known in self.store.keys()):  # noqa: SIM118
+            raise KeyExists(f"there is a key {key.name!r}; remove it first")
+        made = AccessKey(
+            key.id or new_id(),
+            key.secret or new_secret(),
+            key.name,
+            key.tenant,
+            key.cls,
+            key.may_class,
+            key.read,
+            key.write,
+            key.until,
+        )
+        self.store.add_key(made, author, 1000.0)
+        return MadeKey(made.id, made.secret)
+
+    async def remove_key(self, name: str, author: str) -> KeyShown:
+        self._ask(f"remove_key {name}")
+        return _shown(self.store.remove_key(name, author, 1000.0))
+
+    async def refresh(self, path: str) -> Refreshed:
+        self._ask(f"refresh {path}")
+        return Refreshed(path, 4)
+
+    async def list(self, path: str, after: str, limit: int, recursive: bool) -> Listing:
+        self._ask(f"list {path} after={after} limit={limit} recursive={recursive}")
+        names = [name for name in sorted(self.sizes) if name.startswith(path) and name > after]
+        listed = tuple(Name(name, self.sizes[name], 0.0, '"e"') for name in names[:limit])
+        return Listing(listed, names[limit - 1] if len(names) > limit else None)
+
+    async def stat(self, path: str) -> Stat:
+        self._ask(f"stat {path}")
+        return Stat(path, self._meta(path), "page")
+
+    async def open(self, path: str, wanted: Wanted) -> FakeOpening:
+        self._ask(f"open {path}")
+        meta = self._meta(path)
+        span = wanted.of(meta.size)
+        if span is None:
+            raise RangeOutside(meta.size)
+        self.openings.append(FakeOpening(meta, span, self.ends_at, self.stream_fault))
+        return self.openings[-1]
+
+    def _ask(self, what: str) -> None:
+        self.asked.append(what)
+        if self.refuse is not None:
+            raise self.refuse
+
+    def _meta(self, path: str) -> Meta:
+        if path not in self.sizes:
+            raise UnknownPath(f"{path}: no such object")
+        return Meta(Version('"v1"'), self.sizes[path], '"v1"', 0.0, "text/plain", (("x-amz-meta-a", "1"),))
+
+
+def _shown(key: AccessKey) -> KeyShown:
+    return KeyShown(key.id, key.name, key.tenant, key.cls, key.may_class, key.read, key.write, key.until)
