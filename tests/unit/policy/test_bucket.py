@@ -24,11 +24,13 @@ def test_what_is_not_covered_waits_until_it_is() -> None:
     assert bucket.level(1) == -100
 
 
-def test_who_waited_as_told_need_not_wait_again() -> None:
-    bucket = TokenBucket(1.25e9, 262144, now=1e6)
-    wait = bucket.take(10_000_001, 1e6)
+@given(st.floats(1e6, 1.25e9), st.integers(1, 10**8), st.floats(0, 1e6))
+def test_who_waited_as_told_need_not_wait_again(rate: float, nbytes: int, now: float) -> None:
+    bucket = TokenBucket(rate, 262144, now)
 
-    assert bucket.wait(0, 1e6 + wait) == 0
+    wait = bucket.take(nbytes, now)
+
+    assert bucket.wait(0, now + wait) == 0
 
 
 def test_takers_wait_behind_one_another() -> None:

@@ -193,9 +193,16 @@ def test_a_cache_rule_that_cannot_be_kept_is_refused(text: str, fault: str) -> N
 
 
 def test_assured_rates_and_floors_may_use_up_the_whole_quota() -> None:
-    policy = loaded(line("{quota: 1Gbps, tenants: {x: {assured: 770Mbps}}}"))
+    # In floats these floors and this rate are a hair more than the quota.
+    floors = {"interactive": "10%", "training": "20%", "prefetch": "30%", "backfill": "15%"}
 
-    assert policy.lines["a-b"].tenants["x"].assured == 0.77 * GBIT
+    policy = LinePolicy(
+        quota="1Gbps",
+        classes={name: {"floor": floor} for name, floor in floors.items()},
+        tenants={"x": {"assured": "250Mbps"}},
+    )
+
+    assert policy.tenants["x"].assured == GBIT / 4
 
 
 def test_a_file_that_is_not_a_mapping_is_refused() -> None:
