@@ -30,8 +30,8 @@ from regioncache.http.sigv4 import LONGEST_PRESIGNED_SECONDS
 SKEW_SECONDS = 15 * 60
 """S3's tolerance between the client's clock and ours."""
 _HEX = frozenset(b"0123456789abcdef")
-_LISTS = 512
-"""Distinct lists of signed headers remembered; real clients send a few dozen."""
+_REMEMBERED = 1024
+"""Texts remembered in their parsed form: who signs (it changes daily) and which headers; clients repeat a few dozen."""
 _NEED_NO_SIGNATURE = frozenset((b"x-amz-date", b"x-amz-content-sha256", b"x-amz-user-agent"))
 """The first two are signed as what they say even where they are not listed."""
 
@@ -72,18 +72,26 @@ class HeadersNotSigned(SignatureFault):
     """An x-amz-* header, or the host, is not covered by the signature (403 AccessDenied)."""
 
 
-@dataclass(slots=True)
-class Claim:
-    """What a request says of its signature; not yet believed."""
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """Who says to have signed which headers, and for what."""
 
     key_id: str
     scope: bytes
     """`date/region/service/aws4_request`."""
-    region: bytes
+    region: str
+    names: tuple[bytes, ...]
+    """The signed headers, in the client's order."""
+    listed: bytes
+    """The same as it was sent."""
+
+
+@dataclass(slots=True)
+class Claim:
+    """What a request says of its signature; not yet believed."""
+
+    signing: Signing
     date: bytes
-    signed: tuple[bytes, ...]
-    """Names of the signed headers, in the client's order."""
-    signed_list: bytes
     signature: bytes
     payload: bytes | None
     """x-amz-content-sha256: a hash, UNSIGNED-PAYLOAD, STREAMING-*; None: absent, the body's own hash was signed."""
@@ -92,6 +100,11 @@ class Claim:
     token: bytes | None = None
     """The session token, for stores that give temporary credentials."""
 
+    @property
+    def key_id(self) -> str:
+        """Whose secret to look up."""
+        return self.signing.key_id
+
 
 class Verifier:
     """Reads and checks the signatures of one service."""
@@ -99,7 +112,13 @@ class Verifier:
     def __init__(self, service: bytes = b"s3", keys: SigningKeys | None = None) -> None:
         self._service = service
         self._keys = keys or SigningKeys()
-        self._lists: dict[bytes, tuple[bytes, ...]] = {}
+        self._parsed: dict[bytes, Signing] = {}
+        self._date = (b"", 0)
+
+    @property
+    def remembered(self) -> int:
+        """Authorization texts kept in their parsed form; bounded."""
+        return len(self._parsed)
 
     def claim(self, request: Request) -> Claim | None:
         """Returns what the request claims, or None if it carries no signature at all.
@@ -112,7 +131,7 @@ class Verifier:
         presigned = b"X-Amz-Signature=" in query
         if value is None:
             if presigned:
-                return self._from_query(request)
+                return self._from_query(query[1:], request)
             if b"Signature=" in query and b"AWSAccessKeyId=" in query:
                 raise OtherSignature("only Signature Version 4 is accepted")
             return None
@@ -131,7 +150,8 @@ class Verifier:
         Raises: ClockSkewed, SignatureExpired, HeadersNotSigned, SignatureMismatch, BadAuthorization.
         """
         self._check_time(claim, now)
-        names = claim.signed
+        signing = claim.signing
+        names = signing.names
         first = request.first
         for name in first:
             if name[:6] == b"x-amz-" and name not in names and name not in _NEED_NO_SIGNATURE:
@@ -139,18 +159,18 @@ class Verifier:
         if b"host" not in names:
             raise HeadersNotSigned("the signature does not cover the host")
         lines = self._lines(request, names)
-        tail = b"\n%b\n%b\n%b" % (lines, claim.signed_list, claim.payload or body_sha256)
+        tail = b"\n%b\n%b\n%b" % (lines, signing.listed, claim.payload or body_sha256)
         path, _, query = request.target.partition(b"?")
         without = b"" if claim.expires is None else b"X-Amz-Signature"
         canonical = b"%b\n%b\n%b" % (request.method, path, canonical_query(query, without) if query else b"")
-        key = self._keys.key(secret, claim.scope)
-        if compare_digest(key.hexdigest(string_to_sign(claim.date, claim.scope, canonical + tail)), claim.signature):
+        key = self._keys.key(secret, signing.scope)
+        if compare_digest(key.hexdigest(string_to_sign(claim.date, signing.scope, canonical + tail)), claim.signature):
             return
         # Some SDKs sign AWS's own encoding of what they send in another (`(`, `+`, `%2f`): the same key, so the same
         # permission.
         other = b"%b\n%b\n%b" % (request.method, reencoded_path(path), canonical_query(reencoded_query(query), without))
         if other == canonical or not compare_digest(
-            key.hexdigest(string_to_sign(claim.date, claim.scope, other + tail)), claim.signature
+            key.hexdigest(string_to_sign(claim.date, signing.scope, other + tail)), claim.signature
         ):
             raise SignatureMismatch(f"the signature of key {claim.key_id!r} does not fit the request")
 
@@ -162,16 +182,19 @@ class Verifier:
             raise SignatureMismatch(f"the signed header {missing} did not arrive") from None
         if len(first) != len(request.headers):
             return canonical_headers(names, lambda name: joined_values(request.headers, name))
-        if b"  " in lines or b"\t" in lines or b": " in lines or b" \n" in lines:
+        if b"  " in lines or b"\t" in lines:
             return canonical_headers(names, lambda name: canonical_value(first[name]))
         return lines
 
     def _check_time(self, claim: Claim, now: float) -> None:
-        try:
-            at = seconds_of(claim.date)
-        except ValueError as error:
-            fault = BadAuthorization if claim.expires is None else BadAuthorizationQuery
-            raise fault("the signature's date is not like 20260131T235959Z") from error
+        date, at = self._date
+        if claim.date != date:  # most requests come in the same second as the one before
+            try:
+                at = seconds_of(claim.date)
+            except ValueError as error:
+                fault = BadAuthorization if claim.expires is None else BadAuthorizationQuery
+                raise fault("the signature's date is not like 20260131T235959Z") from error
+            self._date = (claim.date, at)
         if claim.expires is None:
             if abs(now - at) > SKEW_SECONDS:
                 raise ClockSkewed("the request's date and this server's clock are more than 15 minutes apart")
@@ -181,32 +204,36 @@ class Verifier:
             raise SignatureExpired("the presigned URL is not valid yet")
 
     def _from_header(self, request: Request, value: bytes) -> Claim:
-        kind, _, rest = value.partition(b" ")
-        if kind != ALGORITHM:
-            raise OtherSignature("only Signature Version 4 (AWS4-HMAC-SHA256) is accepted")
-        credential = listed = signature = b""
-        for part in rest.split(b","):
-            name, _, text = part.partition(b"=")
-            name = name.strip()
-            if name == b"Credential":
-                credential = text
-            elif name == b"SignedHeaders":
-                listed = text
-            elif name == b"Signature":
-                signature = text
         first = request.first
+        start, _, signature = value.rpartition(b"Signature=")
+        signing = self._parsed.get(start)
+        if signing is None:
+            signing, signature = self._authorization(value, start)
         date = first.get(b"x-amz-date") or _from_http_date(first.get(b"date"))
-        key_id, scope, region = self._credential(credential, date, BadAuthorization)
+        if date[:8] != signing.scope[:8]:
+            raise BadAuthorization("the credential's date is not the day of the request's date")
         payload = first.get(b"x-amz-content-sha256")
         if payload is not None and not _is_payload(payload):
             raise BadPayloadHash("x-amz-content-sha256 is no SHA-256, UNSIGNED-PAYLOAD or STREAMING-*")
-        names = self._names(listed, BadAuthorization)
-        token = first.get(b"x-amz-security-token")
-        return Claim(key_id, scope, region, date, names, listed, signature.strip(), payload, None, token)
+        return Claim(signing, date, signature, payload, None, first.get(b"x-amz-security-token"))
 
-    def _from_query(self, request: Request) -> Claim:
+    def _authorization(self, value: bytes, start: bytes) -> tuple[Signing, bytes]:
+        """Takes `AWS4-HMAC-SHA256 Credential=..., SignedHeaders=..., Signature=...` apart, in any order."""
+        kind, _, rest = value.partition(b" ")
+        if kind != ALGORITHM:
+            raise OtherSignature("only Signature Version 4 (AWS4-HMAC-SHA256) is accepted")
+        parts = dict(part.strip().partition(b"=")[::2] for part in rest.split(b","))
+        signing = self._signing(parts.get(b"Credential", b""), parts.get(b"SignedHeaders", b""), BadAuthorization)
+        signature = parts.get(b"Signature", b"")
+        if value == b"%bSignature=%b" % (start, signature):
+            if len(self._parsed) >= _REMEMBERED:
+                del self._parsed[next(iter(self._parsed))]
+            self._parsed[start] = signing
+        return signing, signature
+
+    def _from_query(self, query: bytes, request: Request) -> Claim:
         found: dict[bytes, bytes] = {}
-        for part in request.target.partition(b"?")[2].split(b"&"):
+        for part in query.split(b"&"):
             name, _, value = part.partition(b"=")
             if name[:6] == b"X-Amz-":
                 if name in found:
@@ -217,41 +244,32 @@ class Verifier:
         expires = found.get(b"X-Amz-Expires", b"")
         if not expires.isdigit() or len(expires) > 6 or not 1 <= int(expires) <= LONGEST_PRESIGNED_SECONDS:
             raise BadAuthorizationQuery(f"X-Amz-Expires must be 1 to {LONGEST_PRESIGNED_SECONDS} seconds")
+        signing = self._signing(
+            found.get(b"X-Amz-Credential", b""), found.get(b"X-Amz-SignedHeaders", b""), BadAuthorizationQuery
+        )
         date = found.get(b"X-Amz-Date", b"")
-        key_id, scope, region = self._credential(found.get(b"X-Amz-Credential", b""), date, BadAuthorizationQuery)
-        listed = found.get(b"X-Amz-SignedHeaders", b"")
-        names = self._names(listed, BadAuthorizationQuery)
+        if date[:8] != signing.scope[:8]:
+            raise BadAuthorizationQuery("the credential's date is not the day of the request's date")
         payload = found.get(b"X-Amz-Content-Sha256") or UNSIGNED_PAYLOAD
-        if b"x-amz-content-sha256" in names:
+        if b"x-amz-content-sha256" in signing.names:
             payload = request.first.get(b"x-amz-content-sha256", payload)
         if not _is_payload(payload):
             raise BadPayloadHash("X-Amz-Content-Sha256 is no SHA-256 or UNSIGNED-PAYLOAD")
-        token = found.get(b"X-Amz-Security-Token")
-        signature = found[b"X-Amz-Signature"]
-        return Claim(key_id, scope, region, date, names, listed, signature, payload, int(expires), token)
+        signature = found.get(b"X-Amz-Signature", b"")
+        return Claim(signing, date, signature, payload, int(expires), found.get(b"X-Amz-Security-Token"))
 
-    def _credential(self, credential: bytes, date: bytes, fault: type[SignatureFault]) -> tuple[str, bytes, bytes]:
-        """Takes `key/date/region/service/aws4_request` apart."""
-        key_id, _, scope = credential.strip().partition(b"/")
+    def _signing(self, credential: bytes, listed: bytes, fault: type[SignatureFault]) -> Signing:
+        """Reads `key/date/region/service/aws4_request` and the list of signed headers."""
+        key_id, _, scope = credential.partition(b"/")
         parts = scope.split(b"/")
         if len(parts) != 4 or parts[3] != b"aws4_request" or not key_id.isascii() or not key_id:
             raise fault("the credential is not KEY/DATE/REGION/SERVICE/aws4_request")
         if parts[2] != self._service:
             raise fault(f"the credential is for another service than {self._service.decode()}")
-        if parts[0] != date[:8]:
-            raise fault("the credential's date is not the day of the request's date")
-        return key_id.decode(), scope, parts[1]
-
-    def _names(self, listed: bytes, fault: type[SignatureFault]) -> tuple[bytes, ...]:
-        names = self._lists.get(listed)
-        if names is None:
-            names = tuple(listed.split(b";"))
-            if not all(names) or any(name != name.lower() for name in names) or len(set(names)) != len(names):
-                raise fault("SignedHeaders is not a list of lower-case header names")
-            if len(self._lists) >= _LISTS:
-                del self._lists[next(iter(self._lists))]
-            self._lists[listed] = names
-        return names
+        names = tuple(listed.split(b";"))
+        if not all(names) or listed != listed.lower() or len(set(names)) != len(names):
+            raise fault("SignedHeaders is not a list of lower-case header names")
+        return Signing(key_id.decode(), scope, parts[1].decode("latin-1"), names, listed)
 
 
 def _from_http_date(value: bytes | None) -> bytes:
@@ -265,6 +283,8 @@ def _from_http_date(value: bytes | None) -> bytes:
 
 
 def _is_payload(value: bytes) -> bool:
+    if value == EMPTY_SHA256:
+        return True
     if len(value) == 64:
         return _HEX.issuperset(value)
     return value == UNSIGNED_PAYLOAD or value.startswith(b"STREAMING-")

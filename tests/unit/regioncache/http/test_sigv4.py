@@ -1,6 +1,8 @@
 """Our signatures are botocore's, and what botocore signs is let in; whatever is changed afterwards is not."""
 
 import hashlib
+import hmac
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from unittest.mock import patch
 from urllib.parse import quote
@@ -48,7 +50,7 @@ def target_of(key: str, query: dict[str, str]) -> str:
     return path_of(key) + ("?" + query_of(query) if query else "")
 
 
-def botocore_at(now: float) -> object:
+def botocore_at(now: float) -> AbstractContextManager[object]:
     return patch.object(botocore_auth, "get_current_datetime", lambda: datetime.fromtimestamp(now, UTC))
 
 
@@ -90,7 +92,7 @@ def test_what_botocore_signs_in_headers_is_let_in(key: str, query: dict[str, str
 
     claim = check(request)
 
-    assert (claim.key_id, claim.region, claim.expires) == (KEY_ID, b"eu-west-1", None)
+    assert (claim.key_id, claim.signing.region, claim.expires) == (KEY_ID, "eu-west-1", None)
 
 
 @given(keys, parameters)
@@ -333,8 +335,6 @@ def test_dates_come_back_as_the_second_they_were(at: int) -> None:
 
 @given(st.binary(max_size=200), st.binary(max_size=200))
 def test_the_signing_key_is_hmac_sha256(key: bytes, message: bytes) -> None:
-    import hmac
-
     assert SigningKey(key).digest(message) == hmac.digest(key, message, "sha256")
 
 
@@ -350,6 +350,39 @@ def test_derived_keys_are_bounded() -> None:
 def test_a_presigned_url_longer_than_seven_days_is_not_made() -> None:
     with pytest.raises(ValueError, match="604800"):
         Signer(Credentials(KEY_ID, SECRET), "r").presign(b"GET", b"/b/k", HOST, NOW, 604_801)
+
+
+def test_the_parts_of_the_authorization_may_come_in_any_order() -> None:
+    request = signed()
+    kind, _, rest = dict(request.headers)[b"authorization"].partition(b" ")
+    turned = kind + b" " + b",".join(reversed(rest.split(b", ")))
+    headers = [(name, turned if name == b"authorization" else value) for name, value in request.headers]
+
+    check(Request(b"GET", request.target, headers, NO_BODY))
+
+
+def test_what_is_remembered_of_one_key_is_not_taken_for_another() -> None:
+    verifier = Verifier()
+    ours = signed()
+    others = Signer(Credentials("OTHER", "other"), "eu-west-1").sign(b"GET", b"/b/k", [(b"host", HOST)], NOW)
+    claims_seen = [
+        verifier.claim(ours),
+        verifier.claim(Request(b"GET", b"/b/k", others, NO_BODY)),
+        verifier.claim(ours),
+    ]
+
+    assert [claim and claim.key_id for claim in claims_seen] == [KEY_ID, "OTHER", KEY_ID]
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    verifier = Verifier()
+
+    for number in range(3000):
+        value = b"AWS4-HMAC-SHA256 Credential=A%d/20260101/r/s3/aws4_request, SignedHeaders=host, Signature=0" % number
+        headers = [(b"x-amz-date", b"20260101T000000Z"), (b"authorization", value)]
+        verifier.claim(Request(b"GET", b"/", headers, NO_BODY))
+
+    assert verifier.remembered == 1024
 
 
 def test_secrets_do_not_show() -> None:
