@@ -40,3 +40,9 @@ class Faults(PolicyError):
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(sorted(set(faults)))
         super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+def shown(value: object) -> str:
+    """Returns a value as a message repeats it: on one line, and never long."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

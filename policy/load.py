@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 
 from policy import units
-from policy.errors import Fault, Faults, UnitError
+from policy.errors import Fault, Faults, UnitError, shown
 from policy.model import Policy
 from policy.yamlfile import Document
 
@@ -58,7 +58,7 @@ def _capacity_faults(document: Document, capacities: Mapping[str, float]) -> lis
         capacity = capacities.get(name)
         if capacity is None:
             known = ", ".join(sorted(capacities)) or "none"
-            message = f"line {name!r} is not in the topology; known: {known}"
+            message = f"line {shown(name)} is not in the topology; known: {known}"
             faults.append(document.fault(("lines", name), message, at_key=True))
             continue
         quota = _quota(line)

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from policy import units
-from policy.errors import UnitError
+from policy.errors import UnitError, shown
 from policy.pattern import Pattern
 from policy.windows import When, zone
 
@@ -35,7 +35,7 @@ CLASSES: tuple[str, ...] = ("interactive", "training", "prefetch", "backfill")
 
 def _known_class(name: str) -> str:
     if name not in CLASSES:
-        raise ValueError(f"class {name!r} is unknown; known: {', '.join(CLASSES)}")
+        raise ValueError(f"class {shown(name)} is unknown; known: {', '.join(CLASSES)}")
     return name
 
 
@@ -132,7 +132,7 @@ class Burst(_Written):
             nbytes = units.size(text)
         except UnitError:
             raise ValueError(
-                f"{text!r} is not a burst; accepted are a size (1MiB) or a time of the quota (10ms)"
+                f"{shown(text)} is not a burst; accepted are a size (1MiB) or a time of the quota (10ms)"
             ) from None
         if nbytes < STEP_BYTES:
             raise ValueError(f"a burst is at least one step, {units.show_size(STEP_BYTES)}")

@@ -7,7 +7,7 @@ the first place that fits, so each is atomic, and no path can make a pattern slo
 import re
 from dataclasses import dataclass, field
 
-from policy.errors import PatternError
+from policy.errors import PatternError, shown
 
 _ACCEPTED = "accepted is for example '/ns/train/**' or '/ns/notes/dt=*'"
 _END = r"(?=/|\Z)"
@@ -28,13 +28,13 @@ class Pattern:
             PatternError: No path can ever be covered by it.
         """
         if not isinstance(text, str) or not (text == "/ns" or text.startswith("/ns/")):
-            raise PatternError(f"{text!r} is not a pattern: it begins with /ns; {_ACCEPTED}")
+            raise PatternError(f"{shown(text)} is not a pattern: it begins with /ns; {_ACCEPTED}")
         parts = text.removesuffix("/").split("/")[1:]
         for part in parts:
             if part in {"", ".", ".."}:
-                raise PatternError(f"the pattern {text!r} has an empty, . or .. component; {_ACCEPTED}")
+                raise PatternError(f"the pattern {shown(text)} has an empty, . or .. component; {_ACCEPTED}")
             if "**" in part and part != "**":
-                raise PatternError(f"in the pattern {text!r} ** is not a whole component; {_ACCEPTED}")
+                raise PatternError(f"in the pattern {shown(text)} ** is not a whole component; {_ACCEPTED}")
         return cls(text, _regex(parts))
 
     def __str__(self) -> str:

@@ -8,7 +8,7 @@ import math
 import re
 from decimal import Decimal
 
-from policy.errors import UnitError
+from policy.errors import UnitError, shown
 
 _NUMBER = r"(?P<number>\d{1,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,2})?)"
 _PREFIXED = r"(?P<prefix>[kKMGTPE]i?)?"
@@ -53,7 +53,7 @@ def size(text: object) -> int:
     else:
         nbytes = int(_scaled(_matched(_SIZE, text, "a size", "20TiB, 400TB, 64 KiB or 512B")).to_integral_value())
     if nbytes > _LARGEST_SIZE:
-        raise UnitError(f"{_shown(text)} is too large a size: the largest is {_LARGEST_SIZE}B")
+        raise UnitError(f"{shown(text)} is too large a size: the largest is {_LARGEST_SIZE}B")
     return nbytes
 
 
@@ -75,7 +75,7 @@ def fraction(text: object) -> float:
     """
     part = Decimal(_matched(_FRACTION, text, "a percentage", "10% or 0.5%")["number"]) / 100
     if part > 1:
-        raise UnitError(f"{_shown(text)} is more than the whole; accepted are 0% to 100%")
+        raise UnitError(f"{shown(text)} is more than the whole; accepted are 0% to 100%")
     return float(part)
 
 
@@ -102,7 +102,7 @@ def show_duration(seconds: float) -> str:
 def _matched(pattern: re.Pattern[str], text: object, what: str, accepted: str) -> re.Match[str]:
     found = pattern.fullmatch(text.strip()) if isinstance(text, str) else None
     if found is None:
-        raise UnitError(f"{_shown(text)} is not {what}; accepted are for example {accepted}")
+        raise UnitError(f"{shown(text)} is not {what}; accepted are for example {accepted}")
     return found
 
 
@@ -110,11 +110,6 @@ def _scaled(found: re.Match[str]) -> Decimal:
     prefix = found["prefix"] or ""
     base = Decimal(1024 if prefix.endswith("i") else 1000)
     return Decimal(found["number"]) * base ** _POWERS[prefix[:1]]
-
-
-def _shown(text: object) -> str:
-    shown = repr(text)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
 
 
 def _stepped(amount: float, step: int, units: tuple[str, ...]) -> str:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from policy.errors import WindowError
+from policy.errors import WindowError, shown
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _WHEN = re.compile(r"(?:(?P<days>[A-Za-z,\- ]+?)\s+)?(?P<start>\d\d:\d\d)\s*-\s*(?P<end>\d\d:\d\d)", re.ASCII)
@@ -32,10 +32,10 @@ class When:
         """
         found = _WHEN.fullmatch(text.strip()) if isinstance(text, str) else None
         if found is None:
-            raise WindowError(f"{text!r} is not a window; {_ACCEPTED}")
+            raise WindowError(f"{shown(text)} is not a window; {_ACCEPTED}")
         start, end = _minute(found["start"]), _minute(found["end"])
         if start in {end, 24 * 60}:
-            raise WindowError(f"the window {text!r} can never occur: it ends where it begins; {_ACCEPTED}")
+            raise WindowError(f"the window {shown(text)} can never occur: it ends where it begins; {_ACCEPTED}")
         return cls(_days(found["days"]), start, end)
 
 
@@ -48,7 +48,9 @@ def zone(name: object) -> str:
     try:
         ZoneInfo(str(name))
     except (LookupError, ValueError, OSError):
-        raise WindowError(f"{name!r} is not a known time zone; accepted are for example Asia/Shanghai or UTC") from None
+        raise WindowError(
+            f"{shown(name)} is not a known time zone; accepted are for example Asia/Shanghai or UTC"
+        ) from None
     return str(name)
 
 
@@ -67,7 +69,7 @@ def _day(name: str) -> int:
     try:
         return _DAYS.index(name.strip().capitalize())
     except ValueError:
-        raise WindowError(f"{name.strip()!r} is not a day; days are {', '.join(_DAYS)}") from None
+        raise WindowError(f"{shown(name.strip())} is not a day; days are {', '.join(_DAYS)}") from None
 
 
 def _minute(text: str) -> int:

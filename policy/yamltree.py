@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import yaml
 
-from policy.errors import Fault, Faults
+from policy.errors import Fault, Faults, shown
 
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9]\d{0,30})", re.ASCII)
 _FLOAT = re.compile(
@@ -36,6 +36,8 @@ class Limits:
     """Mappings and lists inside one another."""
     nodes: int = 200_000
     """Keys, values and collections; an alias counts as all it stands for."""
+    faults: int = 100
+    """Faults of form that are collected before the rest is left unread."""
 
 
 @dataclass(slots=True)
@@ -65,7 +67,8 @@ def step(part: str | int, before: str) -> str:
     """Returns one part of a path as it is shown behind `before`: `.key`, `[3]`, and without a dot at the start."""
     if isinstance(part, int):
         return f"[{part}]"
-    return f".{part}" if before else part
+    name = part if part.isprintable() and len(part) <= 80 else shown(part)
+    return f".{name}" if before else name
 
 
 class TreeBuilder:
@@ -108,13 +111,15 @@ class TreeBuilder:
         raise Faults(self.faults)
 
     def _note(self, line: int, column: int, message: str) -> None:
-        shown = ""
+        path = ""
         for inside in self._open:
             if isinstance(inside.node.value, list):
-                shown += step(len(inside.node.value), shown)
+                path += step(len(inside.node.value), path)
             elif inside.key is not None:
-                shown += step(inside.key.text or "", shown)
-        self.faults.append(Fault(self._file, line, column, shown or "document", message))
+                path += step(inside.key.text or "", path)
+        self.faults.append(Fault(self._file, line, column, path or "document", message))
+        if len(self.faults) >= self._limits.faults:
+            raise Faults(self.faults)
 
     def _count(self, nodes: int, event: yaml.Event) -> None:
         self._nodes += nodes
@@ -127,7 +132,7 @@ class TreeBuilder:
         before = self._nodes
         self._count(1, event)
         if event.tag not in _PLAIN_TAGS:
-            self._note(*_at(event), f"the tag {event.tag} is not accepted; write plain values")
+            self._note(*_at(event), f"the tag {shown(event.tag)} is not accepted; write plain values")
         node = Node({} if isinstance(event, yaml.MappingStartEvent) else [], *_at(event))
         self._name(event, node)
         self._open.append(_Open(node, before))
@@ -139,15 +144,15 @@ class TreeBuilder:
     def _aliased(self, event: yaml.AliasEvent) -> Node:
         node = self._anchors.get(event.anchor or "")
         if node is None:
-            self.refuse(*_at(event), f"the alias *{event.anchor} has no anchor before it")
+            self.refuse(*_at(event), f"the alias {shown(event.anchor)} has no anchor before it")
         if not node.weight:
-            self.refuse(*_at(event), f"the alias *{event.anchor} stands within its own anchor")
+            self.refuse(*_at(event), f"the alias {shown(event.anchor)} stands within its own anchor")
         self._count(node.weight, event)
         return node
 
     def _scalar(self, event: yaml.ScalarEvent) -> object:
         if event.tag is not None and event.tag not in _TEXT_TAGS:
-            self._note(*_at(event), f"the tag {event.tag} is not accepted; write plain values")
+            self._note(*_at(event), f"the tag {shown(event.tag)} is not accepted; write plain values")
         return _resolved(event.value) if event.tag is None and event.implicit[0] else event.value
 
     def _place(self, node: Node) -> None:
@@ -186,7 +191,7 @@ def _key_fault(mapping: Node, key: Node) -> str | None:
     if key.text == "<<":
         return "merge keys (<<) are not accepted; write the keys out"
     first = mapping.keys.get(key.text)
-    return None if first is None else f"the key {key.text!r} stands here twice; the first is in line {first.line}"
+    return None if first is None else f"the key {shown(key.text)} stands here twice; the first is in line {first.line}"
 
 
 def _at(event: yaml.Event) -> tuple[int, int]:

@@ -53,9 +53,9 @@ def test_every_duplicate_key_and_tag_is_named_at_once() -> None:
 
     assert faults(text) == [
         "f.yaml:3:3: a: the key 'b' stands here twice; the first is in line 2",
-        "f.yaml:4:4: c: the tag tag:yaml.org,2002:python/object:os.system is not accepted; write plain values",
+        "f.yaml:4:4: c: the tag 'tag:yaml.org,2002:python/object:os.system' is not accepted; write plain values",
         "f.yaml:5:1: document: the key 'a' stands here twice; the first is in line 1",
-        "f.yaml:6:4: d: the tag tag:yaml.org,2002:set is not accepted; write plain values",
+        "f.yaml:6:4: d: the tag 'tag:yaml.org,2002:set' is not accepted; write plain values",
         "f.yaml:7:1: document: merge keys (<<) are not accepted; write the keys out",
         "f.yaml:8:3: document: a key must be text, not a list or a mapping",
     ]
@@ -92,8 +92,8 @@ def test_a_second_document_is_refused() -> None:
         (b"\xc3\xa9\xc3\xa9: \xff\n", "f.yaml:1:5: document: this byte is not UTF-8; save the file as UTF-8"),
         ("a: 1\nb: \x00", "f.yaml:2:4: document: the character '\\x00' is not allowed in YAML"),
         ("a: \ud800", "f.yaml:1:4: document: the character '\\ud800' is not allowed in YAML"),
-        ("a: *x", "f.yaml:1:4: a: the alias *x has no anchor before it"),
-        ("a: &x [1, *x]", "f.yaml:1:11: a[1]: the alias *x stands within its own anchor"),
+        ("a: *x", "f.yaml:1:4: a: the alias 'x' has no anchor before it"),
+        ("a: &x [1, *x]", "f.yaml:1:11: a[1]: the alias 'x' stands within its own anchor"),
     ],
 )
 def test_what_cannot_be_read_is_refused_in_its_place(text: str | bytes, fault: str) -> None:
@@ -128,6 +128,17 @@ def test_a_file_of_too_many_nodes_is_refused() -> None:
 
 def test_a_file_of_as_many_nodes_as_allowed_is_read() -> None:
     assert parse("{a: &x [1], b: *x}", "f.yaml", Limits(nodes=7)).value == {"a": [1], "b": [1]}
+
+
+def test_a_file_of_nothing_but_faults_is_left_after_a_hundred() -> None:
+    assert len(faults("a: 1\n" * 5000)) == 100
+
+
+def test_a_fault_is_one_short_line_whatever_the_key() -> None:
+    named = faults('"x\\ny": {%s: 1, %s: 2}' % (("k" * 5000,) * 2))
+
+    assert len(named) == 1
+    assert len(named[0]) < 300
 
 
 class Leaf(BaseModel):
