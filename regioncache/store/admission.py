@@ -1,0 +1,317 @@
+"""What comes into the store, and what leaves because something newer came.
+
+All decisions are made on the loop between two awaits; what an await may have changed is looked at again after it.
+"""
+
+import asyncio
+import math
+from dataclasses import dataclass, replace
+
+from xxhash import xxh3_64_intdigest
+
+from regioncache.pages import EXTENT_BYTES, PACKED_BYTES, Meta, ObjectId, Span
+from regioncache.store.base import HEADER_BYTES, PageGone
+from regioncache.store.cachepath import CachePath
+from regioncache.store.disk import Piece
+from regioncache.store.extentfile import ExtentFile
+from regioncache.store.facts import FactsTooLarge
+from regioncache.store.header import Identity, encode_identity
+from regioncache.store.identity import extent_digest, object_digest, squeeze
+from regioncache.store.index import Index, Kind, mask
+from regioncache.store.landing import Landing
+from regioncache.store.packs import Placed
+from regioncache.store.record import Entry, What, encode_record
+
+
+class Admission:
+    """Mutable state: the last generation given, and packs under way with those of them that were forgotten."""
+
+    def __init__(self, paths: list[CachePath], index: Index, last_generation: int) -> None:
+        self._paths = paths
+        self._index = index
+        self._generation = last_generation
+        self._packing: dict[int, int] = {}
+        self._forgotten: set[int] = set()
+
+    def __repr__(self) -> str:
+        return f"Admission({len(self._packing)} packing, generation {self._generation})"
+
+    async def pack(self, oid: ObjectId, meta: Meta, data: Piece) -> bool:
+        """See `Store.pack`."""
+        if len(data) != meta.size or len(data) > PACKED_BYTES:
+            raise ValueError(f"{oid.key!r}: {len(data)} bytes of {meta.size} cannot be packed")
+        of_object = object_digest(oid)
+        path = self._path_for(of_object)
+        if path is None or not self._newer(of_object, meta):
+            return False
+        try:
+            head, length = encode_record(oid, meta, data)
+        except FactsTooLarge:
+            return False
+        doomed = path.room(length)
+        if doomed is None:
+            return False
+        path.remove(doomed)
+        self._packing[of_object] = self._packing.get(of_object, 0) + 1
+        entry = Entry(of_object, 0, length, meta.learned_at, What.KEPT, squeeze(meta.version))
+        try:
+            placed = await path.packs.append(head, data, entry)
+        except OSError as error:
+            path.failed(error)
+            return False
+        finally:
+            forgotten = self._packed(of_object)
+        # No await from here: the index points to what was written, or it is buried.
+        if forgotten or path.disk.out is not None or not self._newer(of_object, meta):
+            path.packs.bury(placed.segment, of_object, placed.offset, placed.length)
+            return False
+        self._enter_packed(path, of_object, meta, placed)
+        return True
+
+    def _packed(self, of_object: int) -> bool:
+        """A pack ended; returns whether its object was forgotten meanwhile."""
+        forgotten = of_object in self._forgotten
+        left = self._packing.pop(of_object) - 1
+        if left:
+            self._packing[of_object] = left
+        else:
+            self._forgotten.discard(of_object)
+        return forgotten
+
+    def _enter_packed(self, path: CachePath, of_object: int, meta: Meta, placed: Placed) -> None:
+        index = self._index
+        self._drop_object(of_object)
+        slot = index.add(of_object, Kind.PACKED, path.number)
+        index.versions[slot] = squeeze(meta.version)
+        index.learned[slot] = meta.learned_at
+        index.size[slot] = meta.size
+        index.segment[slot] = placed.segment.number
+        index.place[slot] = placed.offset
+        index.length[slot] = placed.length
+        path.fifo.admit(slot, placed.length, of_object)
+
+    async def land(self, oid: ObjectId, meta: Meta, page_bytes: int, extent: int, pages: Span) -> Landing | None:
+        """See `Store.land`."""
+        identity = Identity(oid, meta, extent, page_bytes)
+        first = extent * (EXTENT_BYTES // page_bytes)
+        run = Span(pages.start - first, pages.end - first)
+        if not len(run) or run.end > identity.pages():
+            raise ValueError(f"{oid.key!r}: pages {pages} are not in extent {extent} of {meta.size} bytes")
+        if not self._newer(object_digest(oid), meta) or not _fits(identity):
+            return None
+        reserved = self._reserve(identity, run)
+        if reserved is None:
+            return None
+        # The extent first: a head with a later extent keeps its header when room is needed.
+        if extent and not await self._headed(identity, reserved):
+            return None
+        file = await self._opened(reserved)
+        return None if file is None else await self._noted(reserved, file, run)
+
+    async def _headed(self, identity: Identity, reserved: "_Reserved") -> bool:
+        """Sees that the object has a head, so that its metadata survive; of its pages none is promised."""
+        head = self._index.slots.get(object_digest(identity.oid))
+        if head is not None and self._index.kinds[head] == Kind.HEAD:
+            return True
+        made = self._reserve(replace(identity, extent=0), Span(0, 0))
+        try:
+            file = None if made is None else await self._opened(made)
+        except asyncio.CancelledError:
+            self._give_up(reserved)
+            raise
+        if made is None or file is None:
+            self._give_up(reserved)
+            return False
+        made.path.release(made.slot)
+        return True
+
+    def _reserve(self, identity: Identity, run: Span) -> "_Reserved | None":
+        """Sees that the extent has a slot, held, with room for the run; None: not admitted."""
+        index = self._index
+        of_object = object_digest(identity.oid)
+        slot = index.slots.get(extent_digest(of_object, identity.meta.version, identity.extent))
+        if slot is not None and self._unlike(slot, identity):
+            self._drop_object(of_object)
+            slot = index.slots.get(extent_digest(of_object, identity.meta.version, identity.extent))
+            if slot is not None:
+                self._paths[index.paths[slot]].drop(slot)
+            slot = None
+        run_bytes = _run_bytes(identity, run)
+        if slot is None:
+            return self._make(identity, run_bytes)
+        path = self._paths[index.paths[slot]]
+        held_pages = (index.present[slot] & mask(run.start, run.end)).bit_count()
+        charge = max(0, run_bytes - held_pages * identity.page_bytes)
+        path.hold(slot)
+        doomed = path.room(charge)
+        if doomed is None:
+            path.release(slot)
+            return None
+        path.remove(doomed)
+        path.fifo.reweigh(slot, index.links.weight[slot] + charge)
+        return _Reserved(path, slot, index.place[slot], run_bytes)
+
+    def _unlike(self, slot: int, identity: Identity) -> bool:
+        index = self._index
+        if index.kinds[slot] == Kind.PACKED:
+            return True
+        return index.length[slot] != identity.page_bytes or index.size[slot] != identity.meta.size
+
+    def _make(self, identity: Identity, run_bytes: int) -> "_Reserved | None":
+        index, meta = self._index, identity.meta
+        digest = extent_digest(object_digest(identity.oid), meta.version, identity.extent)
+        path = self._path_for(digest)
+        doomed = None if path is None else path.room(HEADER_BYTES + run_bytes)
+        if path is None or doomed is None:
+            return None
+        self._generation += 1
+        slot = index.add(digest, Kind.TAIL if identity.extent else Kind.HEAD, path.number)
+        index.versions[slot] = b"" if identity.extent else squeeze(meta.version)
+        index.learned[slot] = meta.learned_at
+        index.size[slot] = meta.size
+        index.place[slot] = self._generation
+        index.length[slot] = identity.page_bytes
+        path.fifo.admit(slot, HEADER_BYTES + run_bytes, digest)
+        path.hold(slot)
+        path.create(slot, identity, doomed)
+        return _Reserved(path, slot, self._generation, run_bytes)
+
+    async def _opened(self, reserved: "_Reserved") -> ExtentFile | None:
+        """The reserved extent's file; None where it cannot be had, then the reservation is given up."""
+        path = reserved.path
+        try:
+            file = await path.open(reserved.slot)
+        except OSError as error:
+            path.failed(error)
+            if self._still(reserved):
+                path.drop(reserved.slot)
+            return None
+        except PageGone:
+            return None
+        except asyncio.CancelledError:
+            self._give_up(reserved)
+            raise
+        return file if self._still(reserved) and not file.gone else None
+
+    async def _noted(self, reserved: "_Reserved", file: ExtentFile, run: Span) -> Landing | None:
+        path, slot, index = reserved.path, reserved.slot, self._index
+        bits = mask(run.start, run.end)
+        index.set_present(slot, index.present[slot] & ~bits)
+        index.untear(slot, run)
+        file.landings += 1
+        path.landing[slot] = file
+        noting = path.disk.start(file.note, run.start, run.end)
+        try:
+            await asyncio.shield(noting)
+        except OSError as error:
+            path.failed(error)
+            path.landed(slot, file, reserved.run_bytes)
+            return None
+        except asyncio.CancelledError:
+            noting.add_done_callback(lambda _: path.disk.behind(file.unnote, run.start, run.end))
+            path.landed(slot, file, reserved.run_bytes)
+            raise
+        file.bad &= ~bits
+        return Landing(path, slot, file, run)
+
+    def _still(self, reserved: "_Reserved") -> bool:
+        """Whether the slot is still that extent's: it may have been dropped, and given to another, meanwhile."""
+        index = self._index
+        extent = index.kinds[reserved.slot] in (Kind.HEAD, Kind.TAIL)
+        return extent and index.place[reserved.slot] == reserved.generation
+
+    def _give_up(self, reserved: "_Reserved") -> None:
+        if self._still(reserved):
+            reserved.path.release(reserved.slot)
+            reserved.path.lighten(reserved.slot, reserved.run_bytes)
+
+    async def relearn(self, oid: ObjectId, meta: Meta) -> None:
+        """Replaces the metadata of the extents held, or drops them where `meta` is of a newer version."""
+        index = self._index
+        of_object = object_digest(oid)
+        if not self._newer(of_object, meta) or index.newest(of_object) != meta.version:
+            return
+        slot = index.slots[of_object]
+        path = self._paths[index.paths[slot]]
+        if not _fits(Identity(oid, meta, 0, index.length[slot])):
+            self._drop_object(of_object)
+            return
+        index.learned[slot] = meta.learned_at
+        try:
+            file = await path.open(slot)
+            await path.disk.run(file.relearn, meta)
+        except OSError as error:
+            path.failed(error)
+        except PageGone:
+            return
+
+    def relearn_packed_now(self, oid: ObjectId, held: Meta, meta: Meta) -> bool:
+        """Takes a later `learned_at` of a packed object without writing it again; False where more has changed."""
+        if replace(held, learned_at=meta.learned_at) != meta:
+            return False
+        index = self._index
+        slot = index.slots[object_digest(oid)]
+        index.learned[slot] = meta.learned_at
+        self._paths[index.paths[slot]].packs.learned(slot)
+        return True
+
+    def forget(self, oid: ObjectId) -> None:
+        """See `Store.forget`."""
+        of_object = object_digest(oid)
+        if of_object in self._packing:
+            self._forgotten.add(of_object)
+        self._drop_object(of_object)
+
+    def _newer(self, of_object: int, meta: Meta) -> bool:
+        """Whether `meta` may be kept: of the version held, or of a newer one, which drops what is held."""
+        index = self._index
+        slot = index.slots.get(of_object)
+        if slot is None or index.versions[slot] == squeeze(meta.version):
+            return True
+        if index.learned[slot] > meta.learned_at:
+            return False
+        self._drop_object(of_object)
+        return True
+
+    def _drop_object(self, of_object: int) -> None:
+        index = self._index
+        head = index.slots.get(of_object)
+        if head is None:
+            return
+        for slot in [*index.tails(head), head]:
+            self._paths[index.paths[slot]].drop(slot)
+
+    def _path_for(self, digest: int) -> CachePath | None:
+        """Rendezvous over the paths in use, weighted by their size: one taken out moves only its own."""
+        usable = [path for path in self._paths if path.disk.out is None]
+        if len(usable) < 2:
+            return usable[0] if usable else None
+        raw = digest.to_bytes(16, "little")
+
+        def score(path: CachePath) -> float:
+            chance: float = (xxh3_64_intdigest(raw, path.number) + 1) / (2**64 + 2)
+            return -path.limit_bytes / math.log(chance)
+
+        return max(usable, key=score)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reserved:
+    """An extent held for a run of `run_bytes`, by its slot and, since slots are used again, its generation."""
+
+    path: CachePath
+    slot: int
+    generation: int
+    run_bytes: int
+
+
+def _fits(identity: Identity) -> bool:
+    try:
+        encode_identity(identity)
+    except FactsTooLarge:
+        return False
+    return True
+
+
+def _run_bytes(identity: Identity, run: Span) -> int:
+    return max(0, min(run.end * identity.page_bytes, identity.extent_bytes()) - run.start * identity.page_bytes)

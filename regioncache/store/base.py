@@ -1,0 +1,105 @@
+"""What the store is told (settings), what it tells (statistics), and what can go wrong in it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from regioncache.errors import CacheError
+from regioncache.pages import MIB
+
+LAYOUT = 1
+"""Version of everything on disk. A newer one is refused, an older or unreadable one dropped and counted."""
+HEADER_BYTES = 16 * 1024
+"""Before the first page of an extent file: identity, presence and notes, block checksums (design, section 6)."""
+KEEP_FREE = 0.05
+"""Share of each file system that stays free: a full file system hurts others, and ext4 slows down above 95 %."""
+KEY_LIMIT = 1024
+"""Bytes of a key, as S3 has it; longer ones are not kept."""
+
+
+class StoreError(CacheError):
+    """Base of the store's faults."""
+
+
+class WouldBlock(StoreError):
+    """The kernel does not hold the bytes in memory: ask again with the awaiting form."""
+
+
+class PageGone(StoreError):
+    """The bytes are not, or no longer, in the store: fetch them."""
+
+
+class CorruptPage(PageGone):
+    """A checksum did not agree. The page is dropped and counted: fetch it again (it counts `refetch`)."""
+
+    def __init__(self, message: str, page: int = 0) -> None:
+        super().__init__(message)
+        self.page = page
+
+
+class NotKept(StoreError):
+    """The disk took no more of a landing (full, or out): go on without keeping; nothing needs to be done to it."""
+
+
+class LayoutTooNew(StoreError):
+    """A cache path was written by a later version: start that one, or empty the path."""
+
+
+class PathInUse(StoreError):
+    """Another process holds the cache path: one process a path."""
+
+
+class NoCachePath(StoreError):
+    """A cache path cannot be used at all: mend its permissions or its file system."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where the store lies and how much it may take."""
+
+    paths: tuple[Path, ...]
+    """Cache paths, one for each disk; extents are spread over them, each has its own threads."""
+    size: int | float = 0.9
+    """For each path: bytes (an int), or a share of its file system (a float up to 1). 5 % stays free in any case."""
+    threads: int = 4
+    """Threads of each path: a disk serves several reads at once, a dead one may hold only its own threads."""
+    open_files: int = 512
+    """Extent files kept open for each path (a checksum table of up to 8 KiB each); below the usual limit of 1024."""
+    segment_bytes: int = 256 * MIB
+    """A segment of packed objects: large enough that a few thousand fill a disk, small enough to rewrite."""
+
+    def __post_init__(self) -> None:
+        if not self.paths:
+            raise ValueError("the cache has no path; name at least one under cache: paths")
+        if isinstance(self.size, float) and not 0 < self.size <= 1:
+            raise ValueError(f"cache size {self.size} is no share of a disk; say 90% or a number of bytes")
+        if self.size <= 0:
+            raise ValueError(f"cache size {self.size} is too small; say 90% or a number of bytes")
+        if not MIB <= self.segment_bytes < 1 << 31:
+            raise ValueError(f"segments of {self.segment_bytes} bytes cannot be; 1 MiB to 2 GiB")
+
+    def limit(self, disk_bytes: int) -> int:
+        """Returns how many bytes may lie on a file system of `disk_bytes`."""
+        return int(self.size * disk_bytes) if isinstance(self.size, float) else self.size
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStatistics:
+    """What the store holds and what happened to it since it was opened; all byte counts are bytes on disk."""
+
+    clean_bytes: int
+    dead_bytes: int
+    """Packed bytes that nothing points to; they go when their segment is rewritten."""
+    limit_bytes: int
+    extents: int
+    packed: int
+    landings: int
+    open_files: int
+    evicted_bytes: int
+    corrupt_pages: int
+    dropped_files: int
+    """Files or records found unreadable, of an older layout or torn at the start."""
+    unknown_files: int
+    """Files in the cache's folders that are not the cache's; left alone."""
+    paths_out: tuple[str, ...]
+    """Cache paths taken out after an I/O error, each with its reason."""
+    paths_full: int

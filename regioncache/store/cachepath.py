@@ -1,0 +1,274 @@
+"""One cache path: its disk, its extents and packs, and what leaves when room is needed.
+
+The loop owns the index and all tables; blocking work is handed to the disk's threads. Change state first, without an
+await; then await.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from regioncache.store.base import (
+    HEADER_BYTES,
+    LayoutTooNew,
+    PageGone,
+    StoreSettings,
+    WouldBlock,
+)
+from regioncache.store.disk import Disk
+from regioncache.store.evict import S3Fifo
+from regioncache.store.extentfile import ExtentFile
+from regioncache.store.header import BadHeader, Identity
+from regioncache.store.index import Index, Kind
+from regioncache.store.opentable import OpenTable
+from regioncache.store.packs import Packs
+
+_SWEPT_AT_ONCE = 5000
+"""Entries forgotten in one go when a path is out: a few milliseconds of the loop."""
+_VICTIMS_AT_ONCE = 4096
+"""Most entries evicted for one admission: a landing of 64 MiB among small objects; beyond it admission is refused."""
+
+
+@dataclass(slots=True)
+class Doomed:
+    """What is to be removed from the disk: the loop has forgotten it already. Holds the file open until then."""
+
+    path: str
+    file: ExtentFile | None
+
+
+class CachePath:
+    """Mutable state: `opened` and `_opening` (extent files by slot), `landings` open, the counters."""
+
+    def __init__(self, number: int, disk: Disk, index: Index, settings: StoreSettings) -> None:
+        self.number = number
+        self.disk = disk
+        self.index = index
+        self.limit_bytes = settings.limit(disk.disk_bytes)
+        self.fifo = S3Fifo(index.links)
+        self.packs = Packs(number, disk, index, settings, self.spoilt)
+        self.opened: OpenTable[ExtentFile] = OpenTable(settings.open_files)
+        self._opening: dict[int, asyncio.Future[ExtentFile]] = {}
+        self.landing: dict[int, ExtentFile] = {}
+        """Extent files with landings under way, by slot: never closed, never evicted."""
+        self.evicted_bytes = 0
+        self.corrupt = 0
+
+    def __repr__(self) -> str:
+        return f"CachePath({str(self.disk.path)!r}, {self.fifo!r}, {self.packs!r})"
+
+    def file_path(self, digest: int, generation: int) -> str:
+        """Where an extent's file lies. Generations never recur, so that removing one cannot hit its successor."""
+        name = f"{digest:032x}"
+        return f"{self.disk.path}/extents/{name[:2]}/{name}-{generation:08x}"
+
+    def room(self, nbytes: int) -> list[Doomed] | None:
+        """Makes room for `nbytes`. Returns what leaves for it, None where there can be none (full, held, out)."""
+        disk = self.disk
+        if disk.out is not None:
+            return None
+        try:
+            disk.sample(nbytes)
+        except OSError as error:
+            self.failed(error)
+            return None
+        doomed: list[Doomed] = []
+        disk.full = False
+        for _ in range(_VICTIMS_AT_ONCE):
+            used = self.fifo.used
+            capacity = min(self.limit_bytes - self.packs.dead_bytes, used + disk.spare())
+            if used + nbytes <= capacity:
+                return doomed
+            slot = self.fifo.evict(capacity, self.index.keys)
+            if slot is None:
+                break
+            self._evict(slot, doomed)
+        self.remove(doomed)
+        disk.full = True
+        return None
+
+    def _evict(self, slot: int, doomed: list[Doomed]) -> None:
+        index = self.index
+        weight = index.links.weight[slot]
+        if weight > HEADER_BYTES and index.has_tails(slot):
+            # The head keeps its header: without it the other extents could not be read while the origin is away.
+            self.fifo.readmit(slot, HEADER_BYTES)
+            self.evicted_bytes += weight - HEADER_BYTES
+            self._hollow(slot)
+            return
+        self.evicted_bytes += weight
+        doomed.extend(self._forget(slot))
+
+    def _hollow(self, slot: int) -> None:
+        index = self.index
+        index.present[slot] = 0
+        path, file = self.file_path(index.keys[slot], index.place[slot]), self.opened.pop(slot)
+
+        def hollow() -> ExtentFile:
+            hollowed = file or ExtentFile.open(self.disk, path)
+            hollowed.hollow()
+            return hollowed
+
+        # As an opening: whoever wants the file next gets it when it is hollow, not before.
+        self._begin(slot, hollow)
+
+    def drop(self, slot: int) -> None:
+        """Forgets an entry and removes it from the disk behind."""
+        self.fifo.remove(slot)
+        self.remove(self._forget(slot))
+
+    def _forget(self, slot: int) -> list[Doomed]:
+        index = self.index
+        if index.kinds[slot] == Kind.PACKED:
+            self.packs.died(slot)
+            index.remove(slot)
+            return []
+        file = self.opened.pop(slot) or self.landing.get(slot)
+        self.landing.pop(slot, None)
+        doomed = Doomed(self.file_path(index.keys[slot], index.place[slot]), file)
+        index.remove(slot)
+        opening = self._opening.pop(slot, None)
+        if opening is not None:
+            opening.add_done_callback(lambda ready: self._opened_in_vain(ready, doomed.path))
+        if file is not None:
+            file.gone = True
+        return [doomed]
+
+    def _opened_in_vain(self, ready: asyncio.Future[ExtentFile], path: str) -> None:
+        if not ready.cancelled() and ready.exception() is None:
+            ready.result().gone = True
+            self.remove([Doomed(path, ready.result())])
+
+    def remove(self, doomed: list[Doomed]) -> None:
+        """Removes files behind."""
+        if doomed:
+            self.disk.behind(self.unlink, doomed)
+
+    def unlink(self, doomed: list[Doomed]) -> None:
+        """Removes files. Blocks. Raises OSError."""
+        for one in doomed:
+            self.disk.unlink(one.path)
+            one.file = None
+
+    def open_now(self, slot: int) -> ExtentFile:
+        """The extent's file, if it is open. Raises WouldBlock."""
+        file = self.opened.get(slot)
+        if file is None:
+            file = self.landing.get(slot)
+            if file is None:
+                raise WouldBlock(f"extent {self.index.keys[slot]:032x} is not open")
+        file.touched = True
+        return file
+
+    async def open(self, slot: int) -> ExtentFile:
+        """The extent's file; opened once for all who ask meanwhile. Raises PageGone, OSError."""
+        file = self.opened.get(slot) or self.landing.get(slot)
+        if file is not None:
+            return file
+        path = self.file_path(self.index.keys[slot], self.index.place[slot])
+        opening = self._opening.get(slot) or self._begin(slot, lambda: ExtentFile.open(self.disk, path))
+        try:
+            return await asyncio.shield(opening)
+        except (BadHeader, LayoutTooNew, FileNotFoundError) as error:
+            self._unreadable(slot, path)
+            raise PageGone(f"{path} cannot be read: {error}: fetch it again") from error
+
+    def _unreadable(self, slot: int, path: str) -> None:
+        index = self.index
+        held = index.kinds[slot] != Kind.FREE and path == self.file_path(index.keys[slot], index.place[slot])
+        if held and slot not in self._opening:
+            self.corrupt += 1
+            self.drop(slot)
+
+    def create(self, slot: int, identity: Identity, doomed: list[Doomed]) -> None:
+        """Begins to make the extent's file, after what was evicted for it is gone; `open` waits for it."""
+        path = self.file_path(self.index.keys[slot], self.index.place[slot])
+
+        def create() -> ExtentFile:
+            self.unlink(doomed)
+            return ExtentFile.create(self.disk, path, identity)
+
+        self._begin(slot, create)
+
+    def _begin(self, slot: int, call: Callable[[], ExtentFile]) -> asyncio.Future[ExtentFile]:
+        opening = self._opening[slot] = self.disk.start(call)
+        opening.add_done_callback(lambda ready: self._opened(slot, ready))
+        return opening
+
+    def _opened(self, slot: int, ready: asyncio.Future[ExtentFile]) -> None:
+        failed = ready.cancelled() or ready.exception() is not None
+        if self._opening.get(slot) is not ready:
+            return
+        del self._opening[slot]
+        if not failed:
+            self.opened.put(slot, ready.result())
+
+    def hold(self, slot: int) -> None:
+        """A landing begins: the extent stays until `release`."""
+        self.fifo.hold(slot)
+
+    def release(self, slot: int) -> None:
+        """Takes one `hold` back."""
+        self.fifo.release(slot)
+
+    def lighten(self, slot: int, nbytes: int) -> None:
+        """Of what was charged for the extent, `nbytes` are not on the disk."""
+        self.fifo.reweigh(slot, max(HEADER_BYTES, self.index.links.weight[slot] - nbytes))
+
+    def landed(self, slot: int, file: ExtentFile, unlanded: int) -> None:
+        """A landing ended, `unlanded` of its bytes did not become whole pages."""
+        file.landings -= 1
+        if file.gone:
+            return
+        self.fifo.release(slot)
+        self.lighten(slot, unlanded)
+        if not file.landings:
+            self.landing.pop(slot, None)
+
+    def spoilt(self, slot: int) -> None:
+        """A packed record is damaged: it is dropped and counted."""
+        self.corrupt += 1
+        self.drop(slot)
+
+    def spoilt_page(self, slot: int, file: ExtentFile, page: int) -> bool:
+        """A page's checksum is wrong: it is dropped and counted. False where it was not held any more."""
+        index, bit = self.index, 1 << page
+        if file.gone or not index.present[slot] & bit:
+            return False
+        self.corrupt += 1
+        index.set_present(slot, index.present[slot] & ~bit)
+        file.bad |= bit
+        return True
+
+    def failed(self, error: OSError) -> None:
+        """A system call failed. Where that takes the path out, its contents become misses, bit by bit."""
+        was_in = self.disk.out is None
+        self.disk.failed(error)
+        if was_in and self.disk.out is not None:
+            self._sweep(0)
+
+    def _sweep(self, start: int) -> None:
+        index = self.index
+        end = min(start + _SWEPT_AT_ONCE, len(index.kinds))
+        for slot in range(start, end):
+            if index.kinds[slot] != Kind.FREE and index.paths[slot] == self.number:
+                self.fifo.remove(slot)
+                self._lose(slot)
+        if end < len(index.kinds):
+            asyncio.get_running_loop().call_soon(self._sweep, end)
+
+    def _lose(self, slot: int) -> None:
+        file = self.opened.pop(slot) or self.landing.get(slot)
+        self.landing.pop(slot, None)
+        self._opening.pop(slot, None)
+        if file is not None:
+            file.gone = True
+        self.index.remove(slot)
+
+    async def close(self) -> None:
+        """Ends what is under way and gives the path back."""
+        await self.packs.close()
+        for opening in list(self._opening.values()):
+            await asyncio.wait([opening])
+        self.opened.clear()
+        await asyncio.to_thread(self.disk.close)

@@ -1,0 +1,197 @@
+"""One cache path's file system: its lock, its layout, its threads, and every system call the store makes on it.
+
+Whatever may block runs on the path's own threads, so that a slow or dead disk holds up nobody else. A full disk stops
+admission; an I/O error takes the path out: its contents become misses.
+"""
+
+import asyncio
+import errno
+import fcntl
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from regioncache.pages import MIB
+from regioncache.store.base import KEEP_FREE, LAYOUT, LayoutTooNew, NoCachePath, PathInUse
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Piece = bytes | bytearray | memoryview
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_BROKEN = {errno.EIO, errno.EROFS, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.EREMOTEIO, errno.EUCLEAN}
+_SAMPLE_BYTES = 16 * MIB
+"""Free space is asked for again after so many admitted bytes: often enough beside a twentieth of a disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemCalls:
+    """The system calls that move the cache's bytes; a test gives ones that fail."""
+
+    open: Callable[[str, int, int], int] = os.open
+    preadv: Callable[[int, Sequence[bytearray | memoryview], int, int], int] = os.preadv
+    pwritev: Callable[[int, Sequence[Piece], int], int] = os.pwritev
+    unlink: Callable[[str], None] = os.unlink
+    statvfs: Callable[[str], os.statvfs_result] = os.statvfs
+
+
+class OpenFile:
+    """A file descriptor that closes itself when its last user lets go: a reader never reads through a reused one."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+
+class Disk:
+    """One cache path. The only mutable state besides the threads: `out` (the reason) and `full`."""
+
+    def __init__(self, path: Path, threads: int, calls: SystemCalls) -> None:
+        self.path = path
+        self.calls = calls
+        self.out: str | None = None
+        self.full = False
+        self._lock: OpenFile | None = None
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="disk")
+        self._appender = ThreadPoolExecutor(1, thread_name_prefix="disk-append")
+        self._free_bytes = 0
+        self._disk_bytes = 0
+        self._unsampled = _SAMPLE_BYTES
+
+    def __repr__(self) -> str:
+        state = f"out: {self.out}" if self.out else "full" if self.full else "in use"
+        return f"Disk({str(self.path)!r}, {state})"
+
+    def prepare(self) -> None:
+        """Makes the folders, takes the lock and looks at the layout.
+
+        Raises: PathInUse, LayoutTooNew, NoCachePath.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = OpenFile(os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            fcntl.flock(self._lock.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._check_layout()
+            for number in range(256):
+                (self.path / "extents" / f"{number:02x}").mkdir(parents=True, exist_ok=True)
+            (self.path / "packs").mkdir(exist_ok=True)
+        except BlockingIOError as error:
+            raise PathInUse(f"cache path {self.path} is in use by another process: stop it, or name another") from error
+        except OSError as error:
+            raise NoCachePath(f"cache path {self.path} cannot be used: {error}; mend it, or name another") from error
+        self.sample(0)
+
+    def _check_layout(self) -> None:
+        mark = self.path / "layout"
+        if mark.exists():
+            word = mark.read_text(errors="replace").strip()
+            if word.isdigit() and int(word) > LAYOUT:
+                raise LayoutTooNew(
+                    f"cache path {self.path} has layout {word}, this version knows up to {LAYOUT}: "
+                    "start the later version again, or empty the path"
+                )
+            if word == str(LAYOUT):
+                return
+        fresh = self.path / "layout.new"
+        fresh.write_text(f"{LAYOUT}\n")
+        fresh.rename(mark)
+
+    def start(self, call: Callable[P, T], *args: P.args, **_: P.kwargs) -> asyncio.Future[T]:
+        """Starts a blocking call on one of the path's threads."""
+        return asyncio.get_running_loop().run_in_executor(self._pool, call, *args)
+
+    async def run(self, call: Callable[P, T], *args: P.args, **_: P.kwargs) -> T:
+        """Runs a blocking call on one of the path's threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call, *args)
+
+    async def append(self, call: Callable[P, T], *args: P.args, **_: P.kwargs) -> T:
+        """Runs a blocking call on the path's appending thread: one at a time, in order."""
+        return await asyncio.get_running_loop().run_in_executor(self._appender, call, *args)
+
+    def behind(self, call: Callable[P, None], *args: P.args, **_: P.kwargs) -> None:
+        """Has a call run on the appending thread, and goes on; `close` waits for it, a failure shows in the state."""
+        self._appender.submit(partial(call, *args)).add_done_callback(self._behind_done)
+
+    def _behind_done(self, future: Future[None]) -> None:
+        error = future.exception()
+        if isinstance(error, OSError):
+            self.failed(error)
+        elif error is not None:
+            raise error
+
+    def sample(self, coming: int) -> None:
+        """Looks at the file system's free bytes now and then, as `coming` bytes are admitted."""
+        self._unsampled += coming
+        if self._unsampled >= _SAMPLE_BYTES or self.full:
+            at = self.calls.statvfs(str(self.path))
+            self._disk_bytes = at.f_blocks * at.f_frsize
+            self._free_bytes = at.f_bavail * at.f_frsize
+            self._unsampled = 0
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes of the whole file system."""
+        return self._disk_bytes
+
+    def spare(self) -> int:
+        """Free bytes above those that stay free, as last sampled; negative when others filled the file system."""
+        return self._free_bytes - self._unsampled - int(self._disk_bytes * KEEP_FREE)
+
+    def failed(self, error: OSError) -> None:
+        """Takes note of a failed call: a full disk is full until room is found, a broken one takes the path out.
+
+        What is neither (too many open files, a file that is gone) is that one call's fault.
+        """
+        if error.errno in _FULL:
+            self.full = True
+        elif error.errno in _BROKEN and self.out is None:
+            self.out = f"{error.strerror or error}"
+
+    def open(self, path: str, flags: int) -> OpenFile:
+        """Opens a file. Raises OSError."""
+        return OpenFile(self.calls.open(path, flags | os.O_CLOEXEC, 0o600))
+
+    def read(self, file: OpenFile, offset: int, nbytes: int) -> memoryview:
+        """Reads up to `nbytes`, fewer only at the file's end. Blocks. Raises OSError."""
+        view = memoryview(bytearray(nbytes))
+        done = 0
+        while done < nbytes:
+            got = self.calls.preadv(file.fd, [view[done:]], offset + done, 0)
+            if not got:
+                break
+            done += got
+        return view[:done]
+
+    def write(self, file: OpenFile, pieces: Sequence[Piece], offset: int) -> int:
+        """Writes all of it; returns how many bytes that is. Blocks. Raises OSError."""
+        views = [memoryview(piece).cast("B") for piece in pieces if len(piece)]
+        total = 0
+        while views:
+            done = self.calls.pwritev(file.fd, views, offset + total)
+            total += done
+            while views and done >= len(views[0]):
+                done -= len(views.pop(0))
+            if done:
+                views[0] = views[0][done:]
+        return total
+
+    def unlink(self, path: str) -> None:
+        """Removes a file; one that is gone already is as good. Raises OSError."""
+        try:
+            self.calls.unlink(path)
+        except FileNotFoundError:
+            return
+
+    def close(self) -> None:
+        """Waits for what runs behind, ends the threads and gives the path back. Blocks."""
+        self._appender.shutdown(wait=True)
+        self._pool.shutdown(wait=True)
+        self._lock = None

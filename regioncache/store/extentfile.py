@@ -1,0 +1,201 @@
+"""One open extent file: what its header says, and its reads and writes.
+
+Order on disk: data, checksums, presence. What a run is about to bring is noted before it lands. Blocking methods say
+so; they run on the disk's threads, the others on the loop.
+"""
+
+import errno
+import os
+import threading
+from array import array
+from dataclasses import dataclass
+
+from xxhash import xxh3_64_intdigest
+
+from regioncache.pages import BLOCK_BYTES, EXTENT_BYTES, Meta
+from regioncache.store.base import HEADER_BYTES, CorruptPage, PageGone, WouldBlock
+from regioncache.store.disk import Disk, OpenFile, Piece
+from regioncache.store.header import (
+    BLOCKS,
+    IDENTITY_AT,
+    PRESENCE_AT,
+    START_BYTES,
+    SUMS_AT,
+    Identity,
+    decode_identity,
+    decode_presence,
+    decode_sums,
+    encode_identity,
+    encode_presence,
+)
+from regioncache.store.index import mask
+
+_NOWAIT = os.RWF_NOWAIT
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a header says: whose, which pages, which runs were under way (pages within the extent), bytes on disk."""
+
+    identity: Identity
+    present: int
+    notes: list[tuple[int, int]]
+    disk_bytes: int
+
+
+class ExtentFile:
+    """Mutable state: `identity.meta` (extent 0, relearned), `sums`, `present` and `notes` (under the lock, as they lie
+    on disk), `bad` (pages whose checksum failed; the loop's), `gone` (dropped from the index) and
+    `landings` (how many are under way), the loop's."""
+
+    __slots__ = (
+        "_lock", "_preadv", "bad", "bucket", "disk", "extent_bytes", "file", "first_byte", "gone", "identity", "key",
+        "landings", "notes", "path", "present", "sums", "touched", "version",
+    )  # fmt: skip
+
+    def __init__(self, disk: Disk, path: str, file: OpenFile, identity: Identity, sums: "array[int]") -> None:
+        self.disk = disk
+        self.path = path
+        self.file = file
+        self.identity = identity
+        self.sums = sums
+        self.present = 0
+        self.notes: list[tuple[int, int]] = []
+        self.bad = 0
+        self.gone = False
+        self.landings = 0
+        self.touched = True
+        # Compared at each hit, so kept at hand.
+        self.bucket, self.key, self.version = identity.oid.bucket, identity.oid.key, identity.meta.version
+        self.first_byte = identity.extent * EXTENT_BYTES
+        self.extent_bytes = identity.extent_bytes()
+        self._preadv = disk.calls.preadv
+        self._lock = threading.Lock()
+
+    @classmethod
+    def create(cls, disk: Disk, path: str, identity: Identity) -> "ExtentFile":
+        """Makes the file with a header and no pages. Blocks. Raises OSError, FactsTooLarge."""
+        first = encode_identity(identity)
+        file = disk.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        made = cls(disk, path, file, identity, array("Q", bytes(BLOCKS * 8)))
+        second = encode_presence(0, [])
+        padding = bytes(HEADER_BYTES - PRESENCE_AT - len(second))
+        disk.write(file, [second, padding], PRESENCE_AT)
+        disk.write(file, [first.ljust(PRESENCE_AT, b"\0")], IDENTITY_AT)
+        return made
+
+    @classmethod
+    def open(cls, disk: Disk, path: str) -> "ExtentFile":
+        """Opens a file of ours. Blocks. Raises OSError, BadHeader, LayoutTooNew."""
+        file = disk.open(path, os.O_RDWR)
+        raw = disk.read(file, 0, HEADER_BYTES)
+        identity = decode_identity(raw)
+        found = cls(disk, path, file, identity, decode_sums(raw[SUMS_AT:]))
+        found.present, found.notes = decode_presence(raw)
+        return found
+
+    @staticmethod
+    def look(disk: Disk, path: str) -> Looked:
+        """Returns what a file's header says; pages beyond the file's end do not count.
+
+        Blocks. Raises OSError, BadHeader, LayoutTooNew.
+        """
+        file = disk.open(path, os.O_RDONLY)
+        raw = disk.read(file, 0, START_BYTES)
+        identity = decode_identity(raw)
+        present, notes = decode_presence(raw)
+        about = os.fstat(file.fd)
+        held = about.st_size - HEADER_BYTES
+        whole = identity.pages() if held >= identity.extent_bytes() else max(0, held) // identity.page_bytes
+        return Looked(identity, present & mask(0, whole), notes, max(HEADER_BYTES, about.st_blocks * 512))
+
+    def note(self, start: int, end: int) -> None:
+        """Notes pages [start, end) of the extent as about to come; none counts as held now. Blocks. Raises OSError."""
+        with self._lock:
+            self.present &= ~mask(start, end)
+            self.notes = [note for note in self.notes if note[1] <= start or note[0] >= end] + [(start, end)]
+            self._write_presence()
+
+    def unnote(self, start: int, end: int) -> None:
+        """Takes the note back. Blocks. Raises OSError."""
+        with self._lock:
+            self.notes = [note for note in self.notes if note != (start, end)]
+            self._write_presence()
+
+    def keep(self, offset: int, pieces: list[Piece], pages: int) -> None:
+        """Writes whole blocks at `offset` of the extent, then the checksums and bits of `pages` that became whole.
+
+        The checksums are in `sums` already. Blocks. Raises OSError.
+        """
+        self.disk.write(self.file, pieces, HEADER_BYTES + offset)
+        if not pages:
+            return
+        per_page = self.identity.page_bytes // BLOCK_BYTES
+        first = ((pages & -pages).bit_length() - 1) * per_page
+        end = min(pages.bit_length() * per_page, BLOCKS)
+        self.disk.write(self.file, [self.sums[first:end].tobytes()], SUMS_AT + 8 * first)
+        with self._lock:
+            self.present |= pages
+            self._write_presence()
+
+    def relearn(self, meta: Meta) -> None:
+        """Replaces the metadata. Blocks. Raises OSError, FactsTooLarge."""
+        identity = Identity(self.identity.oid, meta, self.identity.extent, self.identity.page_bytes)
+        self.disk.write(self.file, [encode_identity(identity).ljust(PRESENCE_AT, b"\0")], IDENTITY_AT)
+        self.identity = identity
+
+    def hollow(self) -> None:
+        """Gives the pages' room back and keeps the header. Blocks. Raises OSError."""
+        with self._lock:
+            self.present = 0
+            self._write_presence()
+            os.ftruncate(self.file.fd, HEADER_BYTES)
+
+    def read_now(self, start: int, end: int) -> memoryview:
+        """Returns bytes [start, end) of the extent, checked; reads whole blocks, only from the kernel's memory.
+
+        Raises: WouldBlock, CorruptPage, OSError.
+        """
+        first = start - start % BLOCK_BYTES
+        last = min(-(-end // BLOCK_BYTES) * BLOCK_BYTES, self.extent_bytes)
+        buffer = bytearray(last - first)
+        try:
+            got = self._preadv(self.file.fd, (buffer,), HEADER_BYTES + first, _NOWAIT)
+        except BlockingIOError:
+            raise WouldBlock(self.path) from None
+        except OSError as error:
+            if error.errno == errno.EOPNOTSUPP:
+                raise WouldBlock(self.path) from None
+            raise
+        if got != last - first:
+            raise WouldBlock(self.path)
+        view = memoryview(buffer)
+        self._check(view, first)
+        return view[start - first : end - first]
+
+    def read(self, start: int, end: int) -> memoryview:
+        """As `read_now`, from the disk if need be. Blocks. Raises CorruptPage, OSError."""
+        first = start - start % BLOCK_BYTES
+        last = min(-(-end // BLOCK_BYTES) * BLOCK_BYTES, self.extent_bytes)
+        view = self.disk.read(self.file, HEADER_BYTES + first, last - first)
+        if len(view) < last - first:
+            raise self._corrupt(first + len(view), "cut short")
+        self._check(view, first)
+        return view[start - first : end - first]
+
+    def _check(self, view: memoryview, first: int) -> None:
+        block = first // BLOCK_BYTES
+        sums = self.sums
+        for at in range(0, len(view), BLOCK_BYTES):
+            if xxh3_64_intdigest(view[at : at + BLOCK_BYTES]) != sums[block]:
+                raise self._corrupt(block * BLOCK_BYTES, "wrong checksum")
+            block += 1
+
+    def _corrupt(self, at: int, what: str) -> PageGone:
+        page = at // self.identity.page_bytes
+        if self.gone:
+            return PageGone(f"{self.path} was dropped meanwhile: fetch page {page} again")
+        return CorruptPage(f"{self.path}: page {page}: {what} at byte {at} of the extent: fetch it again", page)
+
+    def _write_presence(self) -> None:
+        self.disk.write(self.file, [encode_presence(self.present & ~self.bad, self.notes)], PRESENCE_AT)

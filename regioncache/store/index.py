@@ -1,0 +1,168 @@
+"""What is held, by slot: one for each packed object or extent, none for each page, nothing for what is not held.
+
+Columns are arrays and lists of small values, so that a million entries are no million objects for the garbage
+collector. One version of an object is held at a time, so its head (its packed record, or its extent 0) is found by
+the object's hash alone and says which version that is; all later extents are found by their own hash.
+"""
+
+from array import array
+from enum import IntEnum
+
+from regioncache.pages import EXTENT_BYTES, Span, Version
+from regioncache.store.evict import Links
+from regioncache.store.identity import extent_digest, unsqueeze
+
+
+class Kind(IntEnum):
+    """What a slot holds."""
+
+    FREE = 0
+    PACKED = 1
+    HEAD = 2
+    TAIL = 3
+
+
+class Index:
+    """The columns and the way to a slot. `slots` maps hashes (of objects for heads, of extents for tails) to slots."""
+
+    __slots__ = (
+        "_free", "_full", "keys", "kinds", "learned", "length", "links", "paths", "place", "present", "segment",
+        "size", "slots", "torn", "versions",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.slots: dict[int, int] = {}
+        self.links = Links()
+        self.keys: list[int] = []
+        self.kinds = bytearray()
+        self.paths = bytearray()
+        """The cache path's number."""
+        self.versions: list[bytes] = []
+        """Squeezed version; of heads only."""
+        self.present: list[int] = []
+        """Pages held, bit 0 the extent's first; of extents only."""
+        self.learned = array("d")
+        self.size = array("Q")
+        """The object's bytes."""
+        self.segment = array("I")
+        """Packed: the segment's number."""
+        self.place = array("I")
+        """Packed: where in the segment. Extents: the file's generation."""
+        self.length = array("I")
+        """Packed: the record's bytes. Extents: bytes of a page."""
+        self.torn: dict[int, list[tuple[int, int]]] = {}
+        """Runs of pages that were under way when the process died, until they come again; of few."""
+        self._free: list[int] = []
+        self._full: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    def __repr__(self) -> str:
+        return f"Index({len(self.slots)} held, {len(self._free)} free)"
+
+    def add(self, digest: int, kind: Kind, path: int) -> int:
+        """Returns a slot for a new entry; its columns are the caller's to fill."""
+        if self._free:
+            slot = self._free.pop()
+        else:
+            slot = len(self.keys)
+            self._grow()
+        self.keys[slot] = digest
+        self.kinds[slot] = kind
+        self.paths[slot] = path
+        self.slots[digest] = slot
+        return slot
+
+    def remove(self, slot: int) -> None:
+        """Forgets the entry."""
+        del self.slots[self.keys[slot]]
+        self.keys[slot] = 0
+        self.kinds[slot] = Kind.FREE
+        self.versions[slot] = b""
+        self.present[slot] = 0
+        self.torn.pop(slot, None)
+        self._free.append(slot)
+
+    def newest(self, of_object: int) -> Version | None:
+        """Which version is held."""
+        slot = self.slots.get(of_object)
+        return None if slot is None else Version(unsqueeze(self.versions[slot]))
+
+    def set_present(self, slot: int, bits: int) -> None:
+        """Keeps the pages held. Full extents share one number: of 64 KiB pages it has 164 bytes."""
+        self.present[slot] = self._full.setdefault(bits, bits) if not bits & (bits + 1) else bits
+
+    def packed_place(self, slot: int) -> tuple[int, int]:
+        """A packed object's segment and place in it."""
+        return self.segment[slot], self.place[slot]
+
+    def torn_runs(self, slot: int, extent: int) -> list[Span]:
+        """Runs under way when the process died, each from its first missing page on; pages of the object."""
+        first = extent * (EXTENT_BYTES // self.length[slot])
+        found: list[Span] = []
+        for start, end in sorted(self.torn.get(slot, ())):
+            missing = runs(~self.present[slot] >> start, start, end - start)
+            if missing:
+                found.append(Span(first + missing[0].start, first + end))
+        return found
+
+    def untear(self, slot: int, run: Span) -> None:
+        """The run comes now: what was torn there is no longer."""
+        left = [note for note in self.torn.pop(slot, ()) if note[1] <= run.start or note[0] >= run.end]
+        if left:
+            self.torn[slot] = left
+
+    def tails(self, head: int) -> list[int]:
+        """The slots of the later extents of a head's object that are held."""
+        if self.kinds[head] != Kind.HEAD:
+            return []
+        version, of_object, slots = unsqueeze(self.versions[head]), self.keys[head], self.slots
+        later = range(1, -(-self.size[head] // EXTENT_BYTES))
+        found = (slots.get(extent_digest(of_object, version, extent)) for extent in later)
+        return [slot for slot in found if slot is not None]
+
+    def has_tails(self, head: int) -> bool:
+        """Whether a later extent of the object is held; stops at the first."""
+        if self.kinds[head] != Kind.HEAD or self.size[head] <= EXTENT_BYTES:
+            return False
+        version, of_object, slots = unsqueeze(self.versions[head]), self.keys[head], self.slots
+        later = range(1, -(-self.size[head] // EXTENT_BYTES))
+        return any(extent_digest(of_object, version, extent) in slots for extent in later)
+
+    def _grow(self) -> None:
+        self.links.grow()
+        self.keys.append(0)
+        self.kinds.append(Kind.FREE)
+        self.paths.append(0)
+        self.versions.append(b"")
+        self.present.append(0)
+        self.learned.append(0.0)
+        self.size.append(0)
+        self.segment.append(0)
+        self.place.append(0)
+        self.length.append(0)
+
+
+def runs(bits: int, first: int, count: int) -> list[Span]:
+    """Returns the runs of ones among the `count` lowest bits, as spans of pages counted from `first`."""
+    everything = (1 << count) - 1
+    if bits & everything == everything:
+        return [Span(first, first + count)] if count else []
+    found: list[Span] = []
+    at = 0
+    bits &= everything
+    while bits:
+        zeros = (bits & -bits).bit_length() - 1
+        at += zeros
+        bits >>= zeros
+        ones = (~bits & (bits + 1)).bit_length() - 1
+        found.append(Span(first + at, first + at + ones))
+        at += ones
+        bits >>= ones
+    return found
+
+
+def mask(start: int, end: int) -> int:
+    """The bits [start, end)."""
+    return ((1 << (end - start)) - 1) << start

@@ -1,0 +1,198 @@
+"""What a start finds on the disks: the index is rebuilt from headers and journals, data are not read.
+
+Of two versions of an object the one learned of later stays. What cannot be read is removed and counted; a layout
+newer than ours is refused before anything is removed.
+"""
+
+import os
+import re
+from array import array
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from regioncache.store.base import LayoutTooNew
+from regioncache.store.cachepath import CachePath
+from regioncache.store.extentfile import ExtentFile, Looked
+from regioncache.store.header import BadHeader
+from regioncache.store.identity import extent_digest, object_digest, squeeze
+from regioncache.store.index import Index, Kind
+from regioncache.store.record import Line, What
+from regioncache.store.segment import Segment
+
+_EXTENT_NAME = re.compile(r"([0-9a-f]{32})-([0-9a-f]{8})$")
+_SLOT = 0xFFFFFFFF
+_LOOKERS = 8
+"""Headers asked for at once: an NVMe disk answers many in the time of one."""
+
+
+@dataclass(slots=True)
+class Found:
+    """What a start came upon besides what it could use."""
+
+    dropped: int = 0
+    unknown: int = 0
+    last_generation: int = 0
+
+
+def load(paths: list[CachePath], index: Index) -> Found:
+    """Fills the index. Blocks; nobody else may use the paths yet. Raises LayoutTooNew."""
+    found = Found()
+    for path in paths:
+        try:
+            _load_extents(path, index, found)
+            dropped, unknown = path.packs.load(_placing(path, paths, index))
+            found.dropped += dropped
+            found.unknown += unknown
+        except OSError as error:
+            path.disk.failed(error)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One extent file, in as few bytes as the index needs."""
+
+    digest: int
+    generation: int
+    kind: Kind
+    version: bytes
+    learned_at: float
+    size: int
+    page_bytes: int
+    present: int
+    notes: list[tuple[int, int]]
+    disk_bytes: int
+
+
+@dataclass(slots=True)
+class _Folder:
+    seen: list[_Seen]
+    unreadable: list[str]
+    unknown: int
+
+
+def _load_extents(path: CachePath, index: Index, found: Found) -> None:
+    folders = [path.disk.path / "extents" / f"{number:02x}" for number in range(256)]
+    order = array("Q")
+    unreadable: list[str] = []
+    with ThreadPoolExecutor(_LOOKERS, thread_name_prefix="look") as lookers:
+        for folder in lookers.map(partial(_look_into, path), folders):
+            for seen in folder.seen:
+                _enter(path, index, seen, unreadable, order)
+            unreadable.extend(folder.unreadable)
+            found.unknown += folder.unknown
+    # As they were made, so that the oldest leave first again.
+    for word in sorted(order):
+        slot = word & _SLOT
+        found.last_generation = max(found.last_generation, word >> 32)
+        if index.kinds[slot] != Kind.FREE and index.place[slot] == word >> 32:
+            path.fifo.readmit(slot, index.links.weight[slot])
+    found.dropped += len(unreadable)
+    for name in unreadable:
+        path.disk.unlink(name)
+
+
+def _look_into(path: CachePath, folder: Path) -> _Folder:
+    result = _Folder([], [], 0)
+    for name in sorted(os.listdir(folder)):
+        match = _EXTENT_NAME.match(name)
+        if match is None:
+            result.unknown += 1
+            continue
+        whole = f"{folder}/{name}"
+        try:
+            seen = _see(int(match[1], 16), int(match[2], 16), ExtentFile.look(path.disk, whole))
+        except LayoutTooNew as error:
+            raise LayoutTooNew(f"{whole}: {error}: start the later version again, or empty the path") from error
+        except BadHeader:
+            seen = None
+        if seen is None:
+            result.unreadable.append(whole)
+        else:
+            result.seen.append(seen)
+    return result
+
+
+def _see(digest: int, generation: int, looked: Looked) -> _Seen | None:
+    identity = looked.identity
+    meta = identity.meta
+    if extent_digest(object_digest(identity.oid), meta.version, identity.extent) != digest:
+        return None
+    head = identity.extent == 0
+    return _Seen(
+        digest=digest,
+        generation=generation,
+        kind=Kind.HEAD if head else Kind.TAIL,
+        version=squeeze(meta.version) if head else b"",
+        learned_at=meta.learned_at,
+        size=meta.size,
+        page_bytes=identity.page_bytes,
+        present=looked.present,
+        notes=looked.notes,
+        disk_bytes=looked.disk_bytes,
+    )
+
+
+def _enter(path: CachePath, index: Index, seen: _Seen, unreadable: list[str], order: "array[int]") -> None:
+    held = index.slots.get(seen.digest)
+    if held is not None:
+        if (index.learned[held], index.place[held]) >= (seen.learned_at, seen.generation):
+            unreadable.append(path.file_path(seen.digest, seen.generation))
+            return
+        unreadable.append(path.file_path(seen.digest, index.place[held]))
+        index.remove(held)
+    slot = index.add(seen.digest, seen.kind, path.number)
+    index.versions[slot] = seen.version
+    index.learned[slot] = seen.learned_at
+    index.size[slot] = seen.size
+    index.place[slot] = seen.generation
+    index.length[slot] = seen.page_bytes
+    index.set_present(slot, seen.present)
+    index.links.weight[slot] = seen.disk_bytes
+    if seen.notes:
+        index.torn[slot] = seen.notes
+    order.append(seen.generation << 32 | slot)
+
+
+def _placing(path: CachePath, paths: list[CachePath], index: Index) -> Callable[[Segment, Line], None]:
+    """Returns what enters a journal's line into the index; one call a line, of which there are millions."""
+    slots, kinds, learned_column, number = index.slots, index.kinds, index.learned, path.number
+
+    def place(segment: Segment, line: Line) -> None:
+        digest, offset, length, learned_at, what, version = line
+        slot = slots.get(digest)
+        if what != What.KEPT:
+            packed = slot is not None and kinds[slot] == Kind.PACKED and index.paths[slot] == number
+            if slot is None or not packed or index.packed_place(slot) != (segment.number, offset):
+                return
+            if what == What.LEARNED:
+                learned_column[slot] = learned_at
+            else:
+                lose(slot)
+            return
+        if slot is not None:
+            if learned_column[slot] > learned_at:
+                path.packs.count_dead(segment, length)
+                return
+            lose(slot)
+        slot = index.add(digest, Kind.PACKED, number)
+        index.versions[slot] = version or b""
+        learned_column[slot] = learned_at
+        index.segment[slot] = segment.number
+        index.place[slot] = offset
+        index.length[slot] = length
+        path.fifo.readmit(slot, length)
+
+    def lose(slot: int) -> None:
+        loser = paths[index.paths[slot]]
+        loser.fifo.remove(slot)
+        if kinds[slot] == Kind.PACKED:
+            loser.packs.count_dead(loser.packs.segments[index.segment[slot]], index.length[slot])
+        else:
+            loser.disk.unlink(loser.file_path(index.keys[slot], index.place[slot]))
+        index.remove(slot)
+
+    return place

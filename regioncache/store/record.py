@@ -1,0 +1,139 @@
+"""A packed object as it lies in a segment, and the journal's 64 bytes about it.
+
+    record   checksum of the facts, magic, lengths, checksum of the data | facts | data
+    journal  checksum, object's hash, where, how long, learned at, what happened, version
+
+The journal lets a restart find a million objects without reading them; it can always be rebuilt from its segment.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from xxhash import xxh3_64_intdigest
+
+from regioncache.pages import PACKED_BYTES, Meta, ObjectId
+from regioncache.store import facts
+from regioncache.store.base import LAYOUT, LayoutTooNew
+
+SEGMENT_MAGIC = b"CWSEGMNT"
+SEGMENT_HEAD = struct.Struct("<8sII")  # magic, layout, number
+_RECORD = struct.Struct("<Q4sIIQ")  # checksum of what follows up to the data, magic, facts, data, checksum of the data
+_RECORD_MAGIC = b"CWRC"
+RECORD_BYTES_LIMIT = _RECORD.size + facts.FACTS_LIMIT + PACKED_BYTES
+HEAD_BYTES = _RECORD.size + facts.FACTS_LIMIT
+"""What holds the facts of any record."""
+ENTRY = struct.Struct("<Q16sIIdBB22s")
+VERSION_ROOM = 22
+VERSION_ELSEWHERE = 255
+"""Length of a version that does not fit: it is read from the record."""
+
+
+class BadRecord(ValueError):
+    """No whole record lies there."""
+
+
+class What(IntEnum):
+    """What a journal entry says of its record."""
+
+    KEPT = 1
+    GONE = 2
+    LEARNED = 3
+
+
+Line = tuple[int, int, int, float, int, bytes | None]
+"""A journal's entry as it is read: object's hash, offset, length, learned at, what happened, squeezed version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a journal."""
+
+    digest: int
+    offset: int
+    length: int
+    learned_at: float
+    what: What
+    version: bytes | None = None
+
+
+def encode_record(oid: ObjectId, meta: Meta, data: bytes | bytearray | memoryview) -> tuple[bytes, int]:
+    """Returns what stands before the data, and the record's whole length. Raises FactsTooLarge."""
+    about = facts.encode(oid, meta)
+    tail = struct.pack("<4sIIQ", _RECORD_MAGIC, len(about), len(data), xxh3_64_intdigest(data)) + about
+    return struct.pack("<Q", xxh3_64_intdigest(tail)) + tail, 8 + len(tail) + len(data)
+
+
+def record_length(raw: memoryview) -> int:
+    """Returns the length of the record that begins here. Raises BadRecord."""
+    if len(raw) < _RECORD.size:
+        raise BadRecord("cut short")
+    checksum, magic, about, data, _ = _RECORD.unpack_from(raw)
+    end = _RECORD.size + about
+    if magic != _RECORD_MAGIC or end > len(raw) or xxh3_64_intdigest(raw[8:end]) != checksum:
+        raise BadRecord("damaged")
+    length: int = end + data
+    return length
+
+
+def decode_facts(raw: memoryview, learned_at: float | None = None) -> tuple[ObjectId, Meta]:
+    """Reads whose record it is and the facts from the record's beginning, checked. Raises BadRecord."""
+    record_length(raw)
+    return facts.decode(raw[_RECORD.size :], learned_at)
+
+
+def decode_record(raw: memoryview, learned_at: float | None = None) -> tuple[ObjectId, Meta, memoryview]:
+    """Reads a whole record, checked. Raises BadRecord."""
+    if len(raw) < _RECORD.size:
+        raise BadRecord("cut short")
+    checksum, magic, about, length, data_checksum = _RECORD.unpack_from(raw)
+    end = _RECORD.size + about
+    data = raw[end:]
+    if magic != _RECORD_MAGIC or len(data) != length:
+        raise BadRecord("damaged")
+    if xxh3_64_intdigest(raw[8:end]) != checksum or xxh3_64_intdigest(data) != data_checksum:
+        raise BadRecord("wrong checksum")
+    oid, meta = facts.decode(raw[_RECORD.size : end], learned_at)
+    return oid, meta, data
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """Returns the journal's 64 bytes."""
+    version = entry.version or b""
+    length = len(version) if len(version) <= VERSION_ROOM else VERSION_ELSEWHERE
+    kept = version if length != VERSION_ELSEWHERE else b""
+    digest = entry.digest.to_bytes(16, "little")
+    raw = ENTRY.pack(0, digest, entry.offset, entry.length, entry.learned_at, entry.what, length, kept)
+    return xxh3_64_intdigest(raw[8:]).to_bytes(8, "little") + raw[8:]
+
+
+def decode_entries(raw: memoryview) -> Iterator[Line]:
+    """Reads a journal up to its first damaged entry, or its torn end; plain tuples, for there are millions."""
+    from_bytes = int.from_bytes
+    at = 8
+    whole = raw[: len(raw) - len(raw) % ENTRY.size]
+    for checksum, digest, offset, length, learned_at, what, version_length, version in ENTRY.iter_unpack(whole):
+        if xxh3_64_intdigest(raw[at : at + 56]) != checksum:
+            return
+        at += 64
+        known = None if version_length == VERSION_ELSEWHERE else version[:version_length]
+        yield from_bytes(digest, "little"), offset, length, learned_at, what, known
+
+
+def encode_segment_head(number: int) -> bytes:
+    """Returns a segment's first bytes."""
+    return SEGMENT_HEAD.pack(SEGMENT_MAGIC, LAYOUT, number)
+
+
+def check_segment_head(raw: memoryview, number: int) -> None:
+    """Raises BadRecord for what is no segment of ours, LayoutTooNew for one of a later version."""
+    if len(raw) < SEGMENT_HEAD.size:
+        raise BadRecord("cut short")
+    magic, layout, said = SEGMENT_HEAD.unpack_from(raw)
+    if magic != SEGMENT_MAGIC:
+        raise BadRecord("not a segment")
+    if layout > LAYOUT:
+        raise LayoutTooNew(f"it has layout {layout}, this version knows up to {LAYOUT}")
+    if layout != LAYOUT or said != number:
+        raise BadRecord("another segment")

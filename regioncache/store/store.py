@@ -1,0 +1,319 @@
+"""The store: objects kept on the region's disks, found without waiting, read checked, landed page by page.
+
+One version of an object is held at a time; which is newest is what the later `learned_at` said. Reads of what the
+kernel has in memory never wait (`*_now`); where they would, the awaiting twin reads on the disk's threads.
+"""
+
+import asyncio
+
+from regioncache.pages import EXTENT_BYTES, Meta, ObjectId, Span, Version, by_extent
+from regioncache.store.admission import Admission
+from regioncache.store.base import CorruptPage, PageGone, StoreError, StoreSettings, StoreStatistics
+from regioncache.store.cachepath import CachePath
+from regioncache.store.disk import Disk, Piece, SystemCalls
+from regioncache.store.extentfile import ExtentFile
+from regioncache.store.identity import extent_digest, object_digest, squeeze
+from regioncache.store.index import Index, Kind, runs
+from regioncache.store.landing import Landing
+from regioncache.store.loading import Found, load
+from regioncache.store.record import HEAD_BYTES, BadRecord, decode_facts, decode_record
+
+
+class Store:
+    """All cache paths of a process under one index. Built by `Store.open`; all mutable state is its parts'."""
+
+    def __init__(self, paths: list[CachePath], index: Index, found: Found) -> None:
+        self._paths = paths
+        self._index = index
+        self._found = found
+        self._admission = Admission(paths, index, found.last_generation)
+
+    @classmethod
+    async def open(cls, settings: StoreSettings, calls: SystemCalls | None = None) -> "Store":
+        """Takes the cache paths and rebuilds the index from headers and journals.
+
+        Raises: PathInUse, LayoutTooNew, NoCachePath.
+        """
+        index = Index()
+        disks = [Disk(path, settings.threads, calls or SystemCalls()) for path in settings.paths]
+
+        def prepare() -> tuple[list[CachePath], Found]:
+            for disk in disks:
+                disk.prepare()
+            paths = [CachePath(number, disk, index, settings) for number, disk in enumerate(disks)]
+            return paths, load(paths, index)
+
+        try:
+            paths, found = await asyncio.to_thread(prepare)
+        except StoreError:
+            for disk in disks:
+                await asyncio.to_thread(disk.close)
+            raise
+        for path in paths:
+            path.packs.rewrite()
+        return cls(paths, index, found)
+
+    def __repr__(self) -> str:
+        return f"Store({self._paths!r}, {self._index!r})"
+
+    def newest(self, oid: ObjectId) -> Version | None:
+        """Which version is held; None where the object is not. Memory only."""
+        return self._index.newest(object_digest(oid))
+
+    def recall_now(self, oid: ObjectId) -> Meta | None:
+        """What is known of the version held, or None. Raises WouldBlock."""
+        index = self._index
+        slot = index.slots.get(object_digest(oid))
+        if slot is None:
+            return None
+        path = self._paths[index.paths[slot]]
+        try:
+            if index.kinds[slot] == Kind.PACKED:
+                whose, meta = decode_facts(path.packs.read_now(slot, HEAD_BYTES), index.learned[slot])
+                return meta if whose == oid else None
+            file = path.open_now(slot)
+        except OSError as error:
+            path.failed(error)
+            return None
+        except BadRecord:
+            path.spoilt(slot)
+            return None
+        return file.identity.meta if file.identity.oid == oid else None
+
+    async def recall(self, oid: ObjectId) -> Meta | None:
+        """As `recall_now`, from the disk if need be; metadata that cannot be read count as not held."""
+        index = self._index
+        slot = index.slots.get(object_digest(oid))
+        if slot is None:
+            return None
+        path = self._paths[index.paths[slot]]
+        try:
+            if index.kinds[slot] == Kind.PACKED:
+                held = await self.packed(oid)
+                return None if held is None else held[0]
+            file = await path.open(slot)
+        except OSError as error:
+            path.failed(error)
+            return None
+        except PageGone:
+            return None
+        return file.identity.meta if file.identity.oid == oid else None
+
+    def packed_now(self, oid: ObjectId) -> tuple[Meta, memoryview] | None:
+        """A whole small object, checked; None where it is not packed here. Raises WouldBlock, CorruptPage."""
+        index = self._index
+        slot = index.slots.get(object_digest(oid))
+        if slot is None or index.kinds[slot] != Kind.PACKED:
+            return None
+        path = self._paths[index.paths[slot]]
+        try:
+            whose, meta, data = decode_record(path.packs.read_now(slot), index.learned[slot])
+        except OSError as error:
+            path.failed(error)
+            return None
+        except BadRecord as error:
+            path.spoilt(slot)
+            raise CorruptPage(f"packed {oid.key!r} on {path.disk.path}: {error}: fetch it again") from error
+        if whose.key != oid.key or whose.bucket != oid.bucket:
+            return None
+        path.fifo.touch(slot)
+        return meta, data
+
+    async def packed(self, oid: ObjectId) -> tuple[Meta, memoryview] | None:
+        """As `packed_now`, from the disk if need be. Raises CorruptPage."""
+        index = self._index
+        of_object = object_digest(oid)
+        slot = index.slots.get(of_object)
+        if slot is None or index.kinds[slot] != Kind.PACKED:
+            return None
+        path, place, learned_at = self._paths[index.paths[slot]], index.packed_place(slot), index.learned[slot]
+        try:
+            whose, meta, data = decode_record(await path.packs.read(slot), learned_at)
+        except (BadRecord, FileNotFoundError) as error:
+            if index.slots.get(of_object) != slot or index.packed_place(slot) != place:
+                # Moved, replaced or dropped while the thread read.
+                return await self.packed(oid)
+            path.spoilt(slot)
+            raise CorruptPage(f"packed {oid.key!r} on {path.disk.path}: {error}: fetch it again") from error
+        except OSError as error:
+            path.failed(error)
+            return None
+        if whose != oid:
+            return None
+        if index.slots.get(of_object) == slot:
+            path.fifo.touch(slot)
+        return meta, data
+
+    def present(self, oid: ObjectId, version: Version, page_bytes: int, pages: Span) -> list[Span]:
+        """Returns the runs of `pages` that are held of that version, in order. Memory only."""
+        index = self._index
+        of_object = object_digest(oid)
+        head = index.slots.get(of_object)
+        if head is not None and index.kinds[head] == Kind.PACKED:
+            return [pages] if len(pages) and index.versions[head] == squeeze(version) else []
+        found: list[Span] = []
+        for extent, part in by_extent(pages, page_bytes):
+            slot = self._slot(of_object, version, extent)
+            if slot is not None and index.length[slot] == page_bytes:
+                first = part.start - extent * (EXTENT_BYTES // page_bytes)
+                _extend(found, runs(index.present[slot] >> first, part.start, len(part)))
+        return found
+
+    def _slot(self, of_object: int, version: Version, extent: int) -> int | None:
+        index = self._index
+        slot = index.slots.get(extent_digest(of_object, version, extent))
+        if slot is None or (extent == 0 and index.versions[slot] != squeeze(version)):
+            return None
+        return slot
+
+    def read_now(self, oid: ObjectId, version: Version, span: Span) -> memoryview:
+        """Returns bytes that lie within pages held, checked, from the kernel's memory.
+
+        Whole blocks of 64 KiB are read: steps that begin at a multiple of that cost least.
+
+        Raises: WouldBlock, PageGone (not held any more), CorruptPage (dropped now).
+        """
+        extent = span.start // EXTENT_BYTES
+        base = extent * EXTENT_BYTES
+        if span.end > base + EXTENT_BYTES:
+            early = self.read_now(oid, version, Span(span.start, base + EXTENT_BYTES))
+            late = self.read_now(oid, version, Span(base + EXTENT_BYTES, span.end))
+            return memoryview(b"".join((early, late)))
+        index = self._index
+        of_object = object_digest(oid)
+        slot = index.slots.get(extent_digest(of_object, version, extent))
+        if slot is None or index.kinds[slot] == Kind.PACKED:
+            return self._within(self.packed_now(oid), oid, version, span)
+        path = self._paths[index.paths[slot]]
+        file = path.open_now(slot)
+        self._check_held(file, slot, oid, version, span)
+        try:
+            view = file.read_now(span.start - base, span.end - base)
+        except CorruptPage as error:
+            path.spoilt_page(slot, file, error.page)
+            raise
+        except OSError as error:
+            path.failed(error)
+            raise PageGone(f"{oid.key!r} cannot be read from {path.disk.path}: {error}: fetch it again") from error
+        path.fifo.touch(slot)
+        return view
+
+    async def read(self, oid: ObjectId, version: Version, span: Span) -> memoryview:
+        """As `read_now`, from the disk if need be. Raises PageGone, CorruptPage."""
+        extent = span.start // EXTENT_BYTES
+        base = extent * EXTENT_BYTES
+        if span.end > base + EXTENT_BYTES:
+            early = await self.read(oid, version, Span(span.start, base + EXTENT_BYTES))
+            late = await self.read(oid, version, Span(base + EXTENT_BYTES, span.end))
+            return memoryview(b"".join((early, late)))
+        index = self._index
+        digest = extent_digest(object_digest(oid), version, extent)
+        slot = index.slots.get(digest)
+        if slot is None or index.kinds[slot] == Kind.PACKED:
+            return self._within(await self.packed(oid), oid, version, span)
+        path = self._paths[index.paths[slot]]
+        try:
+            file = await path.open(slot)
+            if index.slots.get(digest) != slot:
+                raise PageGone(f"{oid.key!r} was dropped meanwhile: fetch it again")
+            self._check_held(file, slot, oid, version, span)
+            view = await path.disk.run(file.read, span.start - base, span.end - base)
+        except CorruptPage as error:
+            if index.slots.get(digest) != slot or not path.spoilt_page(slot, file, error.page):
+                raise PageGone(f"{oid.key!r} was dropped meanwhile: fetch it again") from error
+            raise
+        except OSError as error:
+            path.failed(error)
+            raise PageGone(f"{oid.key!r} cannot be read from {path.disk.path}: {error}: fetch it again") from error
+        if not file.gone:
+            path.fifo.touch(slot)
+        return view
+
+    def _check_held(self, file: ExtentFile, slot: int, oid: ObjectId, version: Version, span: Span) -> None:
+        # The hash found the file; only equal identities prove that it is the one.
+        if file.key != oid.key or file.bucket != oid.bucket or file.version != version:
+            raise PageGone(f"{oid.key!r} is not held in version {version}: fetch it")
+        page_bytes = file.identity.page_bytes
+        first = (span.start - file.first_byte) // page_bytes
+        bits = (1 << ((span.end - 1 - file.first_byte) // page_bytes + 1 - first)) - 1
+        if self._index.present[slot] >> first & bits != bits or span.end > file.identity.meta.size:
+            raise PageGone(f"{oid.key!r}: not all of {span} is held: fetch it")
+
+    def _within(self, held: tuple[Meta, memoryview] | None, oid: ObjectId, version: Version, span: Span) -> memoryview:
+        if held is None or held[0].version != version or span.end > held[0].size:
+            raise PageGone(f"{oid.key!r} is not held in version {version}: fetch it")
+        return held[1][span.start : span.end]
+
+    async def pack(self, oid: ObjectId, meta: Meta, data: Piece) -> bool:
+        """Keeps a whole small object. False where it is not admitted: disk full, metadata too large, not newest."""
+        return await self._admission.pack(oid, meta, data)
+
+    async def land(self, oid: ObjectId, meta: Meta, page_bytes: int, extent: int, pages: Span) -> Landing | None:
+        """Begins to keep `pages` (counted from the object's start) of one extent; the run is noted on disk.
+
+        Runs under way on one extent must not overlap. None: not admitted, as with `pack`.
+        """
+        return await self._admission.land(oid, meta, page_bytes, extent, pages)
+
+    async def relearn(self, oid: ObjectId, meta: Meta) -> None:
+        """The version held has new metadata or a later `learned_at`; another version that is newer drops it."""
+        held = await self.recall(oid)
+        if held is None or held == meta:
+            return
+        if held.version == meta.version and self._index.kinds[self._index.slots[object_digest(oid)]] == Kind.PACKED:
+            await self._relearn_packed(oid, held, meta)
+        else:
+            await self._admission.relearn(oid, meta)
+
+    async def _relearn_packed(self, oid: ObjectId, held: Meta, meta: Meta) -> None:
+        if self._admission.relearn_packed_now(oid, held, meta):
+            return
+        whole = await self.packed(oid)
+        if whole is not None and whole[0].version == meta.version:
+            await self.pack(oid, meta, whole[1])
+
+    def forget(self, oid: ObjectId) -> None:
+        """Drops the object, whatever version is held; what is landing is not kept."""
+        self._admission.forget(oid)
+
+    def torn(self, oid: ObjectId, version: Version, extent: int) -> Span | None:
+        """The first run that was under way when the process died, from its first missing page on."""
+        torn = self.torn_runs(oid, version, extent)
+        return torn[0] if torn else None
+
+    def torn_runs(self, oid: ObjectId, version: Version, extent: int) -> list[Span]:
+        """All runs of the extent that were under way when the process died and have not been landed since."""
+        slot = self._slot(object_digest(oid), version, extent)
+        return [] if slot is None else self._index.torn_runs(slot, extent)
+
+    def statistics(self) -> StoreStatistics:
+        """What is held and what happened since the start."""
+        paths, kinds = self._paths, self._index.kinds
+        packed = kinds.count(Kind.PACKED)
+        return StoreStatistics(
+            clean_bytes=sum(path.fifo.used for path in paths),
+            dead_bytes=sum(path.packs.dead_bytes for path in paths),
+            limit_bytes=sum(path.limit_bytes for path in paths),
+            extents=len(self._index) - packed,
+            packed=packed,
+            landings=sum(file.landings for path in paths for file in path.landing.values()),
+            open_files=sum(len(path.opened) for path in paths),
+            evicted_bytes=sum(path.evicted_bytes for path in paths),
+            corrupt_pages=sum(path.corrupt for path in paths),
+            dropped_files=self._found.dropped,
+            unknown_files=self._found.unknown,
+            paths_out=tuple(f"{path.disk.path}: {path.disk.out}" for path in paths if path.disk.out is not None),
+            paths_full=sum(path.disk.full for path in paths),
+        )
+
+    async def close(self) -> None:
+        """Ends what is under way behind and gives the cache paths back; landings are closed before."""
+        for path in self._paths:
+            await path.close()
+
+
+def _extend(found: list[Span], more: list[Span]) -> None:
+    """Appends runs, the first joined to the last where they touch (across an extent's border)."""
+    if found and more and found[-1].end == more[0].start:
+        more = [Span(found.pop().start, more[0].end), *more[1:]]
+    found.extend(more)
