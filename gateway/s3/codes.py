@@ -9,6 +9,7 @@ from typing import Final
 
 from namespace.errors import BadPath, KeyTooLong
 from regioncache import errors
+from regioncache.http import claims
 from regioncache.http.messages import BodyTooLarge, Header
 
 CODES: Final[dict[str, tuple[int, str]]] = {
@@ -54,6 +55,14 @@ FAULTS: Final[dict[type[Exception], str]] = {
     errors.BadAnswer: "InternalError",
     errors.NotSupported: "NotImplemented",
     BodyTooLarge: "EntityTooLarge",
+    claims.BadAuthorization: "AuthorizationHeaderMalformed",
+    claims.BadAuthorizationQuery: "AuthorizationQueryParametersError",
+    claims.BadPayloadHash: "InvalidArgument",
+    claims.ClockSkewed: "RequestTimeTooSkewed",
+    claims.HeadersNotSigned: "AccessDenied",
+    claims.OtherSignature: "InvalidRequest",
+    claims.SignatureExpired: "AccessDenied",
+    claims.SignatureMismatch: "SignatureDoesNotMatch",
     BadPath: "InvalidURI",
     KeyTooLong: "KeyTooLongError",
 }
@@ -100,7 +109,7 @@ def said(fault: Exception) -> Said:
 
 
 def _message(fault: Exception, text: str) -> str:
-    if isinstance(fault, errors.NoSuchObject | errors.RangeOutside | BodyTooLarge):
+    if isinstance(fault, errors.NoSuchObject | errors.RangeOutside | BodyTooLarge | claims.SignatureMismatch):
         return text
     return str(fault) or text
 

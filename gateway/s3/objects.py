@@ -30,7 +30,13 @@ class Objects:
         request, target = visit.request, visit.target
         plain = not target.query and OF_INTEREST.isdisjoint(request.first)
         asked = PLAIN if plain else read_asked(request, target)
-        opened = self._files.open_now(caller, target.root + target.key, asked.wanted or WHOLE)
+        try:
+            opened = self._files.open_now(caller, target.root + target.key, asked.wanted or WHOLE)
+        except RangeOutside:
+            # Conditions stand before the range (RFC 9110, 13.2.2); only the object's metadata can tell.
+            if asked.conditions is None and asked.if_range is None:
+                raise
+            opened = None
         if opened is None:
             return self._later(visit, caller, asked)
         visit.opened = opened
@@ -68,7 +74,6 @@ class Objects:
         try:
             visit.opened = await self._files.open(caller, path, asked.wanted or WHOLE)
         except RangeOutside:
-            # Conditions stand before the range (RFC 9110, 13.2.2), and only the object's metadata can tell.
             if asked.conditions is not None:
                 meta = (await self._files.stat(caller, path)).meta
                 if not _changed(asked, meta):

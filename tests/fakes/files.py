@@ -4,7 +4,7 @@
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
 
 from gateway.s3.base import Caller, ListPath
@@ -54,6 +54,8 @@ class FakeFiles:
     calls: Counter[str] = field(default_factory=Counter)
     callers: list[Caller] = field(default_factory=list)
     opened: list[FakeOpened] = field(default_factory=list)
+    gate: Awaitable[None] | None = None
+    """What `open` waits for first."""
 
     def put(self, path: str, size: int = 0, **more: object) -> FakeObject:
         """Stores a ramp of `size` bytes, or what `body` holds."""
@@ -74,6 +76,8 @@ class FakeFiles:
     async def open(self, caller: Caller, path: str, wanted: Wanted) -> Opened:
         """Opens any object."""
         self.calls["open"] += 1
+        if self.gate is not None:
+            await self.gate
         found = self._find(caller, path)
         return self._open(found, _span(found, wanted), self.source)
 
