@@ -15,6 +15,7 @@ CONNECT_SECONDS = 5.0
 # A listing may ask a far origin behind a waiting line; the node itself gives up after 25 s.
 ANSWER_SECONDS = 60.0
 PIECE_BYTES = 256 * 1024
+_URL = "write it as http://127.0.0.1:9200"
 
 
 class NotReached(CommandFault):
@@ -68,13 +69,13 @@ class AdminClient:
 
     def __init__(self, url: str, token: str, ca: str | None = None) -> None:
         """`ca`: a PEM file of authorities beyond the system's. Raises CommandFault if `url` is none."""
-        parts = urlsplit(url)
         try:
+            parts = urlsplit(url)
             port = parts.port
-        except ValueError:
-            port = None
+        except ValueError as wrong:
+            raise CommandFault(f"{url!r} is no URL of an admin port ({wrong}); {_URL}") from wrong
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/"):
-            raise CommandFault(f"{url!r} is no URL of an admin port; write it as http://127.0.0.1:9200")
+            raise CommandFault(f"{url!r} is no URL of an admin port; {_URL}")
         self.url = f"{parts.scheme}://{parts.netloc}"
         self._host = parts.hostname
         self._port = port if port is not None else 9200

@@ -11,6 +11,7 @@ from importlib import import_module
 import click
 
 from gateway.cli.faults import CommandFault
+from gateway.version import VERSION
 
 INTERRUPTED = 130
 READER_GONE = 141
@@ -56,7 +57,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="causeway", prog_name="causeway")
+@click.version_option(VERSION, prog_name="causeway")
 def cli() -> None:
     """Read every region's buckets as one tree, /ns/...: each byte crosses a line once, within its quota.
 
