@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.demo.httpcount import FRAME, Connection, NotHttp
 from tests.fakes.ramp import ramp
-from tests.real.lab.httpcount import FRAME, Connection, NotHttp
 from tests.real.lab.load import get, list_all, load, loading
 from tests.real.lab.longline import long_line
 from tests.real.lab.proxy import counting_proxy

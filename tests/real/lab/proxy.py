@@ -11,7 +11,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from tests.real.lab.httpcount import Exchange
+from gateway.demo.httpcount import Exchange
 from tests.real.lab.process import Child, child, free_port
 
 

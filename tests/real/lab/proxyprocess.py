@@ -19,7 +19,7 @@ from typing import Any
 
 import uvloop
 
-from tests.real.lab.httpcount import Connection, NotHttp
+from gateway.demo.httpcount import Connection, NotHttp
 
 PIECE_BYTES = 32 * 1024
 # Bytes in the proxy's own buffers are on the line but not yet with the reader; little of that blurs a window little.
