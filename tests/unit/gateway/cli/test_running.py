@@ -1,0 +1,172 @@
+"""A node's life: one line when it is ready, a stop in good order, an exit code that says why."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.admin.answers import Status
+from gateway.admin.token import TokenUnusable
+from gateway.applying import File
+from gateway.cli.faults import CommandFault
+from gateway.cli.running import Start, run
+from gateway.config import NodeSettings, parse
+from namespace.store.embedded import EmbeddedStore
+from regioncache.config import SecretUnreadable
+from tests.fakes.operations import FakeOperations
+
+TOPOLOGY = File("t.yaml", "regions: {a: {}, b: {}}\nlines: {a-b: {between: [a, b], capacity: 1Gbps}}\n")
+POLICY = File("p.yaml", "lines: {a-b: {quota: 500Mbps}}\n")
+
+
+class Signalled(FakeOperations):
+    """Gets a signal as soon as it is asked for its status, which the ready line does last."""
+
+    number = signal.SIGTERM
+
+    def status(self) -> Status:
+        os.kill(os.getpid(), self.number)
+        return super().status()
+
+
+class FakeRunning:
+    """A node that counts its stops; while it stops, more signals may come."""
+
+    def __init__(self, operations: FakeOperations, during_stop: signal.Signals | None = None) -> None:
+        self.operations = operations
+        self.stops = 0
+        self.cut = False
+        self._during_stop = during_stop
+
+    async def stop(self) -> None:
+
+        self.stops += 1
+        if self._during_stop is not None:
+            os.kill(os.getpid(), self._during_stop)
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.cut = True
+                raise
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[EmbeddedStore]:
+    opened = EmbeddedStore(tmp_path / "namespace.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> NodeSettings:
+    return parse("region: a\nnode: n1\ncache: {paths: [c]}\n", "node.yaml", tmp_path)
+
+
+def started(node: FakeRunning) -> Start:
+    async def start(_settings: NodeSettings) -> FakeRunning:
+        return node
+
+    return start
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_stops_the_node_and_is_the_exit_code(
+    store: EmbeddedStore, settings: NodeSettings, number: signal.Signals, code: int
+) -> None:
+    operations = Signalled(store)
+    operations.number = number
+    node = FakeRunning(operations)
+
+    assert run(started(node), settings, ()) == code
+
+    assert node.stops == 1
+
+
+def test_a_second_signal_cuts_the_stop_short(store: EmbeddedStore, settings: NodeSettings) -> None:
+    node = FakeRunning(Signalled(store), during_stop=signal.SIGTERM)
+
+    assert run(started(node), settings, ()) == 0
+
+    assert node.cut
+
+
+def test_a_signal_before_the_node_stands_ends_its_start(settings: NodeSettings) -> None:
+
+    ended = []
+
+    async def start(_settings: NodeSettings) -> FakeRunning:
+        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+        raise AssertionError
+
+    assert run(start, settings, ()) == 0
+
+    assert ended == [True]
+
+
+def test_one_line_says_where_it_listens_and_what_it_waits_for(
+    store: EmbeddedStore, settings: NodeSettings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(started(FakeRunning(Signalled(store))), settings, ())
+
+    assert capfd.readouterr().out == (
+        "causeway: node n1 of a is up and waits for its first `causeway apply TOPOLOGY POLICY`: "
+        "s3 http://127.0.0.1:9000\n"
+    )
+
+
+def test_the_first_start_applies_the_files_given(
+    store: EmbeddedStore, settings: NodeSettings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(started(FakeRunning(Signalled(store))), settings, (TOPOLOGY, POLICY))
+
+    assert store.revision() == 1
+    assert store.history()[0].author == "first start"
+    assert "is ready, revision 1: s3 http://127.0.0.1:9000" in capfd.readouterr().out
+
+
+def test_a_later_start_keeps_what_is_in_force(store: EmbeddedStore, settings: NodeSettings) -> None:
+    run(started(FakeRunning(Signalled(store))), settings, (TOPOLOGY, POLICY))
+
+    run(started(FakeRunning(Signalled(store))), settings, (TOPOLOGY,))
+
+    assert store.revision() == 1
+
+
+def test_faulty_first_files_stop_the_node_again(store: EmbeddedStore, settings: NodeSettings) -> None:
+    node = FakeRunning(FakeOperations(store))
+
+    with pytest.raises(CommandFault, match=r"t.yaml:1:\d+: regions"):
+        run(started(node), settings, (File("t.yaml", "regions: {a: {parent: moon}}\n"),))
+
+    assert node.stops == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (OSError(98, "Address already in use"), "node n1 cannot start: Address already in use"),
+        (TokenUnusable("token file x is open to other users; chmod 600 x"), "chmod 600 x"),
+        (SecretUnreadable("environment variable S is not set"), "environment variable S is not set"),
+    ],
+)
+def test_a_start_that_fails_says_why(settings: NodeSettings, fault: Exception, told: str) -> None:
+    async def start(_settings: NodeSettings) -> FakeRunning:
+        raise fault
+
+    with pytest.raises(CommandFault, match=told):
+        run(start, settings, ())
+
+
+def test_a_fault_of_ours_keeps_its_traceback(settings: NodeSettings) -> None:
+    async def start(_settings: NodeSettings) -> FakeRunning:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(start, settings, ())
