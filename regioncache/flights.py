@@ -52,7 +52,11 @@ class Ground(Protocol):
         ...
 
     def read_landed(self, span: Span) -> memoryview:
-        """Bytes that have landed; raises LookupError where they have left the window already."""
+        """Bytes that have landed; raises LookupError where they have left the window already, WouldBlock, PageGone."""
+        ...
+
+    async def read_landed_later(self, span: Span) -> memoryview:
+        """As `read_landed`, from the disk if need be."""
         ...
 
     async def close(self) -> None:

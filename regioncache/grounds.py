@@ -27,6 +27,9 @@ class Packing:
     def read_landed(self, span: Span) -> memoryview:
         return memoryview(self._data)[span.start : span.end]
 
+    async def read_landed_later(self, span: Span) -> memoryview:
+        return self.read_landed(span)
+
     async def close(self) -> None:
         if self._landed == len(self._data):
             await self._keep(bytes(self._data))
@@ -65,6 +68,9 @@ class Window:
             if start <= span.start < start + len(block):
                 return memoryview(block)[span.start - start : span.end - start]
         raise LookupError(f"bytes from {span.start} have left the window")
+
+    async def read_landed_later(self, span: Span) -> memoryview:
+        return self.read_landed(span)
 
     async def close(self) -> None:
         """Nothing is kept: what has landed stays readable for those who hold the flight."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from namespace.resolver import Place
 from regioncache.errors import CacheError, OriginUnavailable, VersionChanged
 from regioncache.fill import Filler, Job
-from regioncache.flights import Flight, Flights, Waiter, missing
+from regioncache.flights import Flight, Flights, Ground, Waiter, missing
 from regioncache.origins.base import Payer
 from regioncache.pages import EXTENT_BYTES, MIB, PACKED_BYTES, STEP_BYTES, Meta, ObjectId, Span, by_extent, cover
 from regioncache.store.base import CorruptPage, NotKept, PageGone, WouldBlock
@@ -92,9 +92,8 @@ class Reader:
                 flight = self._landing_at(at) or self._start(at)
             waiter = self._attach(flight, at)
             if flight.landed > at and flight.ground is not None:
-                try:
-                    landed = flight.ground.read_landed(Span(at, min(span.end, flight.landed)))
-                except LookupError:
+                landed = await _landed(flight.ground, Span(at, min(span.end, flight.landed)))
+                if landed is None:
                     self._detach(flight)
                     continue
                 self.shelf.tally.read[flight.source] += len(landed)
@@ -209,6 +208,19 @@ class Reader:
     def _tell(self, flight: Flight) -> None:
         self.source = flight.source
         self.waits = flight.waits
+
+
+async def _landed(ground: Ground, span: Span) -> memoryview | None:
+    """Bytes that have landed, or None where they cannot be had from there any more."""
+    try:
+        return ground.read_landed(span)
+    except WouldBlock:
+        try:
+            return await ground.read_landed_later(span)
+        except PageGone:
+            return None
+    except (LookupError, PageGone):
+        return None
 
 
 def _again(fault: CacheError) -> CacheError:

@@ -68,10 +68,10 @@ class PeerDoor:
         """The region that signed the request, or None."""
         try:
             claim = self._verifier.claim(request)
-            if claim is None or claim.expires is not None or claim.region != self._region.encode():
+            if claim is None or claim.expires is not None or claim.signing.region != self._region:
                 return None
             secret = self._secrets(claim.key_id)
-            if secret is None or any(name not in claim.signed for name in SIGNED):
+            if secret is None or any(name not in claim.signing.names for name in SIGNED):
                 return None
             self._verifier.check(claim, request, secret, self._wall())
         except SignatureFault:

@@ -79,7 +79,9 @@ class Landing:
         at_hand = self._at_hand(start, end)
         if at_hand is not None:
             return at_hand
-        on_disk = min(end, self._written[0])
+        on_disk = min(end, max(start, self._written[0]))
+        if on_disk == start:
+            return self._recent(start, end)
         if on_disk == end:
             return self._file.read_now(start, end)
         return _joined(self._file.read_now(start, on_disk), self._recent(on_disk, end))
@@ -90,7 +92,9 @@ class Landing:
         at_hand = self._at_hand(start, end)
         if at_hand is not None:
             return at_hand
-        on_disk = min(end, self._written[0])
+        on_disk = min(end, max(start, self._written[0]))
+        if on_disk == start:
+            return self._recent(start, end)
         # What is only in memory is taken before the await: it may move on meanwhile.
         recent = self._recent(on_disk, end) if on_disk < end else memoryview(b"")
         early = await self._path.disk.run(self._file.read, start, on_disk)
