@@ -23,9 +23,7 @@ def ramp_view(start: int, end: int, shift: int = 0) -> memoryview:
 
 def is_ramp(data: bytes | bytearray | memoryview, start: int, shift: int = 0) -> bool:
     """Whether `data` is what the ramp holds from `start` on."""
+    if isinstance(data, bytes) and len(data) <= _MOST:
+        return _TABLE.startswith(data, (start + shift) % PERIOD)
     view = memoryview(data)
-    return all(
-        # Of bytes, not of views: bytes are compared at once, views element by element.
-        bytes(view[at : at + _MOST]) == bytes(ramp_view(start + at, start + min(at + _MOST, len(view)), shift))
-        for at in range(0, len(view), _MOST)
-    )
+    return all(is_ramp(bytes(view[at : at + _MOST]), start + at, shift) for at in range(0, len(view), _MOST))

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from regioncache.errors import NoSuchObject, OriginUnavailable, RangeOutside, VersionChanged
-from regioncache.origins.base import ListAsk, Payer, Reading, Want
+from regioncache.origins.base import ListAsk, Payer, Question, Reading, Want
 from regioncache.pages import Span, Version
 from tests.fakes.clock import FakeClock, settle
 from tests.fakes.faulty import Faulty, short_body, stall, status_500
@@ -106,8 +106,8 @@ async def test_lists_roll_up_and_go_on():
         origin.put(key, 1)
     crossing = FreeCrossing()
 
-    first = await origin.list(ListAsk(delimiter="/", limit=2), PAYER, crossing)
-    second = await origin.list(ListAsk(delimiter="/", after=first.next_after or ""), PAYER, crossing)
+    first = await origin.list(ListAsk(delimiter="/", limit=2), Question("", PAYER), crossing)
+    second = await origin.list(ListAsk(delimiter="/", after=first.next_after or ""), Question("", PAYER), crossing)
 
     assert ([e.key for e in first.entries], first.prefixes, first.next_after) == (["a"], ("b/",), "b/")
     assert ([e.key for e in second.entries], second.prefixes, second.next_after) == (["c"], ("d/",), None)

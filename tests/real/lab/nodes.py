@@ -1,0 +1,151 @@
+"""Causeway's nodes as real processes: settings written, started by the command line, applied to, asked."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.real.lab.process import Child, answers, child, free_port, within
+from tests.real.lab.s3 import s3_client
+from tests.real.lab.sign import Keys
+
+PAIR_SECRET = "the-secret-of-the-pair-0123456789abcdef0123456789"
+PROGRAM = str(Path(sys.executable).with_name("causeway"))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node will live, settled before it starts, so that a topology and a proxy can name it."""
+
+    region: str
+    directory: Path
+    host: str = "127.0.0.1"
+    netns: str | None = None
+    s3_port: int = field(default_factory=free_port)
+    peer_port: int = field(default_factory=free_port)
+    admin_port: int = field(default_factory=free_port)
+
+    @property
+    def peer(self) -> str:
+        return f"{self.host}:{self.peer_port}"
+
+    @property
+    def config(self) -> Path:
+        return self.directory / "node.yaml"
+
+
+class Node:
+    """A running node."""
+
+    def __init__(self, place: Place, process: Child) -> None:
+        self.place, self.process = place, process
+
+    @property
+    def address(self) -> str:
+        """host:port of the S3 door."""
+        return f"{self.place.host}:{self.place.s3_port}"
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}"
+
+    @property
+    def admin(self) -> str:
+        return f"http://127.0.0.1:{self.place.admin_port}"
+
+    def cli(self, *args: str) -> str:
+        """Runs `causeway ARGS` with this node's settings, in its namespace; returns stdout, raises with stderr."""
+        command = [PROGRAM, *args]
+        if self.place.netns is not None:
+            command = ["ip", "netns", "exec", self.place.netns, *command]
+        env = {**os.environ, "CAUSEWAY_CONFIG": str(self.place.config)}
+        done = subprocess.run(command, capture_output=True, text=True, env=env, check=False, timeout=120)
+        if done.returncode != 0:
+            raise ChildProcessError(f"causeway {' '.join(args)} exited with {done.returncode}: {done.stderr.strip()}")
+        return done.stdout
+
+    def apply(self, topology: Mapping[str, Any], policy: Mapping[str, Any] | None = None) -> None:
+        """Puts topology and policy in force here, and waits until the node serves."""
+        files = []
+        for name, document in (("topology", topology), ("policy", policy)):
+            if document is not None:
+                path = self.place.directory / f"{name}.yaml"
+                path.write_text(yaml.safe_dump(document, sort_keys=False))
+                files.append(str(path))
+        self.cli("apply", *files)
+        self.process.wait_until(within(self.place.netns, answers(f"{self.admin}/readyz")))
+
+    def key(self, name: str, tenant: str, *read: str, cls: str = "training", may: Sequence[str] = ()) -> Keys:
+        """Makes an access key that opens the paths for reading."""
+        args = ["keys", "add", name, "--tenant", tenant, "--class", cls, "--json"]
+        for path in read:
+            args += ["--read", path]
+        for one in may:
+            args += ["--may-class", one]
+        made = json.loads(self.cli(*args))
+        return Keys(made["id"], made["secret"])
+
+    def client(self, keys: Keys, **more: Any) -> Any:
+        """A boto3 client of the S3 door."""
+        return s3_client(self.url, keys.access, keys.secret, **more)
+
+    def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        """The admin port's metrics: (name, labels) -> value."""
+        with urllib.request.urlopen(f"{self.admin}/metrics", timeout=10) as reply:
+            text = reply.read().decode()
+        families = text_string_to_metric_families(text)
+        return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric over all samples that carry the labels."""
+        wanted = set(labels.items())
+        return sum(value for (found, carried), value in self.metrics().items() if found == name and wanted <= carried)
+
+
+@contextlib.contextmanager
+def node(
+    place: Place,
+    *,
+    far: Sequence[str] = (),
+    memory: str = "256MiB",
+    cache: str = "8GiB",
+    cpu: int | None = None,
+    env: Mapping[str, str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Iterator[Node]:
+    """Runs `causeway up` until the `with` ends. `far`: the regions it shares the pair's secret with.
+
+    `settings` go over what is written to node.yaml. Starting twice at one place is a restart: the cache is kept.
+    """
+    place.directory.mkdir(parents=True, exist_ok=True)
+    secret = place.directory / "pair.secret"
+    secret.write_text(PAIR_SECRET)
+    secret.chmod(0o600)
+    host = place.host
+    written: dict[str, Any] = {
+        "region": place.region,
+        "node": f"{place.region}-1",
+        "memory": memory,
+        "listen": {
+            "s3": {"address": f"{host}:{place.s3_port}"},
+            "peer": f"{host}:{place.peer_port}",
+            "admin": f"127.0.0.1:{place.admin_port}",
+        },
+        "secrets": {region: {"file": str(secret)} for region in (place.region, *far)},
+        "cache": {"paths": [str(place.directory / "cache")], "size": cache},
+    }
+    place.config.write_text(yaml.safe_dump({**written, **(settings or {})}, sort_keys=False))
+    (place.directory / "cache").mkdir(exist_ok=True)
+    args = [PROGRAM, "up", "--config", str(place.config)]
+    with child(f"node-{place.region}", args, place.directory, cpu=cpu, netns=place.netns, env=env) as process:
+        process.wait_until(within(place.netns, answers(f"http://127.0.0.1:{place.admin_port}/healthz")))
+        yield Node(place, process)
