@@ -1,22 +1,21 @@
 """One connection of the server: heads in, replies out, in order, one at a time, no faster than the peer reads."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable, Coroutine
 from math import inf
 from typing import TYPE_CHECKING, cast
 
 from regioncache.http.arriving import NO_BODY, ArrivingBody
 from regioncache.http.heads import END, BadRequest, Head, HeadParser, check_host, reply_head
-from regioncache.http.messages import BadBody, BodyTooLarge, Buffer, Reply, Request
+from regioncache.http.messages import BadBody, BodyTooLarge, Reply, Request
 from regioncache.http.outgoing import Outgoing
+from regioncache.http.replying import Replying, close_stream
 
 if TYPE_CHECKING:
     from regioncache.http.server import Server
 
 _IN_A_ROW = 16
 """Pipelined requests answered at once before the other connections get their turn."""
-_UNYIELDING_BYTES = 1024 * 1024
-"""A stream that never has to wait lets the other connections have a turn after so many bytes."""
 
 
 class ServerConnection(asyncio.Protocol):
@@ -24,17 +23,18 @@ class ServerConnection(asyncio.Protocol):
 
     All of its state: `_held` bytes not taken yet (a partial head, or the next requests), `_deaf` the socket is not
     read; `_head` the request whose reply is under way, `_body` its body if it has one, `_task` who makes the reply if
-    it takes a task, `_reply` the reply and `_sent` its body bytes handed out; `_keep` another request may follow;
-    `_stage` what the peer is waited for ("idle", "head", "linger", "") and `deadline` when it is given up.
+    it takes a task (`_begun` once it ran); `_keep` another request is welcome; `_stage` what the peer is waited for
+    ("idle", "head", "linger", "") and `deadline` when it is given up.
     """
 
     __slots__ = (
-        "_body", "_client", "_deaf", "_head", "_held", "_keep", "_loop", "_out", "_parser", "_reply", "_sent",
+        "_begun", "_body", "_client", "_deaf", "_head", "_held", "_keep", "_loop", "_out", "_parser", "_replying",
         "_server", "_stage", "_task", "_tls", "_transport", "deadline",
     )  # fmt: skip
 
     _transport: asyncio.Transport
     _out: Outgoing
+    _replying: Replying
 
     def __init__(self, server: "Server", loop: asyncio.AbstractEventLoop) -> None:
         self._server = server
@@ -44,8 +44,7 @@ class ServerConnection(asyncio.Protocol):
         self._head: Head | None = None
         self._body: ArrivingBody | None = None
         self._task: asyncio.Task[None] | None = None
-        self._reply: Reply | None = None
-        self._sent = 0
+        self._begun = False
         self._deaf = False
         self._keep = True
         self._stage = "idle"
@@ -56,6 +55,7 @@ class ServerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._out = Outgoing(self._transport)
+        self._replying = Replying(self._server, self._out)
         peer = transport.get_extra_info("peername")
         self._client = str(peer[0]) if isinstance(peer, tuple) else ""
         self._tls = transport.get_extra_info("sslcontext") is not None
@@ -89,14 +89,12 @@ class ServerConnection(asyncio.Protocol):
         self._out.resume()
 
     def connection_lost(self, error: Exception | None) -> None:
-        handed = max(0, self._sent - self._out.unsent())
+        unsent = self._out.unsent()
         self._out.lose()
         self._held = b""
-        if self._task is not None:
+        if self._task is not None and self._begun:
             self._task.cancel()
-        reply, self._reply = self._reply, None
-        if reply is not None and reply.done is not None:
-            reply.done(handed)
+        self._replying.settle(unsent)
         self._server.leave(self)
 
     # The server's calls.
@@ -183,12 +181,12 @@ class ServerConnection(asyncio.Protocol):
         except Exception as error:
             answer = self._fault(request, error)
         if isinstance(answer, Reply) and answer.stream is None:
-            self._send(request, answer)
+            self._send(request, head, answer)
             if not self._out.paused:
                 return self._finish()
             self._out.when_sent(self._finish_later)
         else:
-            self._task = self._loop.create_task(self._serve(request, answer))
+            self._task = self._loop.create_task(self._serve(request, head, answer))
             self._task.add_done_callback(self._served)
         self._listen()
         return False
@@ -219,7 +217,11 @@ class ServerConnection(asyncio.Protocol):
 
     # Replies.
 
-    async def _serve(self, request: Request, answer: Reply | Awaitable[Reply]) -> None:
+    async def _serve(self, request: Request, head: Head, answer: Reply | Awaitable[Reply]) -> None:
+        self._begun = True
+        if self._out.lost:
+            await self._dispose(answer)
+            return
         try:
             reply = answer if isinstance(answer, Reply) else await answer
         except BodyTooLarge:
@@ -228,108 +230,64 @@ class ServerConnection(asyncio.Protocol):
             reply = Reply(400)
         except Exception as error:
             reply = self._fault(request, error)
-        if reply.stream is None:
-            self._send(request, reply)
-            await self._out.sent()
-        else:
-            await self._send_stream(request, reply, reply.stream)
+        try:
+            if reply.stream is None or head.method == b"HEAD" or reply.status in (204, 304):
+                self._send(request, head, reply)
+                await self._out.sent()
+            else:
+                await self._replying.pour(reply, reply.stream, head.old, self._may_keep())
+        except Exception as error:
+            self._server.on_fault(request, error)
+            self._abort()
+        finally:
+            await close_stream(reply.stream)
 
     def _served(self, task: asyncio.Task[None]) -> None:
         self._task = None
-        if task.cancelled() or task.exception() is not None:
+        self._begun = False
+        if self._out.lost:
+            self._replying.settle()
+        elif task.cancelled() or task.exception() is not None:
             self._abort()
-        elif not self._out.lost:
+        else:
             self._finish_later()
+
+    async def _dispose(self, answer: Reply | Awaitable[Reply]) -> None:
+        """The peer went before its reply was begun: what was opened for it is closed."""
+        if isinstance(answer, Reply):
+            self._replying.hold(answer)
+            await close_stream(answer.stream)
+        elif isinstance(answer, Coroutine):
+            answer.close()
+
+    def _send(self, request: Request, head: Head, reply: Reply) -> None:
+        to_head = head.method == b"HEAD"
+        try:
+            self._replying.whole(reply, to_head, self._may_keep())
+        except ValueError as error:
+            self._replying.settle()
+            self._replying.whole(self._fault(request, error), to_head, self._may_keep())
+
+    def _may_keep(self) -> bool:
+        """Whether another request may follow this reply: a body that was not read whole would be taken for one."""
+        return (
+            self._keep
+            and self._head is not None
+            and self._head.keep_alive
+            and (self._body is None or self._body.complete)
+        )
 
     def _fault(self, request: Request, error: Exception) -> Reply:
         self._server.on_fault(request, error)
         return Reply(500)
 
-    def _send(self, request: Request, reply: Reply) -> None:
-        """Writes a reply whose body is whole, or that has none."""
-        bare = request.method == b"HEAD" or reply.status in (204, 304)
-        length = reply.length if reply.length is not None and bare else len(reply.body)
-        sized = reply.status != 204 and (reply.status != 304 or reply.length is not None)
-        try:
-            head = self._encode(reply, length if sized else None)
-        except ValueError as error:
-            self._done(reply, 0)
-            self._send(request, self._fault(request, error))
-            return
-        self._reply = reply
-        self._sent = 0 if bare else len(reply.body)
-        self._server.counters.bytes_out += len(head) + self._sent
-        self._out.write(head, b"" if bare else reply.body)
-
-    async def _send_stream(self, request: Request, reply: Reply, stream: AsyncIterator[Buffer]) -> None:
-        try:
-            if request.method == b"HEAD" or reply.status in (204, 304):
-                self._send(request, reply)
-                await self._out.sent()
-            else:
-                await self._pour(request, reply, stream)
-        except Exception as error:
-            self._server.on_fault(request, error)
-            self._abort()
-        finally:
-            close = getattr(stream, "aclose", None)
-            if close is not None:
-                await close()
-
-    async def _pour(self, request: Request, reply: Reply, stream: AsyncIterator[Buffer]) -> None:
-        """Sends piece by piece, each asked for when the one before has left the process."""
-        out = self._out
-        length = reply.length
-        chunked = length is None and self._head is not None and not self._head.old
-        self._keep = self._keep and (chunked or length is not None)
-        head = self._encode(reply, length, chunked)
-        self._reply = reply
-        unyielding = 0
-        async for piece in stream:
-            size = len(piece)
-            if not size:
-                continue
-            if length is not None and self._sent + size > length:
-                raise ValueError(f"the stream gives more than the {length} bytes it said")
-            self._sent += size
-            self._server.counters.bytes_out += len(head) + size
-            if chunked:
-                out.write_chunk(head, piece)
-            else:
-                out.write(head, piece)
-            head = b""
-            unyielding += size
-            if out.paused:
-                await out.sent()
-                unyielding = 0
-            elif unyielding >= _UNYIELDING_BYTES:
-                await asyncio.sleep(0)
-                unyielding = 0
-        if length is not None and self._sent != length:
-            raise ValueError(f"the stream ended after {self._sent} of {length} bytes")
-        out.write(head + (b"0\r\n\r\n" if chunked else b""), b"") if head or chunked else None
-        await out.sent()
-
-    def _encode(self, reply: Reply, length: int | None, chunked: bool = False) -> bytes:
-        self._keep = self._keep and (self._body is None or self._body.complete)
-        if self._head is not None and not self._head.keep_alive:
-            self._keep = False
-        tail = reply.encoded + self._server.date
-        if length is not None:
-            tail += b"Content-Length: %d\r\n" % length
-        elif chunked:
-            tail += b"Transfer-Encoding: chunked\r\n"
-        return reply_head(reply.status, reply.headers, tail if self._keep else tail + b"Connection: close\r\n")
-
     def _finish(self) -> bool:
         """The reply has left; True if another request may follow."""
-        reply, self._reply = self._reply, None
-        sent, self._sent = self._sent, 0
         unread = self._body is not None and not self._body.complete
         self._head = self._body = None
-        if reply is not None:
-            self._done(reply, sent)
-        if not self._keep:
+        self._replying.settle()
+        if not (self._keep and self._replying.keep):
+            self._keep = False
             self._linger() if unread else self._close()
             return False
         self._stage = "idle"
@@ -341,10 +299,6 @@ class ServerConnection(asyncio.Protocol):
             self._listen()
             if self._held:
                 self._advance(self._held)
-
-    def _done(self, reply: Reply, sent: int) -> None:
-        if reply.done is not None:
-            reply.done(sent)
 
     # Ends.
 

@@ -66,12 +66,14 @@ class HeadParser:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._parser = httptools.HttpRequestParser(self)  # an upgrade is an offer: it is not taken up
+            self._decline_upgrade(data)
         except httptools.HttpParserError as error:
             raise _refusal(data, error) from None
         line_end = data.find(b"\r\n")
         method, _, target = data[: line_end - 9].partition(b" ")
         version = data[line_end - 9 : line_end]
+        if b" \r\n" in data or b"\t\r\n" in data:  # llhttp leaves the blanks behind a value
+            headers[:] = [(name, value.rstrip(b" \t")) for name, value in headers]
         old = version == b" HTTP/1.0"
         if not old and version != b" HTTP/1.1":
             raise BadRequest(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
@@ -85,6 +87,14 @@ class HeadParser:
         if target[:1] != b"/" or b" " in target or b"#" in target:
             target = _unusual_target(method, target, headers)
         return Head(method, target, headers, length, keep_alive, old)
+
+    def _decline_upgrade(self, data: bytes) -> None:
+        """An upgrade is an offer that is not taken up; llhttp skips the body then, which is still to be framed."""
+        if data.startswith(b"CONNECT "):
+            raise BadRequest(501, "no tunnels are made here")
+        self._parser = httptools.HttpRequestParser(self)
+        self._bodyless = not any(name in (b"content-length", b"transfer-encoding") for name, _ in self._headers)
+        self._keep_alive = not _says_close(self._headers)
 
 
 class BadAnswerHead(Exception):
@@ -110,7 +120,7 @@ class _AnswerLines:
         self.headers: list[Header] = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
+        self.headers.append((name.lower(), value.rstrip(b" \t")))
 
 
 def parse_answer(data: bytes, to_head: bool) -> AnswerHead:
@@ -203,8 +213,8 @@ def _unusual_target(method: bytes, target: bytes, headers: list[Header]) -> byte
         raise BadRequest(400, "the request's target is not a path")
     cut = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
     authority, target = rest[:cut], rest[cut:]
-    if not authority:
-        raise BadRequest(400, "the request's target has no host")
+    if not authority or b"@" in authority:
+        raise BadRequest(400, "the request's target has no host, or credentials in it")
     headers[:] = [(name, authority if name == b"host" else value) for name, value in headers]
     return target if target[:1] == b"/" else b"/" + target
 
