@@ -55,7 +55,8 @@ def add(urls: tuple[str, ...], token_files: tuple[Path, ...], config: Path | Non
     failed = [at for at in done if at.fault]
     if failed:
         has = ", ".join(at.url for at in done if not at.fault) or "none"
-        raise CommandFault("\n".join((*dict.fromkeys(at.fault for at in failed), f"the key is at: {has}")))
+        where = [f"the key is at: {has}"] if len(done) > 1 else []
+        raise CommandFault("\n".join((*dict.fromkeys(at.fault for at in failed), *where)))
 
 
 @keys.command("ls")
