@@ -16,7 +16,7 @@ AppliedFiles = tuple[File, ...]
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What an apply did, or would do. Nothing changed: `revision` is the one in force already."""
+    """What an apply did, or would do. `revision` is the one that then is in force: the same files are no new one."""
 
     revision: int
     digest: str
@@ -52,7 +52,9 @@ class Applying:
         texts = {} if before is None else before.texts
         pair = check(files, texts)
         revision = self._revisions.revision()
-        if not dry_run and pair.texts != texts:
+        if pair.texts != texts and dry_run:
+            revision += 1
+        elif pair.texts != texts:
             revision = self._revisions.apply(pair.texts, author, self._wall())
             self._adopt(pair, revision)
         return Applied(revision, pair.digest, dry_run, changes(before, pair), pair.warnings)

@@ -131,15 +131,11 @@ def _tell_one(url: str, applied: "Applied", before: "Applied") -> None:
         click.echo(f"warning: {warning}", err=True)
     count = len(before.changes)
     what = f"{count} change{'' if count == 1 else 's'}" if count else "no change"
-    click.echo(f"{url}: {_stands(applied, count)}, digest {applied.digest[:12]}, {what}")
+    click.echo(
+        f"{url}: revision {applied.revision} {'would be' if applied.dry_run else 'is'} in force, digest {applied.digest[:12]}, {what}"
+    )
     for change in before.changes:
         click.echo(f"  {show_change(change)}")
-
-
-def _stands(applied: "Applied", count: int) -> str:
-    if not applied.dry_run:
-        return f"revision {applied.revision} is in force"
-    return f"would be revision {applied.revision + 1}" if count else f"revision {applied.revision} would stay"
 
 
 def show_change(change: "Change") -> str:

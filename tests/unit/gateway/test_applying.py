@@ -53,7 +53,8 @@ def test_a_dry_run_tells_and_changes_nothing(applying: Applying, store: Embedded
     applied = applying.apply((TOPOLOGY, POLICY), "admin", dry_run=True)
 
     assert applied.changes
-    assert applied.revision == store.revision() == 0
+    assert applied.revision == 1
+    assert store.revision() == 0
     assert adopted == []
 
 
@@ -105,3 +106,14 @@ def test_what_is_in_force_is_found_again_after_a_restart(store: EmbeddedStore, a
 
 def test_nothing_is_in_force_at_first(applying: Applying) -> None:
     assert applying.in_force() is None
+
+
+def test_another_comment_is_a_revision_without_changes(applying: Applying, store: EmbeddedStore) -> None:
+    applying.apply((TOPOLOGY, POLICY), "admin", dry_run=False)
+    commented = File("p.yaml", "# agreed with finance\n" + POLICY.text)
+
+    tried = applying.apply((commented,), "admin", dry_run=True)
+    applied = applying.apply((commented,), "admin", dry_run=False)
+
+    assert tried.revision == applied.revision == store.revision() == 2
+    assert applied.changes == ()
