@@ -11,7 +11,7 @@ from gateway.s3.codes import Refusal
 from gateway.s3.dates import IsoDates
 from gateway.s3.listing import list_query, max_buckets, read_token, token_of
 from gateway.s3.listxml import OWNER, render
-from gateway.s3.refusals import XML_LINES
+from gateway.s3.refusals import xml_lines
 from gateway.s3.request import TREE, Target
 from gateway.s3.visit import Visit
 from gateway.s3.xmltext import DECLARATION, NAMESPACE, escape
@@ -51,7 +51,7 @@ class Buckets:
         """Answers HeadBucket."""
         self.require(visit.target, caller, visit.target.root)
         region = (b"x-amz-bucket-region", visit.region.encode())
-        return Reply(200, (region,), encoded=b"x-amz-request-id: %b\r\n" % visit.id)
+        return Reply(200, (region,), encoded=f"x-amz-request-id: {visit.id}\r\n".encode())
 
     def location(self, visit: Visit, caller: Caller) -> Reply:
         """Answers GetBucketLocation: the region that the request was signed for.
@@ -75,7 +75,7 @@ class Buckets:
             ask = ListPath(root + query.prefix, after, query.delimiter, query.max_keys)
             page = await self._files.list(caller, ask)
         body = render(target.bucket, query, page, len(root), self._iso)
-        return Reply(200, body=body, encoded=XML_LINES % visit.id)
+        return Reply(200, body=body, encoded=xml_lines(visit.id))
 
     async def list_buckets(self, visit: Visit, caller: Caller) -> Reply:
         """Answers ListBuckets: the first components below `/ns` that the key may see."""
@@ -111,4 +111,4 @@ class Buckets:
 
 def xml_reply(visit: Visit, xml: str) -> Reply:
     """A reply whose body is an XML document."""
-    return Reply(200, body=(DECLARATION + xml).encode(), encoded=XML_LINES % visit.id)
+    return Reply(200, body=(DECLARATION + xml).encode(), encoded=xml_lines(visit.id))

@@ -13,16 +13,16 @@ class HttpDates:
     __slots__ = ("_kept",)
 
     def __init__(self) -> None:
-        self._kept: dict[int, bytes] = {}
+        self._kept: dict[int, str] = {}
 
-    def __call__(self, at: float) -> bytes:
+    def __call__(self, at: float) -> str:
         """Returns the date of `at`, seconds since the epoch, cut to whole seconds."""
         second = int(at)
         date = self._kept.get(second)
         if date is None:
             if len(self._kept) >= _KEPT:
                 self._kept.clear()
-            date = self._kept[second] = formatdate(second, usegmt=True).encode()
+            date = self._kept[second] = formatdate(second, usegmt=True)
         return date
 
 

@@ -89,10 +89,10 @@ class Door:
         return refusal(told, visit.request.target, visit.id, head=visit.request.method == b"HEAD")
 
 
-def request_ids() -> Iterator[bytes]:
+def request_ids() -> Iterator[str]:
     """Yields 16 hexadecimal digits: a random half for the process, a counted half."""
-    process = secrets.token_hex(4).upper().encode()
-    return (b"%b%08X" % (process, number & 0xFFFFFFFF) for number in itertools.count(1))
+    process = secrets.token_hex(4).upper()
+    return (f"{process}{number & 0xFFFFFFFF:08X}" for number in itertools.count(1))
 
 
 def _answers(

@@ -7,12 +7,8 @@ from gateway.s3.dates import HttpDates
 from regioncache.opened import Opened, Waited
 from regioncache.pages import Meta
 
-_LINES: Final = (
-    b"x-amz-request-id: %b\r\netag: %b\r\nlast-modified: %b\r\naccept-ranges: bytes\r\n"
-    b"x-causeway-source: %b\r\ncontent-type: %b\r\n"
-)
-_BREAKS: Final = _LINES.count(b"\n")
-_NOT_MODIFIED_LINES: Final = b"x-amz-request-id: %b\r\netag: %b\r\nlast-modified: %b\r\n"
+_BREAKS: Final = 6
+"""Lines that every object's reply has; more line breaks than lines mean that a value holds one."""
 
 _STORED: Final = frozenset(
     (
@@ -40,7 +36,7 @@ class ObjectHeads:
     def __init__(self, dates: HttpDates) -> None:
         self._dates = dates
 
-    def of(self, request_id: bytes, opened: Opened, asked: Asked, *, whole: bool) -> bytes:
+    def of(self, request_id: str, opened: Opened, asked: Asked, *, whole: bool) -> bytes:
         """Returns the header lines of a reply that sends the object; `whole` unless it sends a range.
 
         Raises:
@@ -50,31 +46,26 @@ class ObjectHeads:
         content_type = meta.content_type or _DEFAULT_TYPE
         if asked.overrides:
             content_type = dict(asked.overrides).get("content-type", content_type)
-        lines = _LINES % (
-            request_id,
-            _encoded(meta.etag),
-            self._dates(meta.last_modified),
-            opened.source.encode(),
-            _encoded(content_type),
+        lines = (
+            f"x-amz-request-id: {request_id}\r\netag: {meta.etag}\r\n"
+            f"last-modified: {self._dates(meta.last_modified)}\r\naccept-ranges: bytes\r\n"
+            f"x-causeway-source: {opened.source}\r\ncontent-type: {content_type}\r\n"
         )
         breaks = _BREAKS
         if meta.headers or asked is not PLAIN or opened.waited is not None or opened.stale_seconds is not None:
             more = [*_stored(meta, asked, whole=whole), *_told(opened)]
-            lines += b"".join(b"%b: %b\r\n" % (_encoded(name), _encoded(value)) for name, value in more)
+            lines += "".join([f"{name}: {value}\r\n" for name, value in more])
             breaks += len(more)
-        if lines.count(b"\n") != breaks or lines.count(b"\r") != breaks:
-            raise ValueError(f"a stored header of the object with ETag {meta.etag!r} holds a line break")
-        return lines
+        return _encoded(lines, breaks)
 
-    def not_modified(self, request_id: bytes, meta: Meta) -> bytes:
+    def not_modified(self, request_id: str, meta: Meta) -> bytes:
         """Returns the header lines of a 304. Raises ValueError as `of`."""
-        lines = _NOT_MODIFIED_LINES % (request_id, _encoded(meta.etag), self._dates(meta.last_modified))
-        for name, value in meta.headers:
-            if name in _ON_304:
-                lines += b"%b: %b\r\n" % (_encoded(name), _encoded(value))
-        if b"\n" in lines.replace(b"\r\n", b""):
-            raise ValueError(f"a stored header of the object with ETag {meta.etag!r} holds a line break")
-        return lines
+        kept = [(name, value) for name, value in meta.headers if name in _ON_304]
+        lines = (
+            f"x-amz-request-id: {request_id}\r\netag: {meta.etag}\r\n"
+            f"last-modified: {self._dates(meta.last_modified)}\r\n"
+        )
+        return _encoded(lines + "".join([f"{name}: {value}\r\n" for name, value in kept]), 3 + len(kept))
 
 
 def _stored(meta: Meta, asked: Asked, *, whole: bool) -> list[tuple[str, str]]:
@@ -111,9 +102,18 @@ def _wait(waited: Waited) -> str:
     return f"line={waited.line};class={waited.cls};seconds={seconds}"
 
 
-def _encoded(text: str) -> bytes:
+def _encoded(lines: str, breaks: int) -> bytes:
     """Header values come from HTTP as Latin-1; what a client wrote as UTF-8 into a query goes out as UTF-8."""
+    if lines.count("\n") != breaks or lines.count("\r") != breaks:
+        raise ValueError("a stored header of the object holds a line break; store it anew without")
     try:
-        return text.encode("latin-1")
+        return lines.encode("latin-1")
     except UnicodeEncodeError:
-        return text.encode()
+        return b"\r\n".join(map(_line, lines.split("\r\n")))
+
+
+def _line(line: str) -> bytes:
+    try:
+        return line.encode("latin-1")
+    except UnicodeEncodeError:
+        return line.encode()

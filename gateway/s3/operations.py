@@ -4,13 +4,13 @@ What is not served is `NotImplemented`, never silence: a sub-resource that this 
 answered as if it had not been asked for.
 """
 
-from enum import Enum
+from enum import StrEnum
 from typing import Final
 
 from gateway.s3.request import Target
 
 
-class Operation(Enum):
+class Operation(StrEnum):
     """S3's own names, and two of ours; they are the `operation` label of the metrics and of the access log."""
 
     GET_OBJECT = "GetObject"

@@ -16,7 +16,7 @@ TREE = f"{ROOT}/"
 QUERY_BYTES = 16 * 1024
 """A presigned list whose prefix, delimiter, start-after and token each have 1,024 encoded bytes has some 12 KiB."""
 QUERY_FIELDS = 64
-BUCKET_BYTES = 255
+BUCKET_LETTERS = 255
 
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
@@ -52,16 +52,20 @@ def parse(target: bytes) -> Target:
     if path[:1] != b"/":
         # The server turned absolute-form targets into paths already.
         raise Refusal("InvalidURI", "the request's target does not begin with /")
-    bucket_bytes, _, key_bytes = path[1:].partition(b"/")
-    bucket = decode(bucket_bytes)
-    key = decode(key_bytes)
+    if b"%" in path:
+        # Split first: a %2F is a character of the name that it stands in.
+        bucket_bytes, _, key_bytes = path[1:].partition(b"/")
+        bucket, key = decode(bucket_bytes), decode(key_bytes)
+    else:
+        bucket, _, key = _text(path)[1:].partition("/")
     if len(key) > KEY_BYTES // 4:  # Four bytes a character at most: shorter ones need no counting.
         check_length(key, bucket)
-    if not bucket and (key_bytes or path != b"/"):
-        raise Refusal("InvalidBucketName", "a request for an object names its bucket first: /BUCKET/KEY")
-    if "/" in bucket or len(bucket_bytes) > BUCKET_BYTES:
-        raise Refusal("InvalidBucketName")
-    root = TREE if bucket in RESERVED or not bucket else f"{TREE}{bucket}/"
+    if not bucket or "/" in bucket or len(bucket) > BUCKET_LETTERS:
+        if path != b"/":
+            raise Refusal("InvalidBucketName", "a request for an object names its bucket first: /BUCKET/KEY")
+        root = TREE
+    else:
+        root = TREE if bucket in RESERVED else f"{TREE}{bucket}/"
     return Target(bucket, key, root, parse_query(query) if query else NO_QUERY)
 
 
@@ -71,13 +75,7 @@ def decode(part: bytes) -> str:
         if _BROKEN_ESCAPE.search(part):
             raise Refusal("InvalidURI", "a % in the URI is not followed by two hexadecimal digits")
         part = unquote_to_bytes(part)
-    try:
-        text = part.decode()
-    except UnicodeDecodeError as fault:
-        raise Refusal("InvalidURI", f"the URI is not UTF-8: {fault.reason} at byte {fault.start}") from fault
-    if "\0" in text:
-        raise Refusal("InvalidURI", "a key cannot hold NUL")
-    return text
+    return _text(part)
 
 
 def check_length(key: str, bucket: str) -> None:
@@ -108,3 +106,13 @@ def parse_query(query: bytes) -> dict[str, str]:
             name, _, value = part.partition(b"=")
             fields.setdefault(decode(name.replace(b"+", b" ")), decode(value.replace(b"+", b" ")))
     return fields
+
+
+def _text(part: bytes) -> str:
+    try:
+        text = part.decode()
+    except UnicodeDecodeError as fault:
+        raise Refusal("InvalidURI", f"the URI is not UTF-8: {fault.reason} at byte {fault.start}") from fault
+    if "\0" in text:
+        raise Refusal("InvalidURI", "a key cannot hold NUL")
+    return text

@@ -48,7 +48,7 @@ class Visit:
         "target",
     )  # fmt: skip
 
-    def __init__(self, accounts: Accounts, request: Request, request_id: bytes) -> None:
+    def __init__(self, accounts: Accounts, request: Request, request_id: str) -> None:
         self._accounts = accounts
         self.began = accounts.timer()
         self.request = request
@@ -84,7 +84,7 @@ class Visit:
         """The reply was sent, or the connection is lost after `nbytes` of its body."""
         if self.opened is not None:
             self.let_go()
-        accounts, operation, status = self._accounts, self.operation.value, self.status
+        accounts, operation, status = self._accounts, self.operation, self.status
         seconds = accounts.timer() - self.began
         accounts.counters.request(DOOR, operation, status)
         accounts.counters.first(DOOR, operation, self._first_seconds)
@@ -95,12 +95,12 @@ class Visit:
     def _access(self, nbytes: int, seconds: float) -> Access:
         return Access(
             door=DOOR,
-            operation=self.operation.value,
+            operation=self.operation,
             code=self.status,
             path=self.request.target.partition(b"?")[0].decode("latin-1"),
             client=self.request.client,
             key_id=self.caller.key.id if self.caller is not None else "",
             nbytes=nbytes,
             seconds=seconds,
-            request_id=self.id.decode(),
+            request_id=self.id,
         )
