@@ -131,9 +131,8 @@ def _tell_one(url: str, applied: "Applied", before: "Applied") -> None:
         click.echo(f"warning: {warning}", err=True)
     count = len(before.changes)
     what = f"{count} change{'' if count == 1 else 's'}" if count else "no change"
-    click.echo(
-        f"{url}: revision {applied.revision} {'would be' if applied.dry_run else 'is'} in force, digest {applied.digest[:12]}, {what}"
-    )
+    stands = "would be" if applied.dry_run else "is"
+    click.echo(f"{url}: revision {applied.revision} {stands} in force, digest {applied.digest[:12]}, {what}")
     for change in before.changes:
         click.echo(f"  {show_change(change)}")
 
