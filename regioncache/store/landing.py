@@ -178,7 +178,8 @@ class Landing:
     def _recent(self, start: int, end: int) -> memoryview:
         """The bytes from the batch written last and the one being filled."""
         at, batch = self._written
-        return _joined(batch[start - at :], self._batch[: end - self._batch_at])
+        # Never a negative bound: it would count from the batch's end, and hand out bytes that have not come.
+        return _joined(batch[max(0, start - at) : max(0, end - at)], self._batch[: max(0, end - self._batch_at)])
 
 
 def _joined(early: memoryview, late: memoryview) -> memoryview:
