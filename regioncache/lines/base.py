@@ -12,8 +12,17 @@ from typing import Protocol
 class Crossing(Protocol):
     """Told by a source what happens on its connection; all byte counts are payload."""
 
-    waited: float
-    """Seconds that this crossing has waited for the line so far."""
+    @property
+    def waited(self) -> float:
+        """Seconds that this crossing has waited for the line so far."""
+        ...
+
+    def request_wanted(self, length: int) -> int:
+        """How many of the `length` bytes still to bring one request should ask for, so that others get their turn.
+
+        All of them while nobody else is there, 1 MiB at least; the caller rounds to whole pages.
+        """
+        ...
 
     def buffer_wanted(self, length: int, known: bool = True) -> int:
         """The receive buffer (SO_RCVBUF, bytes) to set before connect for a reply of up to `length` bytes.

@@ -1,0 +1,48 @@
+"""Which receive buffer a line connection gets: large enough for its rate, small enough that its neighbours find room.
+
+What a kernel may hold unread is bounded by the buffer as *read back*, twice what was asked for (man 7 socket), while
+the window it offers is about half of that; so a buffer of X asked for moves X in a round trip and keeps 2 X prepaid.
+
+The figures at 200 Mbit/s, 80 ms, overhead 1.06: prepaid room is 25 MB/s x (80 + 100) ms = 4.5 MB.
+
+- Large replies: rate x round trip = 1.87 MB, but 2 X must fit three quarters of the room: 1.5 MiB, which is 19.7 MB/s
+  or 83 % of the quota if the kernel's window is half of its buffer, more if it is better than that.
+- Replies of unknown length, often a whole object of 100 KiB: 104 KiB lets such an object come in one round trip and
+  keeps 2 X + 16 KiB = 224 KiB of it prepaid for that time, so 18 requests are under way at once: 18 x 100 KiB in 80 ms
+  are 23 MB/s payload, 97 % of the quota. With 64 KiB all 32 of 32 connections would be under way, but each object
+  would take two round trips: 32 x 100 KiB in 160 ms are 20.5 MB/s, 87 %, and nothing left for delays.
+- Replies of known length up to 1 MiB hold at most their length; 1 MiB lets them come in one round trip.
+"""
+
+from regioncache.pages import KIB, MIB
+
+LEAST_BUFFER = 64 * KIB
+MOST_BUFFER = 4 * MIB
+SMALL_BUFFER = 104 * KIB
+"""For replies whose length is unknown, or at most this: 100 KiB and the reply's head in one round trip."""
+SMALL_REQUEST = MIB
+"""Requests up to this may use the quarter of the prepaid room that is kept (line-rules, Before it arrives)."""
+QUANTUM = 16 * KIB
+"""The least that can be debited and read at once while the prepaid room is full; reserved beside each buffer."""
+
+
+def wanted(length: int, known: bool, in_round_trip: float, most_readback: float) -> int:
+    """Returns the buffer to ask for, bytes.
+
+    Args:
+        length: The most payload bytes the reply may have.
+        known: Whether the reply will have about that length.
+        in_round_trip: Payload bytes that the payer's rate moves in a round trip.
+        most_readback: Payload bytes that the buffer, as read back, may at most keep prepaid.
+    """
+    if length <= SMALL_BUFFER or (length <= SMALL_REQUEST and not known):
+        return _rounded(max(LEAST_BUFFER, min(SMALL_BUFFER, in_round_trip)))
+    most = MIB if length <= SMALL_REQUEST else min(MOST_BUFFER, most_readback / 2)
+    return _rounded(max(LEAST_BUFFER, min(most, in_round_trip)))
+
+
+def _rounded(nbytes: float) -> int:
+    """Down to an eighth of a power of two: connections are pooled by buffer, jitter must not part them."""
+    whole = int(nbytes)
+    step = 1 << max(0, whole.bit_length() - 4)
+    return whole - whole % step

@@ -1,0 +1,234 @@
+"""Where the requests of one direction of a line wait: wakes who may go on, by what the cores say.
+
+The shell of the scheduler and of the prepaid room: one future for each that waits, one timer for all.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from policy.shares import Leaf
+from regioncache.errors import SlowDown
+from regioncache.lines import buffers
+from regioncache.lines.prepaid import Prepaid, PrepaidStatistics, Room
+from regioncache.lines.roundtrip import RoundTrip
+from regioncache.lines.scheduler import Scheduler, SchedulerStatistics
+from regioncache.lines.terms import Terms
+from regioncache.lines.waiting import Ask
+from regioncache.origins.base import Payer
+
+PATIENCE_SECONDS = 25.0
+"""Clients give up after 30 to 60 s: who is not expected to begin within this is told to come again."""
+MOST_WAITING = 4096
+"""Requests that may wait for a line at once; each costs some 2 KiB."""
+TURN_SECONDS = 2.0
+"""About how long one request lasts while others want the line too."""
+
+
+class Handle(Protocol):
+    """A timer that was set."""
+
+    def cancel(self) -> None:
+        """It shall not ring."""
+        ...
+
+
+Later = Callable[[float, Callable[[], None]], Handle]
+"""Calls back after some seconds."""
+
+
+def on_running_loop(seconds: float, call: Callable[[], None]) -> Handle:
+    """Sets a timer on the running event loop."""
+    return asyncio.get_running_loop().call_later(seconds, call)
+
+
+@dataclass(frozen=True, slots=True)
+class GateStatistics:
+    """Both cores at this moment, the smallest round trip (seconds), who waits, who was sent away."""
+
+    debits: SchedulerStatistics
+    prepaid: PrepaidStatistics
+    round_trip: float
+    waiting: int
+    slowed_down: int
+
+
+class Gate:
+    """Mutable state: the cores, who waits (`_futures`), one timer. It belongs to one event loop."""
+
+    def __init__(self, line: str, terms: Terms, clock: Callable[[], float], later: Later, limited: bool) -> None:
+        """`line` is its name, for messages; `clock` monotonic seconds; not `limited`, nobody waits."""
+        self.line = line
+        self.terms = terms
+        self.clock = clock
+        self.limited = limited
+        self._later = later
+        self._scheduler = Scheduler(terms, clock())
+        self._prepaid = Prepaid(terms.quota, terms.overhead, terms.order)
+        self._round_trip = RoundTrip()
+        self._futures: dict[Ask | Room, asyncio.Future[None]] = {}
+        self._timer: Handle | None = None
+        self._slowed_down = 0
+
+    def __repr__(self) -> str:
+        return f"<Gate {self.line}: {self._prepaid!r}, {self._scheduler!r}>"
+
+    def adopt(self, terms: Terms) -> None:
+        """Goes on by other terms: no bucket is refilled, nobody loses its place."""
+        self.terms = terms
+        self._scheduler.adopt(terms, self.clock())
+        self._prepaid.adopt(terms.quota, terms.overhead, terms.order)
+        self._turn()
+
+    def statistics(self) -> GateStatistics:
+        return GateStatistics(
+            self._scheduler.statistics(self.clock()),
+            self._prepaid.statistics(),
+            self._round_trip.smallest,
+            len(self._futures),
+            self._slowed_down,
+        )
+
+    # ---- what to ask for ----------------------------------------------------------------------------
+
+    def leaf(self, payer: Payer) -> Leaf:
+        """Returns the leaf under which a payer is served."""
+        return self._scheduler.home(Leaf(payer.tenant, payer.cls))
+
+    def buffer_wanted(self, leaf: Leaf, length: int, known: bool) -> int:
+        """Returns the receive buffer for a reply of up to `length` bytes."""
+        rate = self._scheduler.hoped(leaf, self.clock()) / self.terms.overhead
+        streams = 1 + self._prepaid.streams(leaf)
+        most = self._prepaid.most / self.terms.overhead / streams - buffers.QUANTUM
+        return buffers.wanted(length, known, rate * self._round_trip.smallest, most)
+
+    def request_wanted(self, length: int) -> int:
+        """Returns how many bytes one request should ask for: what it moves in 2 s, if others want the line too."""
+        crowd = self._prepaid.crowd()
+        if not crowd or not self.limited:
+            return length
+        turn = int(self.terms.quota / self.terms.overhead * TURN_SECONDS / (crowd + 1))
+        return min(length, max(buffers.SMALL_REQUEST, turn - turn % buffers.SMALL_REQUEST))
+
+    # ---- waiting        ------------------------------------------------------------------------------------
+
+    def check_room(self, leaf: Leaf, first: float, room: float, small: bool) -> None:
+        """Refuses a request that would not begin soon.
+
+        Args:
+            leaf: Who pays.
+            first: Debited bytes before it is sent.
+            room: Debited bytes that it holds.
+            small: Whether it has at most 1 MiB.
+
+        Raises:
+            SlowDown: not within 25 s, or too many wait.
+        """
+        if not self.limited:
+            return
+        now = self.clock()
+        wait = self._scheduler.expected(leaf, first, now) + self._prepaid.expected(room, small)
+        if wait <= PATIENCE_SECONDS and len(self._futures) < MOST_WAITING:
+            return
+        self._slowed_down += 1
+        raise SlowDown(
+            f"line {self.line} has no room for {leaf.tenant} ({leaf.cls}) within {PATIENCE_SECONDS:.0f} s, but in about"
+            f" {wait:.0f} s; ask again later, or give the tenant more of the line",
+            retry_after=min(60.0, max(1.0, wait - PATIENCE_SECONDS / 2)),
+        )
+
+    async def enter(self, room: Room) -> None:
+        """Waits until a request is let in."""
+        self._turn()
+        if room.state == "waiting":
+            await self._wake_of(room)
+
+    async def debit(self, ask: Ask) -> None:
+        """Waits until a debit is granted; cancelled, what was granted meanwhile is given back."""
+        self._turn()
+        if ask.state == "granted":
+            return
+        try:
+            await self._wake_of(ask)
+        except BaseException:
+            if not self._scheduler.withdraw(ask):
+                self.give(ask.leaf, ask.nbytes)
+            raise
+
+    def ask(self, leaf: Leaf, nbytes: float, control: bool) -> Ask:
+        return self._scheduler.ask(leaf, nbytes, self.clock(), control)
+
+    def reserve(self, leaf: Leaf, nbytes: float, left: float, small: bool, control: bool) -> Room:
+        return self._prepaid.ask(leaf, nbytes, left, small, control)
+
+    def hold(self, room: Room, nbytes: float, left: float) -> None:
+        """A request holds `nbytes` from now on."""
+        if self._prepaid.change(room, nbytes, left):
+            self._turn()
+
+    def release(self, room: Room) -> None:
+        """A request is over, or waits no more."""
+        if self._prepaid.release(room):
+            self._turn()
+
+    def spare(self) -> float:
+        """Returns the debited bytes that a running request may take beyond its reservation."""
+        return self._prepaid.spare()
+
+    def promote(self, ticket: Ask | Room, leaf: Leaf) -> None:
+        """Gives what waits (or a running request's room) to another payer."""
+        if isinstance(ticket, Ask):
+            self._scheduler.promote(ticket, leaf)
+        else:
+            self._prepaid.promote(ticket, leaf)
+        self._turn()
+
+    def give(self, leaf: Leaf, nbytes: float) -> None:
+        """Credits back."""
+        self._scheduler.give(leaf, nbytes)
+        self._turn()
+
+    def owe(self, leaf: Leaf, nbytes: float) -> None:
+        """Debits what comes without having been asked for."""
+        self._scheduler.owe(leaf, nbytes, self.clock())
+
+    def answered(self, seconds: float) -> None:
+        """The head of an answer came so long after its request had been sent."""
+        if self._round_trip.measured(seconds, self.clock()):
+            self._scheduler.lead = self._round_trip.smallest
+            self._prepaid.set_round_trip(self._round_trip.smallest)
+            self._turn()
+
+    # ---- the loop --------------------------------------------------------------------------------------------------
+
+    async def _wake_of(self, ticket: Ask | Room) -> None:
+        future = asyncio.get_running_loop().create_future()
+        self._futures[ticket] = future
+        try:
+            await future
+        finally:
+            del self._futures[ticket]
+
+    def _turn(self) -> None:
+        """Wakes whoever may go on now, and sets the timer for the next."""
+        now = self.clock()
+        for room in self._prepaid.admitted(lambda leaf: self._scheduler.hoped(leaf, now)):
+            self._wake(room)
+        for ask in self._scheduler.granted(now):
+            self._wake(ask)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self._scheduler.next_at(now)
+        if due is not None:
+            self._timer = self._later(max(0.0, due - now), self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._turn()
+
+    def _wake(self, ticket: Ask | Room) -> None:
+        future = self._futures.get(ticket)
+        if future is not None and not future.done():
+            future.set_result(None)

@@ -1,0 +1,123 @@
+"""One direction of a line towards this region: its policy in force, its crossings, and its figures.
+
+This node is alone on it (line-rules, Alone): it holds the quota less what is never leased.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from policy.model import LinePolicy
+from policy.shares import Leaf
+from regioncache.ledger import Ledger
+from regioncache.lines.crossing import Books, LineCrossing
+from regioncache.lines.gate import Gate, Later, on_running_loop
+from regioncache.lines.terms import Terms
+from regioncache.lines.waits import Histogram, Waits
+from regioncache.origins.base import Payer
+
+
+@dataclass(frozen=True, slots=True)
+class LineStatistics:
+    """One direction of a line at this moment. Bytes are debited bytes (payload x overhead), times seconds."""
+
+    line: str
+    direction: str
+    quota: float
+    burst: float
+    rate: float
+    """Bytes/s debited of late."""
+    debited: float
+    debt: float
+    """Granted up to a round trip before it is covered."""
+    prepaid: float
+    """Held by running requests: debited and not yet read, or reserved for that."""
+    prepaid_limit: float
+    round_trip: float
+    running: int
+    waiting: int
+    oversized: int
+    """Requests whose buffer was larger than all the prepaid room, and that were let in alone."""
+    slowed_down: int
+    """Requests that were told to come again later."""
+    shares: Mapping[Leaf, float]
+    """Bytes/s by leaf, of those seen lately."""
+    waits: Mapping[str, Histogram]
+    """By class."""
+
+
+class Line:
+    """One direction of one line; crossings are opened from it, one for each request."""
+
+    def __init__(
+        self,
+        name: str,
+        direction: str,
+        policy: LinePolicy,
+        ledger: Ledger,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        later: Later = on_running_loop,
+        limited: bool = True,
+    ) -> None:
+        """Opens the line; nothing is debited yet.
+
+        Args:
+            name: The line's name in the topology.
+            direction: Towards this region, written `idc-bj>aws-use1`.
+            policy: What may cross.
+            ledger: Where bytes are counted.
+            clock: Monotonic seconds.
+            later: Sets a timer by the same clock.
+            limited: False counts and never waits. No setting reaches it: it is there so that the tests of the quota
+                can be seen to fail.
+        """
+        self.name = name
+        self.direction = direction
+        self._waits = Waits()
+        self._books = Books(name, direction, ledger, self._waits)
+        self._gate = Gate(name, Terms.of(policy), clock, later, limited)
+
+    def __repr__(self) -> str:
+        free = "" if self._gate.limited else " NOT LIMITED"
+        return f"<Line {self.direction}{free}: {self._gate!r}>"
+
+    @property
+    def quota(self) -> float:
+        """Debited bytes/s that may cross."""
+        return self._gate.terms.quota
+
+    def crossing(self, payer: Callable[[], Payer], bucket: str, kind: Callable[[], str]) -> LineCrossing:
+        """Returns the account of one request.
+
+        Args:
+            payer: Tells who pays for the next step.
+            bucket: The logical bucket, for the ledger.
+            kind: Tells what the bytes are that are read next; `meta` makes it control traffic.
+        """
+        return LineCrossing(self._gate, self._books, payer, bucket, kind)
+
+    def adopt(self, policy: LinePolicy) -> None:
+        """Goes on by another policy: no bucket is refilled, no counter reset, nobody loses its place."""
+        self._gate.adopt(Terms.of(policy))
+
+    def statistics(self) -> LineStatistics:
+        seen, terms = self._gate.statistics(), self._gate.terms
+        return LineStatistics(
+            line=self.name,
+            direction=self.direction,
+            quota=terms.quota,
+            burst=terms.burst,
+            rate=sum(seen.debits.used.values()),
+            debited=seen.debits.debited,
+            debt=seen.debits.debt,
+            prepaid=seen.prepaid.held,
+            prepaid_limit=seen.prepaid.limit,
+            round_trip=seen.round_trip,
+            running=seen.prepaid.running,
+            waiting=seen.waiting,
+            oversized=seen.prepaid.oversized,
+            slowed_down=seen.slowed_down,
+            shares=seen.debits.rates,
+            waits=self._waits.by_class(),
+        )

@@ -1,0 +1,233 @@
+"""Room for prepaid bytes: what is debited and not yet read stays <= quota x (round trip + 100 ms), two steps at least.
+
+A quarter is kept for requests of at most 1 MiB and for classes above those running (line-rules, Before it arrives); the
+others wait for the rest. Whose turn it is goes by the room that a leaf holds against its share: shares follow the
+classes' order, and keep a floor for each, so nobody starves here either. Inside a leaf, first come first served.
+
+A request is admitted whole or not at all: two that held a half each would wait for one another for ever.
+"""
+
+import itertools
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from policy.model import STEP_BYTES
+from policy.shares import Leaf
+
+AHEAD_SECONDS = 0.1
+"""Beyond the round trip, of the quota, may be prepaid."""
+KEPT_PART = 0.25
+
+_Kind = tuple[Leaf, bool, bool]
+"""Requests that wait for one another in order: a leaf's, small or not, control or not."""
+
+
+@dataclass(slots=True, eq=False)
+class Room:
+    """One request's room, debited bytes: what it needs while it waits, what it holds once it runs."""
+
+    leaf: Leaf
+    nbytes: float
+    small: bool
+    control: bool
+    order: int
+    state: Literal["waiting", "running", "over"] = "waiting"
+    kept: bool = False
+    """Whether it lies in the quarter that is kept."""
+    left: float = 0.0
+    """Debited bytes still to come of the whole reply, for what others may expect."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrepaidStatistics:
+    """Debited bytes held by running requests, their limit, and how many run and wait."""
+
+    held: float
+    limit: float
+    running: int
+    waiting: int
+    oversized: int
+    """Requests that were larger than all the room and were let in alone."""
+
+
+class Prepaid:
+    """Mutable state: the waiting rooms by leaf, those running, and the sums of what they hold."""
+
+    def __init__(self, quota: float, overhead: float, order: Callable[[str], int]) -> None:
+        """`order` tells the place of a class, 0 the most urgent."""
+        self._order = itertools.count()
+        self._rank = order
+        self._waiting: dict[_Kind, deque[Room]] = {}
+        self._running: set[Room] = set()
+        self._by_leaf: dict[Leaf, float] = {}
+        self._held = 0.0
+        self._kept_held = 0.0
+        self._oversized = 0
+        self._least = 2 * STEP_BYTES * overhead
+        self._quota = quota
+        self._round_trip = 0.0
+
+    def __repr__(self) -> str:
+        seen = self.statistics()
+        return f"<Prepaid {seen.held:.0f} of {seen.limit:.0f} B, {seen.running} running, {seen.waiting} waiting>"
+
+    def adopt(self, quota: float, overhead: float, order: Callable[[str], int]) -> None:
+        """Goes on with other terms; what runs keeps what it holds."""
+        self._quota, self._rank = quota, order
+        self._least = 2 * STEP_BYTES * overhead
+
+    def set_round_trip(self, seconds: float) -> None:
+        """`seconds` is the smallest measured."""
+        self._round_trip = seconds
+
+    @property
+    def limit(self) -> float:
+        """Debited bytes."""
+        return max(self._quota * (self._round_trip + AHEAD_SECONDS), self._least)
+
+    @property
+    def most(self) -> float:
+        """What one request above 1 MiB may hold, debited bytes."""
+        return self.limit * (1 - KEPT_PART)
+
+    def ask(self, leaf: Leaf, nbytes: float, left: float, small: bool, control: bool = False) -> Room:
+        """Queues a request that needs `nbytes` of room, of a reply that has `left` bytes; `admitted` lets it in."""
+        room = Room(leaf, nbytes, small, control, next(self._order), left=left)
+        self._waiting.setdefault(_kind(room), deque()).append(room)
+        return room
+
+    def promote(self, room: Room, leaf: Leaf) -> None:
+        """Gives a request to another payer, whether it waits or runs; waiting, it keeps the place of its age."""
+        if leaf == room.leaf or room.state == "over":
+            return
+        if room.state == "running":
+            self._count(room, -room.nbytes)
+            room.leaf = leaf
+            self._count(room, room.nbytes)
+            return
+        self._drop(room)
+        room.leaf = leaf
+        queue = self._waiting.setdefault(_kind(room), deque())
+        at = next((at for at, other in enumerate(queue) if other.order > room.order), len(queue))
+        queue.insert(at, room)
+
+    def admitted(self, weight: Callable[[Leaf], float]) -> list[Room]:
+        """Lets in whoever's turn it is and who fits; `weight` tells the rate that a leaf may hope for."""
+        let_in: list[Room] = []
+        while self._waiting and (room := self._next(weight)) is not None:
+            self._drop(room)
+            room.state = "running"
+            self._running.add(room)
+            self._count(room, room.nbytes)
+            let_in.append(room)
+        return let_in
+
+    def change(self, room: Room, nbytes: float, left: float) -> bool:
+        """A running request holds `nbytes` from now on; returns whether somebody may fit who did not before."""
+        if room.state != "running":
+            return False
+        grown = nbytes - room.nbytes
+        room.left = left
+        room.nbytes = nbytes
+        self._count(room, grown)
+        return grown < 0 and bool(self._waiting)
+
+    def release(self, room: Room) -> bool:
+        """The request is over, or does not wait any more; returns whether somebody may fit who did not before."""
+        if room.state == "waiting":
+            self._drop(room)
+        elif room.state == "running":
+            self._running.discard(room)
+            self._count(room, -room.nbytes)
+        room.state = "over"
+        return bool(self._waiting)
+
+    def spare(self) -> float:
+        """Returns what running requests may take beyond their reservation for a moment: nothing while others wait."""
+        return 0.0 if self._waiting else max(0.0, self.limit - self._held)
+
+    def streams(self, leaf: Leaf) -> int:
+        """Returns how many requests above 1 MiB of a leaf run or wait."""
+        running = sum(1 for room in self._running if room.leaf == leaf and not room.small)
+        return running + len(self._waiting.get((leaf, False, False), ()))
+
+    def crowd(self) -> int:
+        """Returns how many requests above 1 MiB run or wait."""
+        running = sum(1 for room in self._running if not room.small)
+        return running + sum(len(queue) for (_, small, _), queue in self._waiting.items() if not small)
+
+    def expected(self, nbytes: float, small: bool) -> float:
+        """Returns the seconds until a request would be let in, were all running ones equally fast: an estimate."""
+        ahead = sum(len(queue) for queue in self._waiting.values())
+        if not ahead and self._held + nbytes <= (self.limit if small else self.most):
+            return 0.0
+        lefts = sorted(room.left for room in self._running)
+        if not lefts:
+            return 0.0
+        gone = lefts[min(ahead, len(lefts) - 1)] * len(lefts)
+        rounds = ahead // len(lefts)
+        return (gone + rounds * sum(lefts)) / self._quota
+
+    def statistics(self) -> PrepaidStatistics:
+        waiting = sum(len(queue) for queue in self._waiting.values())
+        return PrepaidStatistics(self._held, self.limit, len(self._running), waiting, self._oversized)
+
+    def _next(self, weight: Callable[[Leaf], float]) -> Room | None:
+        """The first in turn that fits. Who waits for the general part is not overtaken there, only in the kept one."""
+        above = min((self._rank(room.leaf.cls) for room in self._running), default=-1)
+        blocked = False
+        for room in self._in_turn(weight):
+            may_keep = room.small or room.control or self._rank(room.leaf.cls) < above
+            if may_keep and self._kept_held + room.nbytes <= self.limit - self.most and self._fits(room):
+                room.kept = True
+                return room
+            if not blocked and self._general(room):
+                return room
+            blocked = True
+        return None
+
+    def _general(self, room: Room) -> bool:
+        held = self._held - self._kept_held
+        if held + room.nbytes <= self.most and self._fits(room):
+            return True
+        # A buffer that the kernel made larger than all the room would wait for ever: it goes alone, and is counted.
+        if held <= 0 and room.nbytes > self.most:
+            self._oversized += 1
+            return True
+        return False
+
+    def _fits(self, room: Room) -> bool:
+        return self._held + room.nbytes <= self.limit
+
+    def _in_turn(self, weight: Callable[[Leaf], float]) -> Iterable[Room]:
+        def key(room: Room) -> tuple[bool, float, int]:
+            return not room.control, self._by_leaf.get(room.leaf, 0.0) / max(weight(room.leaf), 1.0), room.order
+
+        return sorted((queue[0] for queue in self._waiting.values()), key=key)
+
+    def _drop(self, room: Room) -> None:
+        kind = _kind(room)
+        self._waiting[kind].remove(room)
+        if not self._waiting[kind]:
+            del self._waiting[kind]
+
+    def _count(self, room: Room, nbytes: float) -> None:
+        self._held += nbytes
+        if room.kept:
+            self._kept_held += nbytes
+        held = self._by_leaf.get(room.leaf, 0.0) + nbytes
+        # Sums of floats: what is left of nothing is nothing.
+        if held > math.ulp(self.limit) * 1024:
+            self._by_leaf[room.leaf] = held
+        else:
+            self._by_leaf.pop(room.leaf, None)
+        if not self._running:
+            self._held = self._kept_held = 0.0
+            self._by_leaf.clear()
+
+
+def _kind(room: Room) -> _Kind:
+    return room.leaf, room.small, room.control

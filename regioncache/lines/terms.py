@@ -1,0 +1,57 @@
+"""What a line's policy comes to in one direction, in the arithmetic's own figures: rates, bursts, steps, tree."""
+
+from dataclasses import dataclass
+
+from policy.model import STEP_BYTES, LinePolicy
+from policy.shares import Tree
+
+CONTROL_PART = 0.01
+"""Of the quota is never leased: it carries control traffic (line-rules, What is debited)."""
+CONTROL_BURST_PART = 0.25
+"""Of the line's burst belongs to control traffic, so that one piece of a listing can be paid from it at once."""
+PIECE_PART = 0.25
+"""Of the line's burst is the most that one debit takes. A debit that took all of it would lose, each time its timer
+is 1 ms late, a tenth of a burst of 10 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """One direction of a line. Rates are debited bytes/s; a debited byte is a payload byte times `overhead`."""
+
+    quota: float
+    overhead: float
+    burst: float
+    """Debited bytes that may run ahead of the quota; main and control bucket divide it."""
+    tree: Tree
+    """Who shares the leased part of the quota."""
+
+    @classmethod
+    def of(cls, policy: LinePolicy) -> "Terms":
+        """Returns the terms of a node that is alone: it holds the quota less what is never leased."""
+        tree = Tree.of(policy, policy.quota * (1 - CONTROL_PART))
+        return cls(policy.quota, policy.overhead, float(policy.burst_bytes), tree)
+
+    @property
+    def main_rate(self) -> float:
+        return self.quota * (1 - CONTROL_PART)
+
+    @property
+    def main_burst(self) -> float:
+        return self.burst * (1 - CONTROL_BURST_PART)
+
+    @property
+    def control_rate(self) -> float:
+        return self.quota * CONTROL_PART
+
+    @property
+    def control_burst(self) -> float:
+        return self.burst * CONTROL_BURST_PART
+
+    @property
+    def piece(self) -> int:
+        """Payload bytes of the largest debit; a step (256 KiB) at most."""
+        return int(min(STEP_BYTES, self.burst * PIECE_PART / self.overhead))
+
+    def order(self, cls: str) -> int:
+        """The place of a class, 0 the most urgent."""
+        return next((at for at, item in enumerate(self.tree.classes) if item.name == cls), len(self.tree.classes))
