@@ -6,7 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING, cast
 
 from regioncache.http.arriving import NO_BODY, ArrivingBody
-from regioncache.http.heads import END, BadRequest, Head, HeadParser, check_host, reply_head
+from regioncache.http.heads import END, BadRequest, HeadParser, check_host, reply_head
 from regioncache.http.messages import BadBody, BodyTooLarge, Reply, Request
 from regioncache.http.outgoing import Outgoing
 from regioncache.http.replying import Replying, close_stream
@@ -22,13 +22,13 @@ class ServerConnection(asyncio.Protocol):
     """Serves one connection.
 
     All of its state: `_held` bytes not taken yet (a partial head, or the next requests), `_deaf` the socket is not
-    read; `_head` the request whose reply is under way, `_body` its body if it has one, `_task` who makes the reply if
-    it takes a task (`_begun` once it ran); `_keep` another request is welcome; `_stage` what the peer is waited for
-    ("idle", "head", "linger", "") and `deadline` when it is given up.
+    read; `_busy` a reply is under way, to the request whose head `_parser` holds, `_body` its body if it has one,
+    `_task` who makes the reply if it takes a task (`_begun` once it ran); `_keep` another request is welcome;
+    `_stage` what the peer is waited for ("idle", "head", "linger", "") and `deadline` when it is given up.
     """
 
     __slots__ = (
-        "_begun", "_body", "_client", "_deaf", "_head", "_held", "_keep", "_loop", "_out", "_parser", "_replying",
+        "_begun", "_body", "_busy", "_client", "_deaf", "_held", "_keep", "_loop", "_out", "_parser", "_replying",
         "_server", "_stage", "_task", "_tls", "_transport", "deadline",
     )  # fmt: skip
 
@@ -41,10 +41,9 @@ class ServerConnection(asyncio.Protocol):
         self._loop = loop
         self._parser = HeadParser()
         self._held = b""
-        self._head: Head | None = None
         self._body: ArrivingBody | None = None
         self._task: asyncio.Task[None] | None = None
-        self._begun = False
+        self._busy = self._begun = False
         self._deaf = False
         self._keep = True
         self._stage = "idle"
@@ -68,7 +67,7 @@ class ServerConnection(asyncio.Protocol):
         self._server.counters.bytes_in += len(data)
         if self._stage == "linger":
             return
-        if self._head is None:
+        if not self._busy:
             self._advance(self._held + data if self._held else data)
             return
         if self._body is not None and not self._body.complete:
@@ -146,7 +145,7 @@ class ServerConnection(asyncio.Protocol):
         self._loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        if self._held and self._head is None and not self._out.lost and self._stage != "linger":
+        if self._held and not self._busy and not self._out.lost and self._stage != "linger":
             self._advance(self._held)
 
     def _partial(self, data: bytes, limit: int) -> None:
@@ -163,37 +162,39 @@ class ServerConnection(asyncio.Protocol):
         server = self._server
         server.counters.requests += 1
         try:
-            head = self._parser.parse(data)
+            head = self._parser
+            head.parse(data)
             request = Request(head.method, head.target, head.headers, NO_BODY, self._client, self._tls)
             if len(head.headers) > server.limits.headers:
                 raise BadRequest(431, "too many headers")
-            check_host(request.first, head.headers, head.old)
+            if b"host" not in request.first or len(request.first) != len(head.headers):
+                check_host(head.headers, head.old)
         except BadRequest as refusal:
             self._refuse(refusal.status)
             return False
-        self._head = head
+        self._busy = True
         self._stage = ""
         self.deadline = inf
         if head.length != 0:
-            request.body = self._open_body(head, request)
+            request.body = self._open_body(request)
         try:
             answer = server.handler(request)
         except Exception as error:
             answer = self._fault(request, error)
         if isinstance(answer, Reply) and answer.stream is None:
-            self._send(request, head, answer)
+            self._send(request, answer)
             if not self._out.paused:
                 return self._finish()
             self._out.when_sent(self._finish_later)
         else:
-            self._task = self._loop.create_task(self._serve(request, head, answer))
+            self._task = self._loop.create_task(self._serve(request, answer))
             self._task.add_done_callback(self._served)
         self._listen()
         return False
 
-    def _open_body(self, head: Head, request: Request) -> ArrivingBody:
-        expects = (request.header(b"expect") or b"").lower() == b"100-continue" and not head.old
-        body = ArrivingBody(head.length, self._continue if expects else None, self._listen, self._server.clock)
+    def _open_body(self, request: Request) -> ArrivingBody:
+        expects = (request.header(b"expect") or b"").lower() == b"100-continue" and not self._parser.old
+        body = ArrivingBody(self._parser.length, self._continue if expects else None, self._listen, self._server.clock)
         self._body = body
         self._held = body.feed(self._held) if self._held else b""
         return body
@@ -217,7 +218,7 @@ class ServerConnection(asyncio.Protocol):
 
     # Replies.
 
-    async def _serve(self, request: Request, head: Head, answer: Reply | Awaitable[Reply]) -> None:
+    async def _serve(self, request: Request, answer: Reply | Awaitable[Reply]) -> None:
         self._begun = True
         if self._out.lost:
             await self._dispose(answer)
@@ -231,11 +232,11 @@ class ServerConnection(asyncio.Protocol):
         except Exception as error:
             reply = self._fault(request, error)
         try:
-            if reply.stream is None or head.method == b"HEAD" or reply.status in (204, 304):
-                self._send(request, head, reply)
+            if reply.stream is None or self._parser.method == b"HEAD" or reply.status in (204, 304):
+                self._send(request, reply)
                 await self._out.sent()
             else:
-                await self._replying.pour(reply, reply.stream, head.old, self._may_keep())
+                await self._replying.pour(reply, reply.stream, self._parser.old, self._may_keep())
         except Exception as error:
             self._server.on_fault(request, error)
             self._abort()
@@ -260,8 +261,8 @@ class ServerConnection(asyncio.Protocol):
         elif isinstance(answer, Coroutine):
             answer.close()
 
-    def _send(self, request: Request, head: Head, reply: Reply) -> None:
-        to_head = head.method == b"HEAD"
+    def _send(self, request: Request, reply: Reply) -> None:
+        to_head = self._parser.method == b"HEAD"
         try:
             self._replying.whole(reply, to_head, self._may_keep())
         except ValueError as error:
@@ -270,12 +271,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _may_keep(self) -> bool:
         """Whether another request may follow this reply: a body that was not read whole would be taken for one."""
-        return (
-            self._keep
-            and self._head is not None
-            and self._head.keep_alive
-            and (self._body is None or self._body.complete)
-        )
+        return self._keep and self._parser.keep_alive and (self._body is None or self._body.complete)
 
     def _fault(self, request: Request, error: Exception) -> Reply:
         self._server.on_fault(request, error)
@@ -284,7 +280,8 @@ class ServerConnection(asyncio.Protocol):
     def _finish(self) -> bool:
         """The reply has left; True if another request may follow."""
         unread = self._body is not None and not self._body.complete
-        self._head = self._body = None
+        self._busy = False
+        self._body = None
         self._replying.settle()
         if not (self._keep and self._replying.keep):
             self._keep = False

@@ -3,6 +3,7 @@
 llhttp (httptools) parses; what it bears and a gateway must not (RFC 9112: request smuggling) is refused here.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -22,79 +23,86 @@ class BadRequest(Exception):
         self.status = status
 
 
-@dataclass(slots=True)
-class Head:
-    """A request's head. `length` is the body's Content-Length, None = chunked; 0 = there is none."""
-
-    method: bytes
-    target: bytes
-    headers: list[Header]
-    length: int | None
-    keep_alive: bool
-    old: bool
-    """HTTP/1.0: no chunked replies, no second request."""
-
-
 class HeadParser:
-    """Parses one complete head after the other; a new one is needed after a fault or a request with a body."""
+    """Parses one complete head after the other.
 
-    __slots__ = ("_bodyless", "_headers", "_keep_alive", "_parser")
+    All of its state is of the last head: `method`, `target` in origin-form, `headers`; `length` the body's
+    Content-Length, None = chunked, 0 = there is none; `keep_alive` the client bears another reply behind this one;
+    `old` HTTP/1.0: no chunked replies, no second request. `_lines` are the headers as llhttp tells them.
+    """
+
+    __slots__ = (
+        "_bodyless", "_lines", "_parser", "headers", "keep_alive", "length", "method", "old", "on_header", "target",
+    )  # fmt: skip
+
+    on_header: Callable[[bytes, bytes], None]
 
     def __init__(self) -> None:
-        self._headers: list[Header] = []
-        self._bodyless = False
-        self._keep_alive = False
-        self._parser = httptools.HttpRequestParser(self)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """llhttp's: one header line."""
-        self._headers.append((name.lower(), value))
+        self.method = self.target = b""
+        self.headers: list[Header] = []
+        self.length: int | None = 0
+        self.keep_alive = self.old = self._bodyless = False
+        self._renew()
 
     def on_message_complete(self) -> None:
         """llhttp's: the head says that no body follows."""
         self._bodyless = True
-        self._keep_alive = self._parser.should_keep_alive()
+        self.keep_alive = self._parser.should_keep_alive()
 
-    def parse(self, data: bytes) -> Head:
-        """Returns the head that `data` is, from the request line to the empty line.
+    def parse(self, data: bytes) -> None:
+        """Reads the head that `data` is, from the request line to the empty line.
 
-        Raises: BadRequest with 400, 501 (a transfer coding that is not chunked) or 505.
+        Raises: BadRequest with 400, 501 (a transfer coding that is not chunked, a tunnel) or 505.
         """
-        headers: list[Header] = []
-        self._headers = headers
         self._bodyless = False
+        lines = self._lines
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._decline_upgrade(data)
         except httptools.HttpParserError as error:
+            self._renew()
             raise _refusal(data, error) from None
-        line_end = data.find(b"\r\n")
-        method, _, target = data[: line_end - 9].partition(b" ")
-        version = data[line_end - 9 : line_end]
+        self.headers = headers = lines.copy()
+        lines.clear()
         if b" \r\n" in data or b"\t\r\n" in data:  # llhttp leaves the blanks behind a value
             headers[:] = [(name, value.rstrip(b" \t")) for name, value in headers]
-        old = version == b" HTTP/1.0"
-        if not old and version != b" HTTP/1.1":
+        words = data[: data.find(b"\r\n")].split(b" ")
+        if len(words) != 3:
+            raise BadRequest(400, "the request line is not METHOD TARGET VERSION")
+        self.method, self.target, version = words
+        self.old = version == b"HTTP/1.0"
+        if not self.old and version != b"HTTP/1.1":
             raise BadRequest(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
-        length: int | None = 0
+        self.length = 0
         if not self._bodyless:
-            length = _framing(headers, old)
-            self._parser = httptools.HttpRequestParser(self)
-            keep_alive = not old and not _says_close(headers)
-        else:
-            keep_alive = not old and self._keep_alive
-        if target[:1] != b"/" or b" " in target or b"#" in target:
-            target = _unusual_target(method, target, headers)
-        return Head(method, target, headers, length, keep_alive, old)
+            self._renew()
+            self.length = _framing(headers, self.old)
+            self.keep_alive = not _says_close(headers)
+        if self.old:
+            self.keep_alive = False
+        if self.target[:1] != b"/" or b"#" in self.target:
+            self.target = _unusual_target(self.method, self.target, headers)
 
     def _decline_upgrade(self, data: bytes) -> None:
         """An upgrade is an offer that is not taken up; llhttp skips the body then, which is still to be framed."""
+        lines = self._lines
+        self._renew()
         if data.startswith(b"CONNECT "):
             raise BadRequest(501, "no tunnels are made here")
+        self._bodyless = not any(name in (b"content-length", b"transfer-encoding") for name, _ in lines)
+        self.keep_alive = not _says_close(lines)
+
+    def _renew(self) -> None:
+        """A new llhttp: after a fault, and behind a request whose body it was not shown."""
+        lines: list[Header] = []
+
+        def on_header(name: bytes, value: bytes) -> None:
+            lines.append((name.lower(), value))
+
+        self._lines = lines
+        self.on_header = on_header
         self._parser = httptools.HttpRequestParser(self)
-        self._bodyless = not any(name in (b"content-length", b"transfer-encoding") for name, _ in self._headers)
-        self._keep_alive = not _says_close(self._headers)
 
 
 class BadAnswerHead(Exception):
@@ -157,16 +165,14 @@ def parse_answer(data: bytes, to_head: bool) -> AnswerHead:
     return AnswerHead(status, headers, first, told, coding is not None, keep_alive)
 
 
-def check_host(first: dict[bytes, bytes], headers: list[Header], old: bool) -> None:
+def check_host(headers: list[Header], old: bool) -> None:
     """RFC 9112 3.2: exactly one Host in HTTP/1.1.
 
     Raises: BadRequest with 400.
     """
-    if b"host" not in first:
-        if not old:
-            raise BadRequest(400, "HTTP/1.1 needs a Host header")
-    elif len(first) != len(headers) and sum(name == b"host" for name, _ in headers) != 1:
-        raise BadRequest(400, "more than one Host header")
+    hosts = sum(name == b"host" for name, _ in headers)
+    if hosts > 1 or (not hosts and not old):
+        raise BadRequest(400, "HTTP/1.1 needs one Host header")
 
 
 def reply_head(status: int, headers: Headers, tail: bytes) -> bytes:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 _UNYIELDING_BYTES = 1024 * 1024
 """A stream that never has to wait lets the other connections have a turn after so many bytes."""
 
+_BARE = frozenset((204, 304))
+"""Statuses that never have a body (RFC 9110 15.3.5, 15.4.5)."""
+
 
 class Replying:
     """Writes replies.
@@ -38,11 +41,14 @@ class Replying:
             ValueError: a header cannot be sent; nothing is written, and the reply is over.
         """
         self._reply = reply
-        bare = to_head or reply.status in (204, 304)
-        head = self._encode(reply, _told_length(reply, bare), keep)
-        self._sent = 0 if bare else len(reply.body)
+        body = reply.body
+        length: int | None = len(body)
+        if to_head or reply.status in _BARE:
+            body, length = b"", _told_length(reply)
+        head = self._encode(reply, length, keep)
+        self._sent = len(body)
         self._server.counters.bytes_out += len(head) + self._sent
-        self._out.write(head, b"" if bare else reply.body)
+        self._out.write(head, body)
 
     async def pour(self, reply: Reply, stream: AsyncIterator[Buffer], old: bool, keep: bool) -> None:
         """Sends a stream, each piece asked for when the one before has left the process; `old`: to HTTP/1.0.
@@ -101,18 +107,15 @@ class Replying:
 
     def _encode(self, reply: Reply, length: int | None, keep: bool, chunked: bool = False) -> bytes:
         self.keep = keep
-        tail = reply.encoded + self._server.date
         if length is not None:
-            tail += b"Content-Length: %d\r\n" % length
-        elif chunked:
-            tail += b"Transfer-Encoding: chunked\r\n"
+            tail = b"%b%bContent-Length: %d\r\n" % (reply.encoded, self._server.date, length)
+        else:
+            tail = reply.encoded + self._server.date + (b"Transfer-Encoding: chunked\r\n" if chunked else b"")
         return reply_head(reply.status, reply.headers, tail if keep else tail + b"Connection: close\r\n")
 
 
-def _told_length(reply: Reply, bare: bool) -> int | None:
-    """The Content-Length of a reply whose body is whole; of a bare one that which the body would have."""
-    if not bare:
-        return len(reply.body)
+def _told_length(reply: Reply) -> int | None:
+    """The Content-Length of a reply without its body: that which the body would have."""
     if reply.status == 204:
         return None
     if reply.length is None and reply.status != 304 and reply.stream is None:
