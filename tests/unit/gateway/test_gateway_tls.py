@@ -75,12 +75,13 @@ def test_a_half_written_certificate_leaves_the_one_in_use(tmp_path: Path) -> Non
     assert shown(certificate) == old
 
 
-def test_a_key_of_another_certificate_leaves_the_one_in_use(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept_file", ["cert.pem", "key.pem"])
+def test_a_certificate_whose_key_has_not_come_yet_leaves_the_one_in_use(tmp_path: Path, kept_file: str) -> None:
     certificate = Certificate(write_certificate(tmp_path, "old"))
     old = shown(certificate)
-    kept = (tmp_path / "cert.pem").read_bytes()
+    kept = (tmp_path / kept_file).read_bytes()
     write_certificate(tmp_path, "other")
-    (tmp_path / "cert.pem").write_bytes(kept)
+    (tmp_path / kept_file).write_bytes(kept)
 
     with pytest.raises(CertificateFault):
         certificate.reload()
