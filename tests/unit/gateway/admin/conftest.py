@@ -40,7 +40,7 @@ async def port(anyio_backend: str, store: EmbeddedStore) -> AsyncIterator[Port]:
     server = await AdminServer.start(Address("127.0.0.1", 0), operations, AdminToken(TOKEN), counters)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     try:
-        async with aiohttp.ClientSession(headers=headers) as session:
+        async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(60)) as session:
             yield Port(server.url, operations, counters, session)
     finally:
         await server.stop()
