@@ -112,6 +112,7 @@ def _spin(waiting_for: str, done: threading.Event) -> None:
     if done.wait(PATIENCE_SECONDS):
         return
     from rich.console import Console
+    from rich.markup import escape
 
-    with Console(stderr=True).status(waiting_for):
+    with Console(stderr=True).status(escape(waiting_for)):
         done.wait()
