@@ -1,0 +1,1 @@
+"""The demonstration: two regions, a line between them, and somebody outside who counts what crosses it."""

@@ -1,0 +1,104 @@
+"""What a reading showed, and whether the promises held: right bytes, once, within the quota."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from policy.units import show_rate, show_size
+
+# What a clock, and a count by slots of 10 ms, may blur (line-rules: each bound is checked to 2 %).
+TOLERANCE = 0.02
+
+Slot = tuple[float, float, int]
+"""First moment, last moment (seconds of the system's clock) and the payload bytes between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the line may carry: `quota` bytes/s of payload x `overhead`, beyond it `burst` and `prepaid` bytes."""
+
+    quota: float
+    overhead: float
+    burst: int
+    prepaid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One reading of everything. `asked` and `held` bytes are the node's account (`held` came from its cache);
+    `crossed` and `slots` are the proxy's; `faults` are bytes that differ and reads that failed."""
+
+    name: str
+    seconds: float
+    objects: int
+    asked: int
+    held: int
+    crossed: int
+    slots: tuple[Slot, ...]
+    once_ratio: float
+    faults: tuple[str, ...] = ()
+
+
+def rate(slots: Sequence[Slot], overhead: float) -> float:
+    """Returns the bytes/s, with overhead, from the first byte on the line to the last; 0 where there were too few."""
+    if not slots or slots[-1][1] <= slots[0][0]:
+        return 0.0
+    return sum(slot[2] for slot in slots) * overhead / (slots[-1][1] - slots[0][0])
+
+
+def excess(slots: Sequence[Slot], terms: Terms) -> float:
+    """Returns the most by which any interval passed what the line may carry (bytes; 0 or less = none did).
+
+    In any interval T: bytes on the line <= quota x T + burst + prepaid (line-rules, Burst).
+    """
+    allowed = terms.quota * (1 + TOLERANCE)
+    most = best_start = float("-inf")
+    seen = 0.0
+    for first, last, payload in slots:
+        # An interval begins here, or began where it had least behind it already.
+        best_start = max(best_start, allowed * first - seen)
+        seen += payload * terms.overhead
+        most = max(most, seen - allowed * last + best_start)
+    return most - terms.burst - terms.prepaid
+
+
+def broken(passes: Sequence[Pass], terms: Terms) -> list[str]:
+    """Returns a line for each promise that did not hold; none if all did."""
+    lines = [f"{one.name}: {fault}" for one in passes for fault in one.faults]
+    for one in passes:
+        if one.once_ratio < 1:
+            lines.append(f"{one.name}: once_ratio is {one.once_ratio:.6f}: bytes crossed the line again")
+        over = excess(one.slots, terms)
+        if over > 0:
+            lines.append(f"{one.name}: the line carried {show_size(over)} more than its quota allows in some interval")
+    return lines
+
+
+def rows(passes: Sequence[Pass], terms: Terms) -> list[tuple[str, ...]]:
+    """Returns the table's rows: what, then a column for each pass."""
+    return [
+        ("objects read", *(f"{one.objects:,}" for one in passes)),
+        ("bytes asked for", *(f"{one.asked:,}" for one in passes)),
+        ("bytes over the line, counted outside", *(f"{one.crossed:,}" for one in passes)),
+        ("once_ratio", *(f"{one.once_ratio:.3f}" for one in passes)),
+        ("seconds", *(f"{one.seconds:.1f}" for one in passes)),
+        (f"rate on the line, quota {show_rate(terms.quota)}", *(_share(one, terms) for one in passes)),
+        ("most above the quota in any interval", *(_margin(one, terms) for one in passes)),
+        ("hit rate, by bytes", *(_hits(one) for one in passes)),
+        ("every byte compared with its source", *("all right" if not one.faults else "WRONG" for one in passes)),
+    ]
+
+
+def _share(one: Pass, terms: Terms) -> str:
+    now = rate(one.slots, terms.overhead)
+    return f"{show_rate(now)}, {now / terms.quota:.0%}" if now else "-"
+
+
+def _margin(one: Pass, terms: Terms) -> str:
+    if not one.slots:
+        return "-"
+    above = max(0, round(excess(one.slots, terms) + terms.burst + terms.prepaid))
+    return f"{show_size(above)} of {show_size(terms.burst + terms.prepaid)}"
+
+
+def _hits(one: Pass) -> str:
+    return f"{one.held / one.asked:.1%}" if one.asked else "-"
