@@ -66,8 +66,8 @@ def run(names: Sequence[str], directory: Path, turns: int) -> Iterator[Outcome]:
             runs = in_turns(sides, turns)
             outcome = compare_walls(miss.name, runs)
             show(outcome, miss.wanted, runs)
-            grown = (ours.process.resident_bytes() - idle) / MIB
-            print(f"  resident: {grown:.0f} MiB above idle, budget {MEMORY_MIB} MiB")
+            grown = (ours.process.peak_bytes() - idle) / MIB
+            print(f"  resident: {grown:.0f} MiB above idle at most so far, budget {MEMORY_MIB} MiB")
             yield outcome
         print(f"  {read_once(store, directory)}")
 

@@ -51,7 +51,11 @@ class Spread:
         return cls(statistics.median(values), min(values), max(values))
 
     def __str__(self) -> str:
-        return f"{self.median:,.4g} ({self.low:,.4g}..{self.high:,.4g})"
+        return f"{_shown(self.median)} ({_shown(self.low)}..{_shown(self.high)})"
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 @dataclass(frozen=True, slots=True)
