@@ -8,7 +8,6 @@ from gateway.applying import Applied, AppliedFiles, Revision
 from gateway.operating.running import Running
 from namespace import keys as namespace_keys
 from namespace.errors import KeyExists, NamespaceError
-from namespace.errors import UnknownKey as NoSuchKey
 from namespace.keys import AccessKey
 
 
@@ -34,7 +33,7 @@ class Changing:
         return tuple(_shown(key) for key in await asyncio.to_thread(self.running.store.keys))
 
     async def add_key(self, key: NewKey, author: str) -> MadeKey:
-        """Makes a key. Raises BadOperation."""
+        """Makes a key. Raises KeyExists, BadOperation."""
         try:
             made = AccessKey(
                 key.id or namespace_keys.new_id(),
@@ -48,17 +47,16 @@ class Changing:
                 key.until,
             )
             await asyncio.to_thread(self.running.store.add_key, made, author, self.running.wall())
-        except (KeyExists, NamespaceError, ValueError) as wrong:
+        except KeyExists:
+            raise
+        except (NamespaceError, ValueError) as wrong:
             raise BadOperation(str(wrong)) from wrong
         self.running.keys.adopt(self.running.store.keys())
         return MadeKey(made.id, made.secret)
 
     async def remove_key(self, name: str, author: str) -> KeyShown:
-        """Removes a key by name or id. Raises BadOperation."""
-        try:
-            removed = await asyncio.to_thread(self.running.store.remove_key, name, author, self.running.wall())
-        except NoSuchKey as unknown:
-            raise BadOperation(str(unknown)) from unknown
+        """Removes a key by name or id. Raises UnknownKey."""
+        removed = await asyncio.to_thread(self.running.store.remove_key, name, author, self.running.wall())
         self.running.keys.adopt(self.running.store.keys())
         return _shown(removed)
 
