@@ -48,19 +48,18 @@ class Admission:
             head, length = encode_record(oid, meta, data)
         except FactsTooLarge:
             return False
-        doomed = path.room(length)
-        if doomed is None:
-            return False
-        path.remove(doomed)
         self._packing[of_object] = self._packing.get(of_object, 0) + 1
         entry = Entry(of_object, 0, length, meta.learned_at, What.KEPT, squeeze(meta.version))
+        placed = None
         try:
-            placed = await path.packs.append(head, data, entry)
+            if await path.room(length):
+                placed = await path.packs.append(head, data, entry)
         except OSError as error:
             path.failed(error)
-            return False
         finally:
             forgotten = self._packed(of_object)
+        if placed is None:
+            return False
         # No await from here: the index points to what was written, or it is buried.
         if forgotten or path.disk.out is not None or not self._newer(of_object, meta):
             path.packs.bury(placed.segment, of_object, placed.offset, placed.length)
@@ -99,7 +98,7 @@ class Admission:
             raise ValueError(f"{oid.key!r}: pages {pages} are not in extent {extent} of {meta.size} bytes")
         if not self._newer(object_digest(oid), meta) or not _fits(identity):
             return None
-        reserved = self._reserve(identity, run)
+        reserved = await self._reserve(identity, run)
         if reserved is None:
             return None
         # The extent first: a head with a later extent keeps its header when room is needed.
@@ -113,8 +112,8 @@ class Admission:
         head = self._index.slots.get(object_digest(identity.oid))
         if head is not None and self._index.kinds[head] == Kind.HEAD:
             return True
-        made = self._reserve(replace(identity, extent=0), Span(0, 0))
         try:
+            made = await self._reserve(replace(identity, extent=0), Span(0, 0))
             file = None if made is None else await self._opened(made)
         except asyncio.CancelledError:
             self._give_up(reserved)
@@ -125,45 +124,46 @@ class Admission:
         made.path.release(made.slot)
         return True
 
-    def _reserve(self, identity: Identity, run: Span) -> "_Reserved | None":
+    async def _reserve(self, identity: Identity, run: Span) -> "_Reserved | None":
         """Sees that the extent has a slot, held, with room for the run; None: not admitted."""
-        index = self._index
+        index, version = self._index, identity.meta.version
         of_object = object_digest(identity.oid)
-        slot = index.slots.get(extent_digest(of_object, identity.meta.version, identity.extent))
-        if slot is not None and self._unlike(slot, identity):
-            self._drop_object(of_object)
-            slot = index.slots.get(extent_digest(of_object, identity.meta.version, identity.extent))
-            if slot is not None:
-                self._paths[index.paths[slot]].drop(slot)
-            slot = None
+        digest = extent_digest(of_object, version, identity.extent)
+        slot = index.slots.get(digest)
+        path = self._path_for(digest) if slot is None else self._paths[index.paths[slot]]
         run_bytes = _run_bytes(identity, run)
+        if path is None or not await path.room(HEADER_BYTES + run_bytes):
+            return None
+        # No await from here: what is there now is what the run is added to.
+        if path.disk.out is not None or not self._newer(of_object, identity.meta):
+            return None
+        self._drop_unlike(digest, identity)
+        slot = index.slots.get(digest)
         if slot is None:
-            return self._make(identity, run_bytes)
+            return self._make(path, digest, identity, run_bytes)
         path = self._paths[index.paths[slot]]
         held_pages = (index.present[slot] & mask(run.start, run.end)).bit_count()
-        charge = max(0, run_bytes - held_pages * identity.page_bytes)
         path.hold(slot)
-        doomed = path.room(charge)
-        if doomed is None:
-            path.release(slot)
-            return None
-        path.remove(doomed)
-        path.fifo.reweigh(slot, index.links.weight[slot] + charge)
+        path.lighten(slot, min(0, held_pages * identity.page_bytes - run_bytes))
         return _Reserved(path, slot, index.place[slot], run_bytes)
 
-    def _unlike(self, slot: int, identity: Identity) -> bool:
+    def _drop_unlike(self, digest: int, identity: Identity) -> None:
+        """Drops what is held of the same version in another form: packed, or with another size of pages."""
         index = self._index
-        if index.kinds[slot] == Kind.PACKED:
-            return True
-        return index.length[slot] != identity.page_bytes or index.size[slot] != identity.meta.size
+        slot = index.slots.get(digest)
+        if slot is None:
+            return
+        if index.kinds[slot] != Kind.PACKED and (
+            index.length[slot] == identity.page_bytes and index.size[slot] == identity.meta.size
+        ):
+            return
+        self._drop_object(object_digest(identity.oid))
+        slot = index.slots.get(digest)
+        if slot is not None:
+            self._paths[index.paths[slot]].drop(slot)
 
-    def _make(self, identity: Identity, run_bytes: int) -> "_Reserved | None":
+    def _make(self, path: CachePath, digest: int, identity: Identity, run_bytes: int) -> "_Reserved":
         index, meta = self._index, identity.meta
-        digest = extent_digest(object_digest(identity.oid), meta.version, identity.extent)
-        path = self._path_for(digest)
-        doomed = None if path is None else path.room(HEADER_BYTES + run_bytes)
-        if path is None or doomed is None:
-            return None
         self._generation += 1
         slot = index.add(digest, Kind.TAIL if identity.extent else Kind.HEAD, path.number)
         index.versions[slot] = b"" if identity.extent else squeeze(meta.version)
@@ -173,7 +173,7 @@ class Admission:
         index.length[slot] = identity.page_bytes
         path.fifo.admit(slot, HEADER_BYTES + run_bytes, digest)
         path.hold(slot)
-        path.create(slot, identity, doomed)
+        path.create(slot, identity)
         return _Reserved(path, slot, self._generation, run_bytes)
 
     async def _opened(self, reserved: "_Reserved") -> ExtentFile | None:

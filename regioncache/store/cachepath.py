@@ -25,8 +25,10 @@ from regioncache.store.packs import Packs
 
 _SWEPT_AT_ONCE = 5000
 """Entries forgotten in one go when a path is out: a few milliseconds of the loop."""
-_VICTIMS_AT_ONCE = 4096
-"""Most entries evicted for one admission: a landing of 64 MiB among small objects; beyond it admission is refused."""
+_VICTIMS_AT_ONCE = 256
+"""Most entries evicted without letting others have the loop: about a millisecond."""
+_ROUNDS = 256
+"""Most such rounds for one admission: 64 MiB among small objects take 64; beyond it admission is refused."""
 
 
 @dataclass(slots=True)
@@ -62,30 +64,51 @@ class CachePath:
         name = f"{digest:032x}"
         return f"{self.disk.path}/extents/{name[:2]}/{name}-{generation:08x}"
 
-    def room(self, nbytes: int) -> list[Doomed] | None:
-        """Makes room for `nbytes`. Returns what leaves for it, None where there can be none (full, held, out)."""
+    async def room(self, nbytes: int) -> bool:
+        """Makes room for `nbytes`: what leaves for it is off the disk when this returns. False: there can be none."""
         disk = self.disk
-        if disk.out is not None:
+        for _ in range(_ROUNDS):
+            short = self._short(nbytes)
+            if short is None:
+                return False
+            if short <= 0:
+                disk.full = False
+                return True
+            if not await self._evict_some(short):
+                break
+        disk.full = True
+        return False
+
+    def _short(self, nbytes: int) -> int | None:
+        """How many bytes are missing for `nbytes` more; None where the path is out."""
+        if self.disk.out is not None:
             return None
         try:
-            disk.sample(nbytes)
+            self.disk.sample(nbytes)
         except OSError as error:
             self.failed(error)
             return None
+        return nbytes - min(self.limit_bytes - self.fifo.used - self.packs.dead_bytes, self.disk.spare())
+
+    async def _evict_some(self, short: int) -> bool:
+        """Evicts for `short` bytes, or as many entries as the loop can bear at once; False where none could leave."""
         doomed: list[Doomed] = []
-        disk.full = False
-        for _ in range(_VICTIMS_AT_ONCE):
-            used = self.fifo.used
-            capacity = min(self.limit_bytes - self.packs.dead_bytes, used + disk.spare())
-            if used + nbytes <= capacity:
-                return doomed
-            slot = self.fifo.evict(capacity, self.index.keys)
+        enough, entries = self.fifo.used - short, 0
+        while entries < _VICTIMS_AT_ONCE and self.fifo.used > enough:
+            slot = self.fifo.evict(self.limit_bytes, self.index.keys)
             if slot is None:
                 break
             self._evict(slot, doomed)
-        self.remove(doomed)
-        disk.full = True
-        return None
+            entries += 1
+        if doomed:
+            try:
+                await self.disk.append(self.unlink, doomed)
+            except OSError as error:
+                self.failed(error)
+            self.disk.resample()
+        # Packed bytes are not free before their segment is rewritten.
+        await self.packs.rewritten()
+        return entries > 0
 
     def _evict(self, slot: int, doomed: list[Doomed]) -> None:
         index = self.index
@@ -180,15 +203,10 @@ class CachePath:
             self.corrupt += 1
             self.drop(slot)
 
-    def create(self, slot: int, identity: Identity, doomed: list[Doomed]) -> None:
-        """Begins to make the extent's file, after what was evicted for it is gone; `open` waits for it."""
+    def create(self, slot: int, identity: Identity) -> None:
+        """Begins to make the extent's file; `open` waits for it."""
         path = self.file_path(self.index.keys[slot], self.index.place[slot])
-
-        def create() -> ExtentFile:
-            self.unlink(doomed)
-            return ExtentFile.create(self.disk, path, identity)
-
-        self._begin(slot, create)
+        self._begin(slot, lambda: ExtentFile.create(self.disk, path, identity))
 
     def _begin(self, slot: int, call: Callable[[], ExtentFile]) -> asyncio.Future[ExtentFile]:
         opening = self._opening[slot] = self.disk.start(call)
@@ -212,7 +230,7 @@ class CachePath:
         self.fifo.release(slot)
 
     def lighten(self, slot: int, nbytes: int) -> None:
-        """Of what was charged for the extent, `nbytes` are not on the disk."""
+        """The extent takes `nbytes` less of the disk than was charged, or more if negative."""
         self.fifo.reweigh(slot, max(HEADER_BYTES, self.index.links.weight[slot] - nbytes))
 
     def landed(self, slot: int, file: ExtentFile, unlanded: int) -> None:
@@ -238,6 +256,7 @@ class CachePath:
         self.corrupt += 1
         index.set_present(slot, index.present[slot] & ~bit)
         file.bad |= bit
+        self.disk.behind(file.save)
         return True
 
     def failed(self, error: OSError) -> None:

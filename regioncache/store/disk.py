@@ -80,8 +80,7 @@ class Disk:
             self._lock = OpenFile(os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             fcntl.flock(self._lock.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._check_layout()
-            for number in range(256):
-                (self.path / "extents" / f"{number:02x}").mkdir(parents=True, exist_ok=True)
+            (self.path / "extents").mkdir(exist_ok=True)
             (self.path / "packs").mkdir(exist_ok=True)
         except BlockingIOError as error:
             raise PathInUse(f"cache path {self.path} is in use by another process: stop it, or name another") from error
@@ -136,6 +135,10 @@ class Disk:
             self._free_bytes = at.f_bavail * at.f_frsize
             self._unsampled = 0
 
+    def resample(self) -> None:
+        """Files were removed: the next `sample` looks."""
+        self._unsampled = max(self._unsampled, _SAMPLE_BYTES)
+
     @property
     def disk_bytes(self) -> int:
         """Bytes of the whole file system."""
@@ -143,7 +146,7 @@ class Disk:
 
     def spare(self) -> int:
         """Free bytes above those that stay free, as last sampled; negative when others filled the file system."""
-        return self._free_bytes - self._unsampled - int(self._disk_bytes * KEEP_FREE)
+        return self._free_bytes - int(self._disk_bytes * KEEP_FREE)
 
     def failed(self, error: OSError) -> None:
         """Takes note of a failed call: a full disk is full until room is found, a broken one takes the path out.

@@ -22,6 +22,7 @@ from regioncache.store.index import Index, Kind
 from regioncache.store.record import Line, What
 from regioncache.store.segment import Segment
 
+_FOLDER_NAME = re.compile(r"[0-9a-f]{2}$")
 _EXTENT_NAME = re.compile(r"([0-9a-f]{32})-([0-9a-f]{8})$")
 _SLOT = 0xFFFFFFFF
 _LOOKERS = 8
@@ -75,11 +76,15 @@ class _Folder:
 
 
 def _load_extents(path: CachePath, index: Index, found: Found) -> None:
-    folders = [path.disk.path / "extents" / f"{number:02x}" for number in range(256)]
+    inside = list((path.disk.path / "extents").iterdir())
+    folders = [folder for folder in inside if _FOLDER_NAME.match(folder.name) and folder.is_dir()]
+    found.unknown += len(inside) - len(folders)
     order = array("Q")
     unreadable: list[str] = []
     with ThreadPoolExecutor(_LOOKERS, thread_name_prefix="look") as lookers:
-        for folder in lookers.map(partial(_look_into, path), folders):
+        # A few at a time: what all headers say at once would leave the process larger than its index.
+        windows = (folders[at : at + _LOOKERS] for at in range(0, len(folders), _LOOKERS))
+        for folder in (seen for window in windows for seen in lookers.map(partial(_look_into, path), window)):
             for seen in folder.seen:
                 _enter(path, index, seen, unreadable, order)
             unreadable.extend(folder.unreadable)

@@ -8,6 +8,7 @@ import asyncio
 import errno
 import os
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -71,6 +72,7 @@ class Packs:
         self.segments: dict[int, Segment] = {}
         self.dead_bytes = 0
         """Bytes that nothing points to any more."""
+        self._unwritten: deque[tuple[Segment, Entry]] = deque()
         self._due: dict[int, Segment] = {}
         self._active: Segment | None = None
         self._last_number = 0
@@ -168,17 +170,32 @@ class Packs:
         self._journal(self.segments[index.segment[slot]], entry)
 
     def _journal(self, segment: Segment, entry: Entry) -> None:
-        def enter() -> None:
-            segment.enter([entry])
+        self._unwritten.append((segment, entry))
+        if len(self._unwritten) == 1:
+            self._disk.behind(self._write_entries)
+
+    def _write_entries(self) -> None:
+        # On the appending thread. The loop may add meanwhile: what it adds to an empty queue has a call of its own.
+        by_segment: dict[Segment, list[Entry]] = {}
+        while self._unwritten:
+            segment, entry = self._unwritten.popleft()
+            by_segment.setdefault(segment, []).append(entry)
+        for segment, entries in by_segment.items():
+            segment.enter(entries)
             if segment is not self._active:
                 segment.seal()
-
-        self._disk.behind(enter)
 
     def rewrite(self) -> None:
         """Starts rewriting half-dead segments, unless that is under way or there is none."""
         if self._rewriting is None and self._half_dead() is not None:
             self._rewriting = asyncio.get_running_loop().create_task(self._rewrite())
+
+    async def rewritten(self) -> None:
+        """Waits until no half-dead segment is left, or lets the others have the loop."""
+        if self._rewriting is None:
+            await asyncio.sleep(0)
+        else:
+            await asyncio.wait([self._rewriting])
 
     def _half_dead(self) -> Segment | None:
         return next((segment for segment in self._due.values() if segment is not self._active), None)
@@ -198,7 +215,7 @@ class Packs:
             for old, placed in await self._disk.append(self._move, segment, batch):
                 self._moved(segment, old, placed)
         del self.segments[segment.number], self._due[segment.number]
-        self.dead_bytes -= segment.dead
+        self.dead_bytes -= segment.dead - segment.moved
         self._opened.pop(segment.number)
         await self._disk.append(segment.unlink)
 
@@ -247,7 +264,8 @@ class Packs:
         slot = index.slots[old.digest]
         index.segment[slot] = placed.segment.number
         index.place[slot] = placed.offset
-        self.count_dead(segment, old.length)
+        segment.dead += old.length
+        segment.moved += old.length
 
     def load(self, placed: Callable[[Segment, Line], None]) -> tuple[int, int]:
         """Reads every journal at the start, oldest segment first, and tells `placed` of each line in order.

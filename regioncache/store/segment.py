@@ -26,9 +26,22 @@ from regioncache.store.record import (
 
 
 class Segment:
-    """Mutable state: `end` and `journal_end` (the appending thread's), `dead` bytes (the loop's), `touched`."""
+    """Mutable state: `end` and `journal_end` (the appending thread's), `dead` and of these
+    `moved` bytes (the loop's), `touched`."""
 
-    __slots__ = ("_disk", "_journal", "dead", "end", "file", "journal_end", "journal_path", "number", "path", "touched")
+    __slots__ = (
+        "_disk",
+        "_journal",
+        "dead",
+        "end",
+        "file",
+        "journal_end",
+        "journal_path",
+        "moved",
+        "number",
+        "path",
+        "touched",
+    )
 
     def __init__(self, disk: Disk, number: int) -> None:
         self._disk = disk
@@ -41,6 +54,7 @@ class Segment:
         self.end = 0
         self.journal_end = 0
         self.dead = 0
+        self.moved = 0
         self.touched = False
 
     def __repr__(self) -> str:
