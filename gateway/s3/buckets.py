@@ -83,11 +83,11 @@ class Buckets:
         limit = max_buckets(query.get("max-buckets", ""))
         token = query.get("continuation-token")
         prefix = query.get("prefix", "")
-        names, after = await self._names(caller, prefix, "" if token is None else read_token(token), limit)
+        names, position = await self._names(caller, prefix, "" if token is None else read_token(token), limit)
         buckets = "".join(
             f"<Bucket><Name>{escape(name)}</Name><CreationDate>{BORN}</CreationDate></Bucket>" for name in names
         )
-        more = f"<ContinuationToken>{token_of(after)}</ContinuationToken>" if after else ""
+        more = f"<ContinuationToken>{token_of(position)}</ContinuationToken>" if position is not None else ""
         asked = f"<Prefix>{escape(prefix)}</Prefix>" if prefix else ""
         return xml_reply(
             visit,
@@ -95,18 +95,16 @@ class Buckets:
             "</ListAllMyBucketsResult>",
         )
 
-    async def _names(self, caller: Caller, prefix: str, after: str, limit: int) -> tuple[list[str], str]:
-        """Up to `limit` bucket names, and the name behind which the next page begins, empty at the end."""
+    async def _names(self, caller: Caller, prefix: str, after: str, limit: int) -> tuple[list[str], str | None]:
+        """Up to `limit` bucket names behind the path `after`, and where the next page begins, None at the end."""
         names: list[str] = []
-        if not caller.key.may_list(TREE + prefix):
-            return names, ""
-        position: str | None = f"{TREE}{after}/" if after else ""
+        position: str | None = after
         while position is not None and len(names) < limit:
             ask = ListPath(TREE + prefix, position, "/", min(limit - len(names), 1000))
             page = await self._files.list(caller, ask)
             names += [found[len(TREE) : -1] for found in page.prefixes]
             position = page.next_after
-        return names, names[-1] if position is not None and names else ""
+        return names, position
 
 
 def xml_reply(visit: Visit, xml: str) -> Reply:

@@ -23,7 +23,11 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "InvalidArgument": (400, "Invalid argument."),
     "InvalidBucketName": (400, "The specified bucket is not valid."),
     "InvalidRange": (416, "The requested range is not satisfiable"),
-    "InvalidRequest": (400, "The request is not valid."),
+    "InvalidRequest": (
+        400,
+        "The authorization mechanism that you have provided is not supported. Please use AWS4-HMAC-SHA256 "
+        "(boto3 and aws-cli: signature_version = s3v4).",
+    ),
     "InvalidToken": (400, "The provided token is malformed or otherwise not valid."),
     "InvalidURI": (400, "Couldn't parse the specified URI."),
     "KeyTooLongError": (400, "Your key is too long."),
@@ -68,6 +72,15 @@ FAULTS: Final[dict[type[Exception], str]] = {
 }
 """Fault of the parts below -> code. The nearest base class counts; a fault not here is an InternalError."""
 
+_S3S_OWN_WORDS: Final = (
+    errors.NoSuchObject,
+    errors.RangeOutside,
+    BodyTooLarge,
+    claims.OtherSignature,
+    claims.SignatureMismatch,
+)
+"""Faults that clients know by S3's text; the others bring their own, which names the thing and the remedy."""
+
 
 class Refusal(Exception):
     """The door refuses a request with one of `CODES`; `details` become elements of the XML, `headers` of the reply."""
@@ -109,9 +122,7 @@ def said(fault: Exception) -> Said:
 
 
 def _message(fault: Exception, text: str) -> str:
-    if isinstance(fault, errors.NoSuchObject | errors.RangeOutside | BodyTooLarge | claims.SignatureMismatch):
-        return text
-    return str(fault) or text
+    return text if isinstance(fault, _S3S_OWN_WORDS) else str(fault) or text
 
 
 def _details(fault: Exception) -> tuple[tuple[str, str], ...]:

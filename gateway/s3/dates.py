@@ -39,7 +39,10 @@ def parse_http_date(value: bytes) -> float | None:
 
 
 class IsoDates:
-    """Formats seconds since the epoch as `2009-10-12T17:50:30.000Z`, as S3 writes dates in lists."""
+    """Formats seconds since the epoch as `2009-10-12T17:50:30.000Z`, as S3 writes dates in lists.
+
+    Minutes are remembered: objects of a list were mostly written in few of them.
+    """
 
     __slots__ = ("_kept",)
 
@@ -49,9 +52,10 @@ class IsoDates:
     def __call__(self, at: float) -> str:
         """Returns the date of `at`, to the millisecond."""
         second, millis = divmod(int(at * 1000 + 0.5), 1000)
-        date = self._kept.get(second)
+        minute = second // 60
+        date = self._kept.get(minute)
         if date is None:
             if len(self._kept) >= _KEPT:
                 self._kept.clear()
-            date = self._kept[second] = datetime.fromtimestamp(second, UTC).isoformat()[:19]
-        return f"{date}.{millis:03d}Z"
+            date = self._kept[minute] = datetime.fromtimestamp(minute * 60, UTC).isoformat()[:17]
+        return f"{date}{second - minute * 60:02d}.{millis:03d}Z"

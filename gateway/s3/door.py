@@ -80,7 +80,6 @@ class Door:
             return visit.reply(self._refused(visit, fault))
 
     def _refused(self, visit: Visit, fault: Exception) -> Reply:
-        visit.let_go()
         if isinstance(fault, NoSuchObject) and not self._buckets.exists(visit.target):
             fault = Refusal("NoSuchBucket", details=(("BucketName", visit.target.bucket),))
         told = said(fault)

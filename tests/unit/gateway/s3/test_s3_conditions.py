@@ -79,3 +79,11 @@ def test_a_failed_if_match_stands_before_not_modified() -> None:
 )
 def test_if_range_holds_only_for_exactly_this_version(value: bytes, holds: bool) -> None:
     assert range_holds(value, ETAG, AT) is holds
+
+
+def test_a_weak_version_matches_weakly_only() -> None:
+    assert Conditions(if_none_match=b'"abc"').changed('W/"abc"', AT) is False
+    with pytest.raises(Refusal):
+        Conditions(if_match=b'W/"abc"').changed('W/"abc"', AT)
+    with pytest.raises(Refusal):
+        Conditions(if_match=b'"abc"').changed('W/"abc"', AT)
