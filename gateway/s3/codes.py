@@ -72,14 +72,18 @@ FAULTS: Final[dict[type[Exception], str]] = {
 }
 """Fault of the parts below -> code. The nearest base class counts; a fault not here is an InternalError."""
 
-_S3S_OWN_WORDS: Final = (
-    errors.NoSuchObject,
-    errors.RangeOutside,
-    BodyTooLarge,
-    claims.OtherSignature,
-    claims.SignatureMismatch,
-)
-"""Faults that clients know by S3's text; the others bring their own, which names the thing and the remedy."""
+_KEPT_INSIDE: Final[dict[type[Exception], str]] = {
+    errors.BadAnswer: "",
+    errors.NoSuchObject: "",
+    errors.OriginForbids: "The gateway may not read this at its origin; an operator must mend the bucket's credentials.",
+    errors.OriginUnavailable: "The origin cannot be reached and this is not cached here; try again later.",
+    errors.RangeOutside: "",
+    BodyTooLarge: "",
+    claims.OtherSignature: "",
+    claims.SignatureMismatch: "",
+}
+"""Faults whose own words stay inside, since they may name endpoints and hosts, or since clients know S3's text; empty:
+the code's text. The others bring their own words, which name the thing and the remedy."""
 
 
 class Refusal(Exception):
@@ -122,7 +126,8 @@ def said(fault: Exception) -> Said:
 
 
 def _message(fault: Exception, text: str) -> str:
-    return text if isinstance(fault, _S3S_OWN_WORDS) else str(fault) or text
+    inside = next((_KEPT_INSIDE[kind] for kind in type(fault).__mro__ if kind in _KEPT_INSIDE), None)
+    return (str(fault) if inside is None else inside) or text
 
 
 def _details(fault: Exception) -> tuple[tuple[str, str], ...]:

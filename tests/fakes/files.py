@@ -4,7 +4,7 @@
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import dataclass, field
 
 from gateway.s3.base import Caller, ListPath
@@ -23,7 +23,7 @@ class FakeOpened(Opened):
     closed: int = 0
     breaks_at: int | None = None
 
-    async def stream(self) -> AsyncIterator[memoryview]:
+    async def stream(self) -> AsyncGenerator[memoryview, None]:
         """Yields the span in pieces of 256 KiB."""
         assert self.found is not None
         at = self.span.start

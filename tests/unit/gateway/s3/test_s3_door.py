@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from regioncache.errors import BadAnswer, OriginForbids, OriginUnavailable
 from regioncache.http.messages import Reply
 from regioncache.pages import MIB
 from tests.fakes.ramp import ramp
@@ -39,6 +40,17 @@ async def test_an_unknown_fault_is_told_inside_and_kept_from_the_client(desk) ->
     assert (answer.status, answer.code) == (500, "InternalError")
     assert b"inner name" not in answer.body
     assert [str(fault) for fault in desk.faults] == ["the inner name of a thing"]
+
+
+@pytest.mark.parametrize("kind", [OriginUnavailable, OriginForbids, BadAnswer])
+async def test_what_is_said_of_origins_inside_stays_inside(desk, kind: type[Exception]) -> None:
+    desk.files.put("/ns/train/a", 10)
+    desk.files.faults["/ns/train/a"] = kind("no connection to 10.1.0.5:9000")
+
+    answer = await desk.ask("/train/a")
+
+    assert answer.status >= 400
+    assert b"10.1.0.5" not in answer.body
 
 
 async def test_a_request_is_counted_by_operation_and_code(desk) -> None:
