@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from regioncache.http.heads import header_lines
 from regioncache.http.messages import Headers
 
 _PORTS = {"http": 80, "https": 443}
+_NOT_IN_TARGETS = bytes(range(33)) + b"\x7f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Ask:
         Raises:
             ValueError: the target or a header holds what would break the request apart.
         """
-        if not self.target or any(byte <= 32 or byte == 127 for byte in self.target):
+        if not self.target or self.target.translate(None, _NOT_IN_TARGETS) != self.target:
             raise ValueError(f"the target {self.target!r} holds a space or a control character: percent-encode it")
         headers = list(self.headers)
         names = {name.lower() for name, _ in headers}
@@ -70,8 +72,4 @@ class Ask:
             headers.insert(0, (b"host", self.base.authority))
         if b"content-length" not in names and (self.body or self.method in (b"PUT", b"POST")):
             headers.append((b"content-length", b"%d" % len(self.body)))
-        block = b"\r\n".join(map(b": ".join, headers))
-        breaks = len(headers) - 1
-        if block.count(b"\n") != breaks or block.count(b"\r") != breaks or b"\0" in block:
-            raise ValueError("a header holds CR, LF or NUL")
-        return b"".join((self.method, b" ", self.target, b" HTTP/1.1\r\n", block, b"\r\n\r\n"))
+        return b"%b %b HTTP/1.1\r\n%b\r\n" % (self.method, self.target, header_lines(headers))

@@ -4,9 +4,11 @@ Two steps, since the secret is looked up between them: `claim` reads who says to
 it. Nothing about a checked signature is remembered; only derived keys and lists of header names are.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from hmac import compare_digest
+from operator import itemgetter
 from urllib.parse import unquote_to_bytes
 
 from regioncache.http.canonical import (
@@ -84,6 +86,10 @@ class Signing:
     """The signed headers, in the client's order."""
     listed: bytes
     """The same as it was sent."""
+    template: bytes
+    """The canonical headers, with %b where each value goes."""
+    values: Callable[[dict[bytes, bytes]], bytes | tuple[bytes, ...]]
+    """Gets those values out of a request's headers."""
 
 
 @dataclass(slots=True)
@@ -123,7 +129,7 @@ class Verifier:
     def claim(self, request: Request) -> Claim | None:
         """Returns what the request claims, or None if it carries no signature at all.
 
-        Raises: BadAuthorization, BadAuthorizationQuery, OtherSignature, BadPayloadHash.
+        Raises: BadAuthorization, BadAuthorizationQuery, OtherSignature, BadPayloadHash, HeadersNotSigned.
         """
         value = request.first.get(b"authorization")
         mark = request.target.find(b"?")
@@ -156,10 +162,7 @@ class Verifier:
         for name in first:
             if name[:6] == b"x-amz-" and name not in names and name not in _NEED_NO_SIGNATURE:
                 raise HeadersNotSigned(f"the header {name.decode('latin-1')} is not covered by the signature")
-        if b"host" not in names:
-            raise HeadersNotSigned("the signature does not cover the host")
-        lines = self._lines(request, names)
-        tail = b"\n%b\n%b\n%b" % (lines, signing.listed, claim.payload or body_sha256)
+        tail = b"\n%b\n%b\n%b" % (_lines(request, signing), signing.listed, claim.payload or body_sha256)
         path, _, query = request.target.partition(b"?")
         without = b"" if claim.expires is None else b"X-Amz-Signature"
         canonical = b"%b\n%b\n%b" % (request.method, path, canonical_query(query, without) if query else b"")
@@ -173,18 +176,6 @@ class Verifier:
             key.hexdigest(string_to_sign(claim.date, signing.scope, other + tail)), claim.signature
         ):
             raise SignatureMismatch(f"the signature of key {claim.key_id!r} does not fit the request")
-
-    def _lines(self, request: Request, names: tuple[bytes, ...]) -> bytes:
-        first = request.first
-        try:
-            lines = b"".join([b"%b:%b\n" % (name, first[name]) for name in names])
-        except KeyError as missing:
-            raise SignatureMismatch(f"the signed header {missing} did not arrive") from None
-        if len(first) != len(request.headers):
-            return canonical_headers(names, lambda name: joined_values(request.headers, name))
-        if b"  " in lines or b"\t" in lines:
-            return canonical_headers(names, lambda name: canonical_value(first[name]))
-        return lines
 
     def _check_time(self, claim: Claim, now: float) -> None:
         date, at = self._date
@@ -269,7 +260,24 @@ class Verifier:
         names = tuple(listed.split(b";"))
         if not all(names) or listed != listed.lower() or len(set(names)) != len(names):
             raise fault("SignedHeaders is not a list of lower-case header names")
-        return Signing(key_id.decode(), scope, parts[1].decode("latin-1"), names, listed)
+        if b"host" not in names:
+            raise HeadersNotSigned("the signature does not cover the host")
+        template = b"".join([name.replace(b"%", b"%%") + b":%b\n" for name in names])
+        return Signing(key_id.decode(), scope, parts[1].decode("latin-1"), names, listed, template, itemgetter(*names))
+
+
+def _lines(request: Request, signing: Signing) -> bytes:
+    """The canonical headers: the common case is one lookup and one copy."""
+    first = request.first
+    try:
+        lines: bytes = signing.template % signing.values(first)
+    except KeyError as missing:
+        raise SignatureMismatch(f"the signed header {missing} did not arrive") from None
+    if len(first) != len(request.headers):
+        return canonical_headers(signing.names, lambda name: joined_values(request.headers, name))
+    if b"  " in lines or b"\t" in lines:
+        return canonical_headers(signing.names, lambda name: canonical_value(first[name]))
+    return lines
 
 
 def _from_http_date(value: bytes | None) -> bytes:

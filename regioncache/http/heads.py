@@ -65,8 +65,6 @@ class HeadParser:
             raise _refusal(data, error) from None
         self.headers = headers = lines.copy()
         lines.clear()
-        if b" \r\n" in data or b"\t\r\n" in data:  # llhttp leaves the blanks behind a value
-            headers[:] = [(name, value.rstrip(b" \t")) for name, value in headers]
         words = data[: data.find(b"\r\n")].split(b" ")
         if len(words) != 3:
             raise BadRequest(400, "the request line is not METHOD TARGET VERSION")
@@ -98,7 +96,7 @@ class HeadParser:
         lines: list[Header] = []
 
         def on_header(name: bytes, value: bytes) -> None:
-            lines.append((name.lower(), value))
+            lines.append((name.lower(), value.rstrip()))  # llhttp leaves the blanks behind a value
 
         self._lines = lines
         self.on_header = on_header
@@ -128,7 +126,7 @@ class _AnswerLines:
         self.headers: list[Header] = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value.rstrip(b" \t")))
+        self.headers.append((name.lower(), value.rstrip()))
 
 
 def parse_answer(data: bytes, to_head: bool) -> AnswerHead:
@@ -179,16 +177,22 @@ def reply_head(status: int, headers: Headers, tail: bytes) -> bytes:
     """Returns a reply's head; `tail` are encoded lines that are put behind `headers`, each ended by CRLF.
 
     Raises:
-        ValueError: a header holds CR, LF or NUL, which would let a value pose as another header.
+        ValueError: as `header_lines`.
     """
     line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-    if not headers:
-        return b"".join((line, tail, b"\r\n"))
-    block = b"\r\n".join(map(b": ".join, headers))
-    breaks = len(headers) - 1
-    if block.count(b"\n") != breaks or block.count(b"\r") != breaks or b"\0" in block:
-        raise ValueError("a reply's header holds CR, LF or NUL")
-    return b"".join((line, block, b"\r\n", tail, b"\r\n"))
+    return b"".join((line, header_lines(headers), tail, b"\r\n"))
+
+
+def header_lines(headers: Headers) -> bytes:
+    """Returns the headers as lines, each ended by CRLF.
+
+    Raises:
+        ValueError: a header holds CR, LF or NUL, which would let a value pose as another header.
+    """
+    block = b"".join([b"%b: %b\r\n" % header for header in headers])
+    if len(block) - len(block.translate(None, b"\r\n\0")) != 2 * len(headers):
+        raise ValueError("a header holds CR, LF or NUL")
+    return block
 
 
 def _framing(headers: list[Header], old: bool) -> int | None:
