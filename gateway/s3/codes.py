@@ -75,7 +75,7 @@ FAULTS: Final[dict[type[Exception], str]] = {
 _KEPT_INSIDE: Final[dict[type[Exception], str]] = {
     errors.BadAnswer: "",
     errors.NoSuchObject: "",
-    errors.OriginForbids: "The gateway may not read this at its origin; an operator must mend the bucket's credentials.",
+    errors.OriginForbids: "The gateway may not read this at its origin; an operator must mend the credentials.",
     errors.OriginUnavailable: "The origin cannot be reached and this is not cached here; try again later.",
     errors.RangeOutside: "",
     BodyTooLarge: "",
