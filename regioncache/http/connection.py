@@ -142,11 +142,13 @@ class ServerConnection(asyncio.Protocol):
             if not self._take(data[:end]) or not self._held:
                 return
             data = self._held
+        self._listen()
         self._loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
         if self._held and not self._busy and not self._out.lost and self._stage != "linger":
             self._advance(self._held)
+            self._listen()
 
     def _partial(self, data: bytes, limit: int) -> None:
         self._held = data
@@ -203,8 +205,9 @@ class ServerConnection(asyncio.Protocol):
         self._out.write(b"HTTP/1.1 100 Continue\r\n\r\n", b"")
 
     def _listen(self) -> None:
-        """Reads the socket only while there is room: one queued request, or a body's share."""
-        full = bool(self._held) if self._body is None or self._body.complete else self._full(self._body)
+        """Reads the socket only while there is room: one queued request, the rest of a head, or a body's share."""
+        queued = bool(self._held) and self._stage != "head"
+        full = queued if self._body is None or self._body.complete else self._full(self._body)
         if full == self._deaf or self._transport.is_closing():
             return
         self._deaf = full
@@ -293,9 +296,9 @@ class ServerConnection(asyncio.Protocol):
 
     def _finish_later(self) -> None:
         if self._finish():
-            self._listen()
             if self._held:
                 self._advance(self._held)
+            self._listen()
 
     # Ends.
 

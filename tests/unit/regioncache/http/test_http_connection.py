@@ -126,6 +126,44 @@ async def test_the_socket_is_not_read_while_a_reply_is_under_way_and_another_req
     await gate.let(1, Reply(200))
 
 
+async def test_the_socket_is_read_again_once_a_request_that_waited_is_answered_at_once(peering: Make) -> None:
+    gate = Gate()
+    peer = peering(lambda request: gate(request) if request.target == b"/slow" else hello(request))
+    peer.send(GET.replace(b"/a", b"/slow"))
+    await settle()
+
+    peer.send(GET)
+    await gate.let(0, Reply(201))
+
+    assert peer.statuses() == [201, 200]
+    assert peer.transport.reading
+
+
+async def test_the_socket_is_read_again_for_the_rest_of_a_head_that_began_while_a_reply_was_under_way(
+    peering: Make,
+) -> None:
+    gate = Gate()
+    peer = peering(gate)
+    peer.send(GET)
+    await settle()
+
+    peer.send(GET[:10])
+    await gate.let(0, Reply(201))
+
+    assert peer.transport.reading
+
+
+async def test_the_socket_is_not_read_while_more_requests_wait_than_are_answered_in_a_row(peering: Make) -> None:
+    peer = peering(hello)
+
+    peer.send(GET * 50)
+    assert not peer.transport.reading
+    await settle()
+
+    assert peer.statuses() == [200] * 50
+    assert peer.transport.reading
+
+
 async def test_two_empty_lines_and_an_empty_line_before_a_request_do_no_harm(peering: Make) -> None:
     peer = peering(hello)
 
