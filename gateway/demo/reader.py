@@ -68,7 +68,6 @@ class Reader:
             s3={"addressing_style": "path"},
             max_pool_connections=READERS,
             read_timeout=PATIENCE_SECONDS,
-            retries={"total_max_attempts": 1},
             proxies={},
         )
         self._s3 = boto3.client("s3", endpoint_url=plan.endpoint, region_name="us-east-1", config=config)
@@ -134,7 +133,6 @@ class Reader:
             scheme=scheme,
             region="us-east-1",
             request_timeout=PATIENCE_SECONDS,
-            retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=1),
         )
         far = dataset.dataset(
             f"{self._plan.bucket}/{self._plan.table}", filesystem=s3, format="parquet", partitioning="hive"

@@ -14,18 +14,18 @@ Slot = tuple[float, float, int]
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the line may carry: `quota` bytes/s of payload x `overhead`, beyond it `burst` and `prepaid` bytes."""
+    """What the line may carry: `quota` bytes/s of payload x `overhead`, beyond it `burst` and what was prepaid."""
 
     quota: float
     overhead: float
     burst: int
-    prepaid: int
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One reading of everything. `asked` and `held` bytes are the node's account (`held` came from its cache);
-    `crossed` and `slots` are the proxy's; `faults` are bytes that differ and reads that failed."""
+    """One reading of everything. `asked` and `held` bytes are the node's account (`held` came from its cache), and so
+    is `prepaid`, the most it said; `crossed` and `slots` are the proxy's; `faults` are bytes that differ and reads that
+    failed."""
 
     name: str
     seconds: float
@@ -33,6 +33,7 @@ class Pass:
     asked: int
     held: int
     crossed: int
+    prepaid: int
     slots: tuple[Slot, ...]
     once_ratio: float
     faults: tuple[str, ...] = ()
@@ -45,20 +46,19 @@ def rate(slots: Sequence[Slot], overhead: float) -> float:
     return sum(slot[2] for slot in slots) * overhead / (slots[-1][1] - slots[0][0])
 
 
-def excess(slots: Sequence[Slot], terms: Terms) -> float:
-    """Returns the most by which any interval passed what the line may carry (bytes; 0 or less = none did).
+def above_quota(slots: Sequence[Slot], terms: Terms) -> float:
+    """Returns the most by which any interval passed quota x T (bytes with overhead; 0 where there were none).
 
-    In any interval T: bytes on the line <= quota x T + burst + prepaid (line-rules, Burst).
+    In any interval T: bytes on the line <= quota x T + burst + what was prepaid when it began (line-rules, Burst).
     """
     allowed = terms.quota * (1 + TOLERANCE)
-    most = best_start = float("-inf")
-    seen = 0.0
+    most, best_start, seen = 0.0, float("-inf"), 0.0
     for first, last, payload in slots:
         # An interval begins here, or began where it had least behind it already.
         best_start = max(best_start, allowed * first - seen)
         seen += payload * terms.overhead
         most = max(most, seen - allowed * last + best_start)
-    return most - terms.burst - terms.prepaid
+    return most
 
 
 def broken(passes: Sequence[Pass], terms: Terms) -> list[str]:
@@ -67,9 +67,9 @@ def broken(passes: Sequence[Pass], terms: Terms) -> list[str]:
     for one in passes:
         if one.once_ratio < 1:
             lines.append(f"{one.name}: once_ratio is {one.once_ratio:.6f}: bytes crossed the line again")
-        over = excess(one.slots, terms)
+        over = above_quota(one.slots, terms) - terms.burst - one.prepaid
         if over > 0:
-            lines.append(f"{one.name}: the line carried {show_size(over)} more than its quota allows in some interval")
+            lines.append(f"{one.name}: in some interval the line carried {show_size(over)} more than its quota allows")
     return lines
 
 
@@ -82,7 +82,7 @@ def rows(passes: Sequence[Pass], terms: Terms) -> list[tuple[str, ...]]:
         ("once_ratio", *(f"{one.once_ratio:.3f}" for one in passes)),
         ("seconds", *(f"{one.seconds:.1f}" for one in passes)),
         (f"rate on the line, quota {show_rate(terms.quota)}", *(_share(one, terms) for one in passes)),
-        ("most above the quota in any interval", *(_margin(one, terms) for one in passes)),
+        ("most above quota x T, any T (allowed)", *(_margin(one, terms) for one in passes)),
         ("hit rate, by bytes", *(_hits(one) for one in passes)),
         ("every byte compared with its source", *("all right" if not one.faults else "WRONG" for one in passes)),
     ]
@@ -96,8 +96,7 @@ def _share(one: Pass, terms: Terms) -> str:
 def _margin(one: Pass, terms: Terms) -> str:
     if not one.slots:
         return "-"
-    above = max(0, round(excess(one.slots, terms) + terms.burst + terms.prepaid))
-    return f"{show_size(above)} of {show_size(terms.burst + terms.prepaid)}"
+    return f"{show_size(above_quota(one.slots, terms))} ({show_size(terms.burst + one.prepaid)})"
 
 
 def _hits(one: Pass) -> str:

@@ -54,7 +54,7 @@ class View:
     def table(self, passes: Sequence[Pass], terms: Terms) -> None:
         """Prints what was shown."""
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        table.add_column("")
+        table.add_column("", no_wrap=True)
         for one in passes:
             table.add_column(one.name, justify="right")
         for row in rows(passes, terms):
