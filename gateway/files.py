@@ -18,10 +18,12 @@ from regioncache.errors import NoSuchObject
 from regioncache.lists import Lists
 from regioncache.opened import Opened, Terms
 from regioncache.origins.base import ListAsk, Listed, ListPage
-from regioncache.pages import WHOLE, Wanted
+from regioncache.pages import WHOLE, ObjectId, Wanted
 from regioncache.recent import Recent
 from regioncache.service import Asked, RegionCache
 
+KNOWN_PATHS = 16_384
+"""Paths whose place and terms are kept ready; some 10 MB, and 4 us less for each hit."""
 _Item = tuple[str, Listed | None]
 """A name of a list, in key order: a key, or a rolled-up prefix (None)."""
 
@@ -37,6 +39,8 @@ class Files:
         self._cache = cache
         self._lists = lists
         self._recent = recent
+        self._known: dict[str, tuple[Place, Terms, ObjectId]] = {}
+        self._revision = -1
 
     def open_now(self, caller: Caller, path: str, wanted: Wanted) -> Opened | None:
         """Answers from memory and the kernel's cache alone, None where that is not enough.
@@ -92,8 +96,17 @@ class Files:
         return terms(place.mount, self._rules().match(place.path).admit != "never")
 
     def _asked(self, caller: Caller, path: str, wanted: Wanted) -> Asked:
-        place = self.place(path)
-        return Asked(place, wanted, caller.payer, self.terms(place))
+        if self._resolver.revision != self._revision:
+            # Rules and mounts change with the revision, between two requests.
+            self._known.clear()
+            self._revision = self._resolver.revision
+        known = self._known.get(path)
+        if known is None:
+            place = self.place(path)
+            known = self._known[path] = (place, self.terms(place), ObjectId(place.bucket.id, place.key))
+            if len(self._known) > KNOWN_PATHS:
+                del self._known[next(iter(self._known))]
+        return Asked(known[0], wanted, caller.payer, known[1], oid=known[2])
 
     async def _names(self, caller: Caller, part: Segment, ask: ListPath) -> AsyncGenerator[_Item]:
         """The names of one segment after `ask.after`, in order."""

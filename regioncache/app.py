@@ -18,6 +18,7 @@ from regioncache.catalog import Catalog
 from regioncache.fill import Filler
 from regioncache.flights import Flights
 from regioncache.health import Health
+from regioncache.hot import HotObjects
 from regioncache.http.client import Client
 from regioncache.ledger import Ledger
 from regioncache.lines.line import Line
@@ -34,6 +35,8 @@ from regioncache.store.store import Store
 from regioncache.tally import Tally
 
 LEDGER_FILE = "ledger"
+HOT_PART = 0.125
+"""Of the memory budget is for the small objects read most of late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +96,14 @@ class CacheApp:
     def _built(cls, settings: CacheAppSettings, store: Store, ledger: Ledger) -> "CacheApp":
         clock, wall = settings.clock, settings.wall
         client = Client(tls=settings.tls)
-        memory, health, flights, tally = Memory(settings.memory), Health(), Flights(), Tally()
+        hot = HotObjects(int(settings.memory * HOT_PART))
+        memory = Memory(settings.memory - int(settings.memory * HOT_PART))
+        health, flights, tally = Health(), Flights(), Tally()
         resolver, catalog = Resolver(settings.region), Catalog()
         routing = Routing(settings.region, settings.secrets, client, wall)
         sources = Sources(health, routing.route, clock)
-        filler = Filler(store, flights, sources, memory, tally, settings.on_fault)
-        cache = RegionCache(Shelf(store, flights, filler, tally), catalog, sources, memory, clock, wall)
+        filler = Filler(store, hot, flights, sources, memory, tally, settings.on_fault)
+        cache = RegionCache(Shelf(store, hot, flights, filler, tally), catalog, sources, memory, clock, wall)
         lists = Lists(sources, clock)
         peers = PeerDoor(settings.region, settings.secrets, cache, lists, Places(resolver).of, wall)
         return cls(

@@ -107,7 +107,9 @@ class Catalog:
 
     def age(self, oid: ObjectId, meta: Meta, now: float) -> float | None:
         """Seconds since `meta` was known to be the newest, or None where a doubt came after; `now` is epoch seconds."""
-        if meta.learned_at <= self._floor[1] or any(d.at >= meta.learned_at and d.covers(oid) for d in self._doubts):
+        if meta.learned_at <= self._floor[1]:
+            return None
+        if self._doubts and any(d.at >= meta.learned_at and d.covers(oid) for d in self._doubts):
             return None
         return max(0.0, now - meta.learned_at)
 

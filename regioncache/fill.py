@@ -13,9 +13,10 @@ from namespace.resolver import Place
 from regioncache.errors import BadAnswer, CacheError, OriginUnavailable, SlowDown, VersionChanged
 from regioncache.flights import Flight, Flights, Ground
 from regioncache.grounds import Packing, Window
+from regioncache.hot import HotObjects
 from regioncache.memory import Memory
 from regioncache.origins.base import Reading, Want
-from regioncache.pages import BLOCK_BYTES, EXTENT_BYTES, MIB, PACKED_BYTES, STEP_BYTES, Meta, Span, page_span
+from regioncache.pages import BLOCK_BYTES, EXTENT_BYTES, MIB, PACKED_BYTES, STEP_BYTES, Meta, ObjectId, Span, page_span
 from regioncache.sources import Route, Sources
 from regioncache.store.base import NotKept
 from regioncache.store.store import Store
@@ -53,6 +54,7 @@ class Filler:
     def __init__(
         self,
         store: Store,
+        hot: HotObjects,
         flights: Flights,
         sources: Sources,
         memory: Memory,
@@ -60,6 +62,7 @@ class Filler:
         on_fault: Callable[[BaseException], None],
     ) -> None:
         self._store = store
+        self._hot = hot
         self._flights = flights
         self._sources = sources
         self._memory = memory
@@ -204,11 +207,15 @@ class Filler:
         self._flights.add(flight, meta.version)
         flight.notify()
 
+    async def _pack(self, oid: ObjectId, meta: Meta, data: bytes) -> bool:
+        self._hot.drop(oid)
+        return await self._store.pack(oid, meta, data)
+
     async def _ground(self, job: Job) -> Ground:
         flight, meta = job.flight, job.flight.meta
         assert meta is not None
         if job.keep and meta.size <= min(PACKED_BYTES, flight.page_bytes):
-            return Packing(meta.size, lambda data: self._store.pack(flight.oid, meta, data))
+            return Packing(meta.size, lambda data: self._pack(flight.oid, meta, data))
         if job.keep and len(flight.pages):
             extent = flight.pages.start * flight.page_bytes // EXTENT_BYTES
             landing = await self._store.land(flight.oid, meta, flight.page_bytes, extent, flight.pages)

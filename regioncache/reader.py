@@ -7,6 +7,7 @@ from namespace.resolver import Place
 from regioncache.errors import CacheError, OriginUnavailable, VersionChanged
 from regioncache.fill import Filler, Job
 from regioncache.flights import Flight, Flights, Ground, Waiter, missing
+from regioncache.hot import HotObjects
 from regioncache.origins.base import Payer
 from regioncache.pages import EXTENT_BYTES, MIB, PACKED_BYTES, STEP_BYTES, Meta, ObjectId, Span, by_extent, cover
 from regioncache.store.base import CorruptPage, NotKept, PageGone, WouldBlock
@@ -25,6 +26,7 @@ class Shelf:
     """The parts that a reader takes pages from."""
 
     store: Store
+    hot: HotObjects
     flights: Flights
     filler: Filler
     tally: Tally

@@ -6,7 +6,7 @@ while; what is unknown is asked for by its first pages, whose reply teaches the 
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from namespace.resolver import Place
 from regioncache.catalog import Catalog
@@ -24,7 +24,7 @@ from regioncache.flights import Flight, Waiter
 from regioncache.memory import Memory
 from regioncache.opened import Opened, Terms, Waited
 from regioncache.origins.base import Payer, Question
-from regioncache.pages import EXTENT_BYTES, STEP_BYTES, Meta, ObjectId, Span, Version, Wanted, by_extent, cover
+from regioncache.pages import EXTENT_BYTES, STEP_BYTES, WHOLE, Meta, ObjectId, Span, Version, Wanted, by_extent, cover
 from regioncache.questions import Questions
 from regioncache.reader import Reader, Shelf
 from regioncache.sources import Sources
@@ -34,9 +34,10 @@ FIRST_PIECE_SECONDS = 25.0
 """A read whose first page is not expected within this gets 503 SlowDown; the flight goes on (line-rules, Visible)."""
 RESTARTS = 3
 """How often a read starts again on a new version before its headers leave."""
+NO_OBJECT = ObjectId(b"", "")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked:
     """One read: the place, the bytes, who pays, over how many nodes it came, and on what terms.
 
@@ -49,10 +50,11 @@ class Asked:
     terms: Terms
     hops: int = 0
     version: Version | None = None
+    oid: ObjectId = field(default=NO_OBJECT)
 
-    @property
-    def oid(self) -> ObjectId:
-        return ObjectId(self.place.bucket.id, self.place.key)
+    def __post_init__(self) -> None:
+        if self.oid is NO_OBJECT:
+            self.oid = ObjectId(self.place.bucket.id, self.place.key)
 
 
 class RegionCache:
@@ -77,20 +79,38 @@ class RegionCache:
 
     def glance(self, asked: Asked) -> Opened | None:
         """Answers from memory and the kernel's cache alone, or returns None; raises RangeOutside. Never awaits."""
-        oid = asked.oid
+        oid, shelf = asked.oid, self.shelf
+        found = shelf.hot.find(oid)
         try:
-            found = self.shelf.store.packed_now(oid)
-            meta = found[0] if found else self.catalog.find(oid) or self.shelf.store.recall_now(oid)
+            if found is not None:
+                meta, data = found.meta, found.data
+            elif (packed := shelf.store.packed_now(oid)) is not None:
+                meta, data = packed
+                shelf.hot.keep(oid, meta, data)
+            else:
+                return self._glance_large(asked)
         except (WouldBlock, PageGone):
             return None
+        known = self.catalog.find(oid)
+        if (known is not None and known.version != meta.version) or not self._fresh(asked, meta):
+            return None
+        if asked.wanted is WHOLE:
+            shelf.tally.read["page"] += meta.size
+            return Opened(meta, Span(0, meta.size), whole=data)
+        span = asked.wanted.of(meta.size)
+        if span is None:
+            raise RangeOutside(meta.size)
+        shelf.tally.read["page"] += len(span)
+        return Opened(meta, span, whole=data[span.start : span.end])
+
+    def _glance_large(self, asked: Asked) -> Opened | None:
+        """`glance` at an object that is not packed."""
+        meta = self.catalog.find(asked.oid) or self.shelf.store.recall_now(asked.oid)
         if meta is None or not self._fresh(asked, meta):
             return None
         span = asked.wanted.of(meta.size)
         if span is None:
             raise RangeOutside(meta.size)
-        if found:
-            self.shelf.tally.read["page"] += len(span)
-            return Opened(meta, span, whole=found[1][span.start : span.end])
         if len(span) > STEP_BYTES:
             return None
         if not len(span):
@@ -139,10 +159,13 @@ class RegionCache:
         await self.shelf.filler.stop()
 
     def _fresh(self, asked: Asked, meta: Meta) -> bool:
-        if asked.version is not None and asked.version == meta.version:
-            return True
+        if asked.version is not None:
+            return asked.version == meta.version
+        fresh_seconds = asked.terms.fresh_seconds
+        if not fresh_seconds:
+            return False
         age = self.catalog.age(asked.oid, meta, self._wall())
-        return age is not None and 0 < asked.terms.fresh_seconds >= age and asked.version is None
+        return age is not None and age <= fresh_seconds
 
     async def _open(self, asked: Asked) -> Opened:
         self._raise_absence(asked.oid)
@@ -280,6 +303,7 @@ class RegionCache:
             finally:
                 crossing.close()
             self._learned(oid, meta, ticket)
+            self.shelf.hot.drop(oid)
             await self.shelf.store.relearn(oid, meta)
             return meta
         raise fault
