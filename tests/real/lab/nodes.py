@@ -100,10 +100,14 @@ class Node:
 
     def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         """The admin port's metrics: (name, labels) -> value."""
-        with urllib.request.urlopen(f"{self.admin}/metrics", timeout=10) as reply:
-            text = reply.read().decode()
+        text = within(self.place.netns, self._metrics)()
         families = text_string_to_metric_families(text)
         return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
+
+    def _metrics(self) -> str:
+        with urllib.request.urlopen(f"{self.admin}/metrics", timeout=10) as reply:
+            text: str = reply.read().decode()
+        return text
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric over all samples that carry the labels."""
@@ -121,10 +125,12 @@ def node(
     cpu: int | None = None,
     env: Mapping[str, str] | None = None,
     settings: Mapping[str, Any] | None = None,
+    before: Sequence[str] = (),
 ) -> Iterator[Node]:
     """Runs `causeway up` until the `with` ends. `far`: the regions it shares the pair's secret with.
 
-    `settings` go over what is written to node.yaml. Starting twice at one place is a restart: the cache is kept.
+    `settings` go over what is written to node.yaml, `before` is a command that starts the program. Starting twice at
+    one place is a restart: the cache is kept.
     """
     place.directory.mkdir(parents=True, exist_ok=True)
     secret = place.directory / "pair.secret"
@@ -145,7 +151,7 @@ def node(
     }
     place.config.write_text(yaml.safe_dump({**written, **(settings or {})}, sort_keys=False))
     (place.directory / "cache").mkdir(exist_ok=True)
-    args = [PROGRAM, "up", "--config", str(place.config)]
+    args = [*before, PROGRAM, "up", "--config", str(place.config)]
     with child(f"node-{place.region}", args, place.directory, cpu=cpu, netns=place.netns, env=env) as process:
         process.wait_until(within(place.netns, answers(f"http://127.0.0.1:{place.admin_port}/healthz")))
         yield Node(place, process)

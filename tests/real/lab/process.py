@@ -13,10 +13,12 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 TOOLS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "causeway" / "bin"
+T = TypeVar("T")
 _CLONE_NEWNET = 0x40000000
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -157,22 +159,22 @@ def answers(url: str, status: int = 200) -> Callable[[], bool]:
     return ready
 
 
-def within(netns: str | None, ask: Callable[[], bool]) -> Callable[[], bool]:
-    """The same readiness check, asked inside a network namespace (a namespace belongs to a thread)."""
+def within(netns: str | None, ask: Callable[[], T]) -> Callable[[], T]:
+    """The same question, asked inside a network namespace (a namespace belongs to a thread)."""
     if netns is None:
         return ask
 
-    def enter_and_ask() -> bool:
+    def enter_and_ask() -> T:
         with open(f"/run/netns/{netns}") as entry:
             if ctypes.CDLL(None, use_errno=True).setns(entry.fileno(), _CLONE_NEWNET) != 0:
                 raise OSError(ctypes.get_errno(), f"cannot enter network namespace {netns}")
         return ask()
 
-    def ready() -> bool:
+    def asked() -> T:
         with ThreadPoolExecutor(1) as pool:
             return pool.submit(enter_and_ask).result()
 
-    return ready
+    return asked
 
 
 def listens(host: str, port: int) -> Callable[[], bool]:
