@@ -87,7 +87,8 @@ class Filler:
         try:
             await self._rounds(job)
         except CacheError as fault:
-            flight.fault = fault
+            # To end for want of readers is no fault: one who comes while it lands goes on with another flight.
+            flight.fault = None if isinstance(fault, _Abandoned) else fault
         except asyncio.CancelledError:
             flight.fault = OriginUnavailable("the node is stopping; ask another one", 1.0)
             raise
@@ -129,6 +130,8 @@ class Filler:
         """Brings what remains of the run, by one request or, while others wait for the line, several."""
         await self._fetch(job, route)
         while len(self._remaining(job.flight)):
+            if job.flight.abandoned:
+                raise _Abandoned("nobody waits for what another request would bring")
             await self._fetch(job, route)
 
     async def _fetch(self, job: Job, route: Route) -> None:

@@ -93,6 +93,8 @@ class Reader:
                     return held
                 flight = self._landing_at(at) or self._start(at)
             waiter = self._attach(flight, at)
+            while not flight.done and flight.reaches(at) and (flight.ground is None or flight.landed <= at):
+                await flight.change()
             if flight.landed > at and flight.ground is not None:
                 landed = await _landed(flight.ground, Span(at, min(span.end, flight.landed)))
                 if landed is None:
@@ -108,8 +110,6 @@ class Reader:
                 if flight.fault is not None and not isinstance(flight.fault, NotKept):
                     self.shelf.tally.version_changed += isinstance(flight.fault, VersionChanged)
                     raise _again(flight.fault)
-                continue
-            await flight.change()
         raise OriginUnavailable(
             f"pages of {self.place.path!r} leave the cache before they are read; is it too small?", 1.0
         )
