@@ -16,7 +16,7 @@ from xxhash import xxh3_64_intdigest
 
 from regioncache.pages import BLOCK_BYTES, EXTENT_BYTES, Meta, ObjectId
 from regioncache.store import facts
-from regioncache.store.base import LAYOUT, LayoutTooNew
+from regioncache.store.layout import PREFIX_BYTES, NotOurs, check_prefix, encode_prefix
 
 MAGIC = b"CWEXTENT"
 IDENTITY_AT, PRESENCE_AT, SUMS_AT = 0, 4096, 8192
@@ -24,8 +24,9 @@ START_BYTES = SUMS_AT
 """What a restart reads of each file: identity and presence, not the checksums."""
 BLOCKS = EXTENT_BYTES // BLOCK_BYTES
 
-_IDENTITY = struct.Struct("<8sIQIII")  # magic, layout, checksum of what follows, extent, page bytes, length of facts
-_SUMMED_FROM = 20
+_IDENTITY = struct.Struct("<QIII")  # after the prefix: checksum of what follows, extent, page bytes, length of facts
+_SUMMED_FROM = PREFIX_BYTES + 8
+_FACTS_AT = PREFIX_BYTES + _IDENTITY.size
 _PRESENCE = struct.Struct("<QI")  # checksum of what follows, number of notes
 _BITMAP_BYTES = BLOCKS // 8
 _NOTE_BYTES = 4
@@ -57,22 +58,22 @@ def encode_identity(identity: Identity) -> bytes:
     """Returns the first page, unpadded. Raises FactsTooLarge."""
     about = facts.encode(identity.oid, identity.meta)
     tail = struct.pack("<III", identity.extent, identity.page_bytes, len(about)) + about
-    return MAGIC + struct.pack("<IQ", LAYOUT, xxh3_64_intdigest(tail)) + tail
+    return encode_prefix(MAGIC) + struct.pack("<Q", xxh3_64_intdigest(tail)) + tail
 
 
 def decode_identity(raw: memoryview) -> Identity:
     """Reads the first page. Raises BadHeader, LayoutTooNew."""
     if len(raw) < START_BYTES:
         raise BadHeader("cut short")
-    magic, layout, checksum, extent, page_bytes, about = _IDENTITY.unpack_from(raw)
-    if magic != MAGIC:
-        raise BadHeader("not an extent")
-    if layout > LAYOUT:
-        raise LayoutTooNew(f"it has layout {layout}, this version knows up to {LAYOUT}")
-    end = _IDENTITY.size + about
-    if layout != LAYOUT or end > PRESENCE_AT or xxh3_64_intdigest(raw[_SUMMED_FROM:end]) != checksum:
+    try:
+        check_prefix(raw, MAGIC)
+    except NotOurs as error:
+        raise BadHeader(str(error)) from error
+    checksum, extent, page_bytes, about = _IDENTITY.unpack_from(raw, PREFIX_BYTES)
+    end = _FACTS_AT + about
+    if end > PRESENCE_AT or xxh3_64_intdigest(raw[_SUMMED_FROM:end]) != checksum:
         raise BadHeader("damaged identity")
-    oid, meta = facts.decode(raw[_IDENTITY.size : end])
+    oid, meta = facts.decode(raw[_FACTS_AT:end])
     return Identity(oid, meta, extent, page_bytes)
 
 

@@ -15,10 +15,10 @@ from xxhash import xxh3_64_intdigest
 
 from regioncache.pages import PACKED_BYTES, Meta, ObjectId
 from regioncache.store import facts
-from regioncache.store.base import LAYOUT, LayoutTooNew
+from regioncache.store.layout import PREFIX_BYTES, NotOurs, check_prefix, encode_prefix
 
 SEGMENT_MAGIC = b"CWSEGMNT"
-SEGMENT_HEAD = struct.Struct("<8sII")  # magic, layout, number
+SEGMENT_HEAD_BYTES = PREFIX_BYTES + 4
 _RECORD = struct.Struct("<Q4sIIQ")  # checksum of what follows up to the data, magic, facts, data, checksum of the data
 _RECORD_MAGIC = b"CWRC"
 RECORD_BYTES_LIMIT = _RECORD.size + facts.FACTS_LIMIT + PACKED_BYTES
@@ -123,17 +123,14 @@ def decode_entries(raw: memoryview) -> Iterator[Line]:
 
 def encode_segment_head(number: int) -> bytes:
     """Returns a segment's first bytes."""
-    return SEGMENT_HEAD.pack(SEGMENT_MAGIC, LAYOUT, number)
+    return encode_prefix(SEGMENT_MAGIC) + number.to_bytes(4, "little")
 
 
 def check_segment_head(raw: memoryview, number: int) -> None:
     """Raises BadRecord for what is no segment of ours, LayoutTooNew for one of a later version."""
-    if len(raw) < SEGMENT_HEAD.size:
-        raise BadRecord("cut short")
-    magic, layout, said = SEGMENT_HEAD.unpack_from(raw)
-    if magic != SEGMENT_MAGIC:
-        raise BadRecord("not a segment")
-    if layout > LAYOUT:
-        raise LayoutTooNew(f"it has layout {layout}, this version knows up to {LAYOUT}")
-    if layout != LAYOUT or said != number:
+    try:
+        check_prefix(raw, SEGMENT_MAGIC)
+    except NotOurs as error:
+        raise BadRecord(str(error)) from error
+    if raw[PREFIX_BYTES:] != number.to_bytes(4, "little"):
         raise BadRecord("another segment")

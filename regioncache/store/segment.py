@@ -12,7 +12,7 @@ from regioncache.store.disk import Disk, OpenFile, Piece
 from regioncache.store.identity import object_digest, squeeze
 from regioncache.store.record import (
     HEAD_BYTES,
-    SEGMENT_HEAD,
+    SEGMENT_HEAD_BYTES,
     BadRecord,
     Entry,
     What,
@@ -101,7 +101,7 @@ class Segment:
     def check(self) -> None:
         """Looks at the segment's first bytes and its length. Raises OSError, BadRecord, LayoutTooNew."""
         file = self.opened()
-        check_segment_head(self._disk.read(file, 0, SEGMENT_HEAD.size), self.number)
+        check_segment_head(self._disk.read(file, 0, SEGMENT_HEAD_BYTES), self.number)
         self.end = os.fstat(file.fd).st_size
 
     def complete(self, journaled: int, journal_end: int) -> tuple[list[Entry], int]:
@@ -113,8 +113,8 @@ class Segment:
         Raises: OSError.
         """
         self.journal_end = journal_end
-        adopted = list(self.records(max(journaled, SEGMENT_HEAD.size)))
-        whole = max([journaled, SEGMENT_HEAD.size, *(entry.offset + entry.length for entry in adopted)])
+        adopted = list(self.records(max(journaled, SEGMENT_HEAD_BYTES)))
+        whole = max([journaled, SEGMENT_HEAD_BYTES, *(entry.offset + entry.length for entry in adopted)])
         torn = max(0, self.end - whole)
         if torn:
             os.ftruncate(self.opened().fd, whole)

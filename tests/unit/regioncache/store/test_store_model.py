@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from regioncache.pages import EXTENT_BYTES, KIB, MIB, Meta, Span, cover
 from regioncache.store.base import PageGone, StoreSettings
+from regioncache.store.header import START_BYTES, decode_identity
 from regioncache.store.landing import Landing
 from regioncache.store.store import Store
 from tests.fakes.storing import content, meta, oid, packed, put, read, version
@@ -173,11 +174,10 @@ class StoreMachine(RuleBasedStateMachine):
 
     def spoil(self, key: str, offset: int, tail: bool) -> None:
         """Flips a bit in every extent file that is the object's."""
-        word = b"wide" if key == "wide" else b"odd"
         for path in self.folder.glob("*/extents/*/*"):
             with path.open("r+b") as file:
-                head = file.read(4096)
-                if word in head and (int.from_bytes(head[20:24], "little") == 1) == tail:
+                identity = decode_identity(memoryview(file.read(START_BYTES)))
+                if identity.oid.key == key and (identity.extent == 1) == tail:
                     file.seek(16 * KIB + offset)
                     byte = file.read(1)
                     file.seek(16 * KIB + offset)
@@ -185,7 +185,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_is_held_is_what_the_model_holds(self) -> None:
-        for key in SIZES:
+        for key, size in SIZES.items():
             model = self.held.get(key)
             if model is None:
                 assert self.store.newest(oid(key)) is None
@@ -193,13 +193,13 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.store.newest(oid(key)) == version(model.number)
             assert self.run(self.store.recall(oid(key))) == model.about
             if model.packed:
-                assert self.run(packed(self.store, key)) == (model.about, content(Span(0, SIZES[key]), model.number))
+                assert self.run(packed(self.store, key)) == (model.about, content(Span(0, size), model.number))
                 continue
-            whole = cover(Span(0, SIZES[key]), PAGE)
+            whole = cover(Span(0, size), PAGE)
             found = self.store.present(oid(key), version(model.number), PAGE, whole)
             assert {page for run in found for page in range(run.start, run.end)} == model.pages
             for run in found:
-                span = Span(run.start * PAGE, min(run.end * PAGE, SIZES[key]))
+                span = Span(run.start * PAGE, min(run.end * PAGE, size))
                 assert self.run(read(self.store, key, span, model.number)) == content(span, model.number)
 
 
