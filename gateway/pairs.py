@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from namespace import codec
+from namespace import checks, codec, routes
 from namespace.model import Topology
 from namespace.store.base import digest
 from policy import load as policy_load
@@ -174,17 +174,8 @@ def _topology(read: _Read | None, faults: list[Fault], future: bool) -> Topology
         faults += document.faults_of(invalid)
         return None
     if not future:
-        faults += [document.fault(loc, message) for loc, message in _not_kept(topology)]
+        faults += [document.fault(loc, message) for loc, message in checks.not_kept(topology)]
     return topology
-
-
-def _not_kept(topology: Topology) -> Iterator[tuple[tuple[str, ...], str]]:
-    for name, bucket in topology.buckets.items():
-        if bucket.provider != "s3":
-            yield ("buckets", name, "provider"), f"{NOT_KEPT}: it reads s3"
-    for path, mount in topology.mounts.items():
-        if mount.mode != "ro":
-            yield ("mounts", path, "mode"), f"{NOT_KEPT}: it reads, say mode: ro"
 
 
 def _policy(read: _Read | None, topology: Topology | None, faults: list[Fault], future: bool) -> Policy | None:
@@ -203,11 +194,13 @@ def _policy(read: _Read | None, topology: Topology | None, faults: list[Fault], 
 
 
 def _warnings(topology: Topology, policy: Policy) -> tuple[str, ...]:
-    return tuple(
+    unruled = (
         f"line {name!r} has no policy: its quota is its capacity, {units.show_rate(line.capacity)}"
         for name, line in topology.lines.items()
         if name not in policy.lines
     )
+    unreached = (f"mount {loc[-1]}: {message}" for loc, message in routes.unreached(topology))
+    return (*unruled, *unreached)
 
 
 def _settings(path: str, value: object) -> Iterator[tuple[str, str]]:
