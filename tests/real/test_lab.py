@@ -1,5 +1,6 @@
 """The laboratory itself: what it counts, delays and leaves behind."""
 
+import http.client
 import socket
 import subprocess
 import sys
@@ -105,6 +106,21 @@ def test_the_proxy_counts_exactly_what_the_readers_read(store: S3Server, tmp_pat
     assert report.accepted == 8
     assert sum(payload for _, _, payload in report.timeline) == report.payload
     assert report.most_in(60.0) == report.payload
+
+
+def test_the_proxy_counts_from_a_reset_on_over_connections_that_are_kept(store: S3Server, tmp_path: Path):
+    with counting_proxy(store.address, tmp_path) as proxy:
+        kept = http.client.HTTPConnection(proxy.address)
+        one = get(proxy.address, "data", "k/01", keys_of(store), size=100_000, shift=1)
+        for again in (False, True):
+            if again:
+                proxy.reset()
+            kept.request("GET", one.target, headers=one.headers)
+            kept.getresponse().read()
+
+        report = proxy.report()
+        kept.close()
+    assert report.payload == report.payload_of("GET", "k/01") == 100_000
 
 
 def test_a_sparse_object_reads_as_zeros_around_its_ramp(store: S3Server, tmp_path: Path):

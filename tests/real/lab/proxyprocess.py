@@ -51,6 +51,14 @@ class Tally:
         else:
             self.timeline.append([now, wire, payload])
 
+    def begun_again(self) -> "Tally":
+        """Nothing has passed; exchanges on connections that are kept will be told."""
+        fresh = Tally()
+        fresh.connections = self.connections
+        for connection in fresh.connections:
+            connection.exchanges.clear()
+        return fresh
+
     def report(self, open_now: int) -> dict[str, Any]:
         """As JSON; times are of the system's monotonic clock."""
         return {
@@ -84,7 +92,7 @@ class Proxy:
             case ["report"]:
                 return self.tally.report(len(self.open))
             case ["reset"]:
-                self.tally = Tally()
+                self.tally = self.tally.begun_again()
             case ["pause"]:
                 self.flowing.clear()
             case ["resume"]:
