@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import ipaddress
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -17,10 +18,10 @@ from hypothesis import strategies as st
 
 from regioncache.http.client import Ask, Base, Client
 from regioncache.http.faults import AnswerCutShort, ConnectFailed
-from regioncache.http.limits import Limits
+from regioncache.http.limits import ClientLimits, Limits
 from regioncache.http.messages import Reply, Request
 from regioncache.http.server import Server
-from tests.fakes.clock import settle
+from tests.fakes.clock import FakeClock, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -156,6 +157,30 @@ async def test_pieces_may_be_overwritten_when_the_next_is_asked_for_even_if_the_
     client.close()
 
 
+async def test_a_reader_that_is_merely_slow_is_never_cut_off(clock: FakeClock) -> None:
+    """It drains the kernel's megabytes for minutes, during which not one byte leaves the server's own buffer."""
+    server = Server(lambda request: Reply(200, body=RAMP * 6), Limits(write_seconds=10), clock)
+    address = await server.listen(("127.0.0.1", 0))
+    loop = asyncio.get_running_loop()
+    with socket.socket() as reader:
+        reader.setblocking(False)
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+        await loop.sock_connect(reader, address)
+        await loop.sock_sendall(reader, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+
+        for _ in range(60):
+            left = 256 * 1024
+            while left:
+                got = await loop.sock_recv(reader, left)
+                assert got, "the reader was cut off"
+                left -= len(got)
+            clock.advance(9)
+            server.sweep()
+
+    assert server.statistics().aborted == 0
+    await server.stop(0)
+
+
 async def test_a_client_that_closes_ends_its_stream(serve: Serve) -> None:
     closed = asyncio.Event()
     sent: list[int] = []
@@ -278,7 +303,7 @@ async def test_a_stop_lets_running_replies_finish_and_takes_no_more(serve: Serve
         return Reply(200, body=RAMP)
 
     server, port = await serve(slow)
-    client = Client()
+    client = Client(ClientLimits(idle_seconds=1000))
     base = Base("http", "127.0.0.1", port)
     idle = await client.connect(base, 0)
     asking = asyncio.create_task(fetch(client, base, b"/"))
