@@ -56,6 +56,8 @@ def killed_after(path: Path, page_bytes: int, lines: int) -> tuple[dict[int, int
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
+            if not line.endswith("\n"):
+                break
             name, number = line.split()
             if name == "small":
                 small = int(number)
