@@ -6,7 +6,10 @@ from regioncache.errors import BadAnswer, CacheError, OriginUnavailable, Refused
 from regioncache.http.client import Answer, Ask, Client
 from regioncache.http.faults import AnswerCutShort, AnswerTimeout, BadHttp, ConnectFailed, HttpFault
 from regioncache.lines.base import Crossing
-from regioncache.pages import Meta, Span
+from regioncache.pages import KIB, Meta, Span
+
+PIECE_BYTES = 64 * KIB
+"""Lists and errors are read in pieces of this size; few are larger."""
 
 
 async def send(client: Client, ask: Ask, crossing: Crossing, length: int, *, known: bool = True) -> Answer:
@@ -29,12 +32,33 @@ async def send(client: Client, ask: Ask, crossing: Crossing, length: int, *, kno
     return answer
 
 
-async def mapped_body(answer: Answer, limit: int, where: str) -> bytes:
-    """Returns the whole body of at most `limit` bytes. Raises Unanswered, BadAnswer, OriginUnavailable."""
-    try:
-        return await answer.body(limit)
-    except HttpFault as fault:
-        raise mapped(fault, where) from fault
+async def meta_body(answer: Answer, crossing: Crossing, limit: int, where: str) -> bytes:
+    """Returns the whole body of an answer that brings no page (a list, an error); on a line it counts as `meta`.
+
+    Not for an answer to HEAD, whose length is that of no body.
+
+    Raises: Unanswered, BadAnswer (longer than `limit` bytes), OriginUnavailable.
+    """
+    told, body = answer.length, bytearray()
+    if told is not None:
+        crossing.learned(told)
+    piece = memoryview(bytearray(PIECE_BYTES))
+    while told is None or len(body) < told:
+        if max(told or 0, len(body)) > limit:
+            raise BadAnswer(f"{where} sent more than the {limit} bytes that are taken of a list or an error")
+        room = await crossing.room(min(PIECE_BYTES, told - len(body)) if told is not None else PIECE_BYTES)
+        try:
+            got = await answer.receive(piece[:room])
+        except HttpFault as fault:
+            raise mapped(fault, where) from fault
+        if not got:
+            break
+        crossing.read(got)
+        crossing.spoil(got, "meta")
+        body += piece[:got]
+    if told is None:
+        crossing.learned(len(body))
+    return bytes(body)
 
 
 def mapped(fault: HttpFault, where: str) -> CacheError:

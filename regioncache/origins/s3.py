@@ -25,7 +25,7 @@ from regioncache.http.client import Answer, Ask, Base, Client
 from regioncache.http.messages import Header
 from regioncache.http.sigv4 import Signer
 from regioncache.lines.base import Crossing
-from regioncache.origins.asking import BodyReading, mapped_body, send
+from regioncache.origins.asking import BodyReading, meta_body, send
 from regioncache.origins.base import ListAsk, ListPage, Question, Reading, Want
 from regioncache.origins.credentials import Credentialer
 from regioncache.origins.s3list import LIST_BYTES, parse_list
@@ -77,9 +77,9 @@ class S3Origin:
         asked_at, key = self.wall(), question.key
         answer = await send(self.client, self._ask(b"HEAD", self._target(key), [], QUESTION_SECONDS), crossing, 0)
         try:
-            if answer.status != 200:
-                raise await self._fault(answer, crossing, key)
             crossing.learned(0)
+            if answer.status != 200:
+                raise self._meaning(answer, key)
             return self._meta(answer, _number(answer, b"content-length"), asked_at)
         finally:
             answer.close()
@@ -97,8 +97,7 @@ class S3Origin:
         try:
             if answer.status != 200:
                 raise await self._fault(answer, crossing, "")
-            crossing.learned(0)
-            return parse_list(await mapped_body(answer, LIST_BYTES, self.name), ask)
+            return parse_list(await meta_body(answer, crossing, LIST_BYTES, self.name), ask)
         finally:
             answer.close()
 
@@ -158,11 +157,11 @@ class S3Origin:
 
     async def _fault(self, answer: Answer, crossing: Crossing, key: str) -> CacheError:
         """Returns what an error answer means; its body is read so that the connection can be kept."""
-        crossing.learned(0)
+        await meta_body(answer, crossing, ERROR_BYTES, self.name)
+        return self._meaning(answer, key)
+
+    def _meaning(self, answer: Answer, key: str) -> CacheError:
         where = f"{self.name}: {key!r}" if key else self.name
-        if answer.length is not None and answer.length > ERROR_BYTES:
-            return BadAnswer(f"{where}: status {answer.status} with {answer.length} bytes")
-        await mapped_body(answer, ERROR_BYTES, self.name)
         match answer.status:
             case 404:
                 return NoSuchObject(f"{where} does not exist")

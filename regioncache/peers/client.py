@@ -19,7 +19,7 @@ from regioncache.http.client import Answer, Ask, Base, Client
 from regioncache.http.faults import HttpFault
 from regioncache.http.sigv4 import Credentials, Signer
 from regioncache.lines.base import Crossing
-from regioncache.origins.asking import mapped, mapped_body, send
+from regioncache.origins.asking import mapped, meta_body, send
 from regioncache.origins.base import ListAsk, ListPage, Question, Reading, Want
 from regioncache.pages import Meta, Span, Version
 from regioncache.peers.proto import FRAME_BYTES, HEADER_BYTES, SILENCE_SECONDS, Head, Kind, check, parse
@@ -76,8 +76,7 @@ class PeerSource:
         try:
             if answer.status != 200:
                 raise await self._fault(answer, crossing, question.key)
-            crossing.learned(0)
-            await mapped_body(answer, ERROR_BYTES, self.name)
+            await meta_body(answer, crossing, ERROR_BYTES, self.name)
             return parse_facts(answer.header(FACTS) or b"", asked_at)[0]
         finally:
             answer.close()
@@ -89,8 +88,7 @@ class PeerSource:
         try:
             if answer.status != 200:
                 raise await self._fault(answer, crossing, ask.prefix)
-            crossing.learned(0)
-            return parse_list_body(await mapped_body(answer, LIST_BYTES, self.name))
+            return parse_list_body(await meta_body(answer, crossing, LIST_BYTES, self.name))
         finally:
             answer.close()
 
@@ -124,8 +122,7 @@ class PeerSource:
         return Ask(self.base, b"GET", target, headers, answer_seconds=answer_seconds, stall_seconds=SILENCE_SECONDS)
 
     async def _fault(self, answer: Answer, crossing: Crossing, key: str) -> CacheError:
-        crossing.learned(0)
-        text = (await mapped_body(answer, ERROR_BYTES, self.name)).decode("utf-8", "replace")
+        text = (await meta_body(answer, crossing, ERROR_BYTES, self.name)).decode("utf-8", "replace")
         where = f"{self.name}: {key!r}: {text}" if text else f"{self.name}: {key!r}"
         retry_after = answer.header(b"retry-after") or b"1"
         seconds = min(float(retry_after), 60.0) if retry_after.isdigit() else 1.0
