@@ -46,6 +46,7 @@ class Counted:
 
     asked: int
     held: int
+    ledger: int
     crossed: int
     slots: int
 
@@ -78,8 +79,9 @@ def read_everything(family: Family, stage: Stage, plan: Path, name: str, told: C
         progress["objects"],
         now.asked - before.asked,
         now.held - before.held,
-        now.crossed - before.crossed,
+        now.ledger - before.ledger,
         prepaid,
+        now.crossed - before.crossed,
         tuple(map(tuple, told_by_line["slots"][before.slots :])),
         _line(stage)["once_ratio"],
         tuple(faults),
@@ -118,7 +120,8 @@ def _watched(family: Family, stage: Stage, reader: Child, told: Callable[[Glance
 def _counted(stage: Stage) -> Counted:
     line = stage.line.ask("slots")
     read = _read_bytes(stage.away.admin)
-    return Counted(sum(read.values()), read.get("page", 0), line["payload"], len(line["slots"]))
+    ledger = sum(entry["nbytes"] for entry in _line(stage)["ledger"])
+    return Counted(sum(read.values()), read.get("page", 0), ledger, line["payload"], len(line["slots"]))
 
 
 def _read_bytes(admin: str) -> dict[str, int]:

@@ -23,17 +23,18 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One reading of everything. `asked` and `held` bytes are the node's account (`held` came from its cache), and so
-    is `prepaid`, the most it said; `crossed` and `slots` are the proxy's; `faults` are bytes that differ and reads that
-    failed."""
+    """One reading of everything, in bytes. The node's account: `asked`, `held` (of those, from its cache), `ledger`
+    (over the line), `prepaid` (the most it said). The proxy's: `crossed` and `slots`. The reader's: `faults`, bytes
+    that differ and reads that failed."""
 
     name: str
     seconds: float
     objects: int
     asked: int
     held: int
-    crossed: int
+    ledger: int
     prepaid: int
+    crossed: int
     slots: tuple[Slot, ...]
     once_ratio: float
     faults: tuple[str, ...] = ()
@@ -67,6 +68,8 @@ def broken(passes: Sequence[Pass], terms: Terms) -> list[str]:
     for one in passes:
         if one.once_ratio < 1:
             lines.append(f"{one.name}: once_ratio is {one.once_ratio:.6f}: bytes crossed the line again")
+        if one.ledger < one.crossed:
+            lines.append(f"{one.name}: {one.crossed:,} bytes crossed the line, the ledger knows of {one.ledger:,}")
         over = above_quota(one.slots, terms) - terms.burst - one.prepaid
         if over > 0:
             lines.append(f"{one.name}: in some interval the line carried {show_size(over)} more than its quota allows")
@@ -79,6 +82,7 @@ def rows(passes: Sequence[Pass], terms: Terms) -> list[tuple[str, ...]]:
         ("objects read", *(f"{one.objects:,}" for one in passes)),
         ("bytes asked for", *(f"{one.asked:,}" for one in passes)),
         ("bytes over the line, counted outside", *(f"{one.crossed:,}" for one in passes)),
+        ("bytes over the line, by the node's ledger", *(f"{one.ledger:,}" for one in passes)),
         ("once_ratio", *(f"{one.once_ratio:.3f}" for one in passes)),
         ("seconds", *(f"{one.seconds:.1f}" for one in passes)),
         (f"rate on the line, quota {show_rate(terms.quota)}", *(_share(one, terms) for one in passes)),
