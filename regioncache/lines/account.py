@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from regioncache.ledger import Entry
-from regioncache.lines.buffers import QUANTUM
+from regioncache.lines.buffers import quantum
 
 _REMEMBERED = 64
 """Runs of bytes already read that can still be spoiled; payer and kind change a few times in a request."""
@@ -63,7 +63,7 @@ class Account:
     @property
     def reserve(self) -> int:
         """The room that the request holds: its buffer and the least that it must be able to read at once."""
-        return max(self.prepaid, min(self.left, self.buffer + QUANTUM))
+        return max(self.prepaid, min(self.left, self.buffer + quantum(self.buffer)))
 
     def missing(self, nbytes: int) -> int:
         """Returns what must be debited before `nbytes` may be read."""

@@ -6,7 +6,8 @@ the window it offers is about half of that; so a buffer of X asked for moves X i
 The figures at 200 Mbit/s, 80 ms, overhead 1.06: prepaid room is 25 MB/s x (80 + 100) ms = 4.5 MB.
 
 - Large replies: rate x round trip = 1.87 MB, but 2 X must fit three quarters of the room: 1.5 MiB, which is 19.7 MB/s
-  or 83 % of the quota if the kernel's window is half of its buffer, more if it is better than that.
+  or 83 % of the quota if the kernel's window is half of its buffer, more if it is better than that. Several streams
+  divide that room among them.
 - Replies of unknown length, often a whole object of 100 KiB: 104 KiB lets such an object come in one round trip and
   keeps 2 X + 16 KiB = 224 KiB of it prepaid for that time, so 18 requests are under way at once: 18 x 100 KiB in 80 ms
   are 23 MB/s payload, 97 % of the quota. With 64 KiB all 32 of 32 connections would be under way, but each object
@@ -14,7 +15,7 @@ The figures at 200 Mbit/s, 80 ms, overhead 1.06: prepaid room is 25 MB/s x (80 +
 - Replies of known length up to 1 MiB hold at most their length; 1 MiB lets them come in one round trip.
 """
 
-from regioncache.pages import KIB, MIB
+from regioncache.pages import KIB, MIB, STEP_BYTES
 
 LEAST_BUFFER = 64 * KIB
 MOST_BUFFER = 4 * MIB
@@ -22,23 +23,42 @@ SMALL_BUFFER = 104 * KIB
 """For replies whose length is unknown, or at most this: 100 KiB and the reply's head in one round trip."""
 SMALL_REQUEST = MIB
 """Requests up to this may use the quarter of the prepaid room that is kept (line-rules, Before it arrives)."""
-QUANTUM = 16 * KIB
-"""The least that can be debited and read at once while the prepaid room is full; reserved beside each buffer."""
+LEAST_QUANTUM = 16 * KIB
 
 
-def wanted(length: int, known: bool, in_round_trip: float, most_readback: float) -> int:
+def quantum(readback: int) -> int:
+    """Returns the least that can be debited and read at once on a buffer while the prepaid room is full.
+
+    It is reserved beside the buffer. A 128th of it: on a fast line with large buffers small steps would cost the CPU.
+    """
+    return max(LEAST_QUANTUM, min(STEP_BYTES, readback // 128))
+
+
+def wanted(length: int, known: bool, in_round_trip: float, most: float) -> int:
     """Returns the buffer to ask for, bytes.
 
     Args:
         length: The most payload bytes the reply may have.
         known: Whether the reply will have about that length.
         in_round_trip: Payload bytes that the payer's rate moves in a round trip.
-        most_readback: Payload bytes that the buffer, as read back, may at most keep prepaid.
+        most: Payload bytes that the request may keep prepaid: the buffer as read back, and its quantum.
     """
     if length <= SMALL_BUFFER or (length <= SMALL_REQUEST and not known):
         return _rounded(max(LEAST_BUFFER, min(SMALL_BUFFER, in_round_trip)))
-    most = MIB if length <= SMALL_REQUEST else min(MOST_BUFFER, most_readback / 2)
-    return _rounded(max(LEAST_BUFFER, min(most, in_round_trip)))
+    if length <= SMALL_REQUEST:
+        # It holds its length at most, whatever the buffer.
+        return _rounded(max(LEAST_BUFFER, min(MIB, in_round_trip)))
+    readback = min(most * 128 / 129, most - LEAST_QUANTUM)
+    return _rounded(max(LEAST_BUFFER, min(MOST_BUFFER, readback / 2, in_round_trip)))
+
+
+def among(streams: int) -> int:
+    """Returns by how many a leaf's room is divided: at least `streams`, of the series 1, 2, 3, 4, 6, 8, 12, 16...
+
+    Few figures, so that one stream more or less finds warm connections with the buffer that it wants.
+    """
+    power = 1 << max(0, streams - 1).bit_length()
+    return power * 3 // 4 if power >= 4 and streams <= power * 3 // 4 else power
 
 
 def _rounded(nbytes: float) -> int:

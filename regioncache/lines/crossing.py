@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from policy.shares import Leaf
 from regioncache.ledger import Entry, Ledger
 from regioncache.lines.account import Account, Runs
-from regioncache.lines.buffers import QUANTUM, SMALL_REQUEST
+from regioncache.lines.buffers import SMALL_REQUEST, quantum
 from regioncache.lines.gate import Gate
 from regioncache.lines.prepaid import Room
 from regioncache.lines.waiting import Ask
@@ -58,7 +58,7 @@ class LineCrossing:
 
     def request_wanted(self, length: int) -> int:
         """How many of `length` bytes one request should ask for now."""
-        return self._gate.request_wanted(length)
+        return self._gate.request_wanted(self._gate.leaf(self._payer()), length)
 
     def buffer_wanted(self, length: int, known: bool = True) -> int:
         """The receive buffer to set before connect."""
@@ -107,12 +107,13 @@ class LineCrossing:
             return ready
         self._waiting_since = self._gate.clock()
         try:
-            spare = QUANTUM + int(self._gate.spare() / self._overhead)
-            most = min(nbytes, self._gate.terms.piece, spare)
-            await self._debit(account, account.missing(most))
+            spare = quantum(account.buffer) + int(self._gate.spare() / self._overhead)
+            missing = account.missing(min(nbytes, self._gate.terms.piece, spare))
+            self._hold(account, missing)
+            await self._debit(account, missing)
         finally:
             self._stop_waiting()
-        self._hold(account)
+            self._hold(account)
         return account.readable(nbytes)
 
     def read(self, nbytes: int) -> None:
@@ -144,14 +145,16 @@ class LineCrossing:
         if self._closed:
             return
         self._closed = True
+        lost = 0
         if self._account is not None:
             closing = self._account.close()
             self._credit(closing.credited)
             for entry, count in closing.over_read:
                 self._books.ledger.move(entry, "over_read", count)
+                lost += count
             self._books.waits.observe(self._leaf().cls, self._waited)
         if self._room is not None:
-            self._gate.release(self._room)
+            self._gate.release(self._room, lost * self._overhead)
 
     def _opened(self) -> Account:
         if self._account is None or self._closed:
@@ -194,9 +197,11 @@ class LineCrossing:
             if self._gate.limited:
                 self._gate.give(self._gate.leaf(Payer(entry.tenant, entry.cls)), count * self._overhead)
 
-    def _hold(self, account: Account) -> None:
+    def _hold(self, account: Account, coming: int = 0) -> None:
+        """Tells what the request holds, with the debit that it is about to wait for."""
         if self._room is not None:
-            self._gate.hold(self._room, account.reserve * self._overhead, account.left * self._overhead)
+            held = max(account.reserve, account.prepaid + coming)
+            self._gate.hold(self._room, held * self._overhead, account.left * self._overhead)
 
     def _stop_waiting(self) -> None:
         if self._waiting_since is not None:

@@ -24,6 +24,8 @@ MOST_WAITING = 4096
 """Requests that may wait for a line at once; each costs some 2 KiB."""
 TURN_SECONDS = 2.0
 """About how long one request lasts while others want the line too."""
+TURN_ROUND_TRIPS = 50
+"""And at least so many round trips: the one that each request begins with is lost to its stream."""
 
 
 class Handle(Protocol):
@@ -98,17 +100,23 @@ class Gate:
 
     def buffer_wanted(self, leaf: Leaf, length: int, known: bool) -> int:
         """Returns the receive buffer for a reply of up to `length` bytes."""
-        rate = self._scheduler.hoped(leaf, self.clock()) / self.terms.overhead
-        streams = 1 + self._prepaid.streams(leaf)
-        most = self._prepaid.most / self.terms.overhead / streams - buffers.QUANTUM
+        rate = self._part(leaf) * self.terms.main_rate / self.terms.overhead
+        room = self._prepaid.most * self._part(leaf) / self.terms.overhead
+        most = room / buffers.among(1 + self._prepaid.streams(leaf))
         return buffers.wanted(length, known, rate * self._round_trip.smallest, most)
 
-    def request_wanted(self, length: int) -> int:
-        """Returns how many bytes one request should ask for: what it moves in 2 s, if others want the line too."""
-        crowd = self._prepaid.crowd()
-        if not crowd or not self.limited:
+    def request_wanted(self, leaf: Leaf, length: int) -> int:
+        """Returns how many bytes one request should ask for: what it moves in its turn, if others want the line too."""
+        if not self.limited:
             return length
-        turn = int(self.terms.quota / self.terms.overhead * TURN_SECONDS / (crowd + 1))
+        if not self._round_trip.smallest:
+            # A connection opened before the round trip is known has the least buffer; a long request would keep it.
+            return min(length, buffers.SMALL_REQUEST)
+        if not self._prepaid.crowd():
+            return length
+        seconds = max(TURN_SECONDS, TURN_ROUND_TRIPS * self._round_trip.smallest)
+        rate = self._part(leaf) * self.terms.main_rate / self.terms.overhead / (1 + self._prepaid.streams(leaf))
+        turn = int(rate * seconds)
         return min(length, max(buffers.SMALL_REQUEST, turn - turn % buffers.SMALL_REQUEST))
 
     # ---- waiting        ------------------------------------------------------------------------------------
@@ -167,8 +175,22 @@ class Gate:
         if self._prepaid.change(room, nbytes, left):
             self._turn()
 
-    def release(self, room: Room) -> None:
-        """A request is over, or waits no more."""
+    def release(self, room: Room, on_its_way: float = 0.0) -> None:
+        """A request is over, or waits no more.
+
+        Args:
+            room: What it held.
+            on_its_way: Debited bytes that may still arrive though nobody reads them: they hold their room for a round
+                trip, else bytes would be on the line that `prepaid` does not tell of.
+        """
+        trip = self._round_trip.smallest
+        if on_its_way and trip:
+            self._prepaid.change(room, on_its_way, 0.0)
+            self._later(trip, lambda: self._leave(room))
+        else:
+            self._leave(room)
+
+    def _leave(self, room: Room) -> None:
         if self._prepaid.release(room):
             self._turn()
 
@@ -213,7 +235,7 @@ class Gate:
     def _turn(self) -> None:
         """Wakes whoever may go on now, and sets the timer for the next."""
         now = self.clock()
-        for room in self._prepaid.admitted(lambda leaf: self._scheduler.hoped(leaf, now)):
+        for room in self._prepaid.admitted(self._part):
             self._wake(room)
         for ask in self._scheduler.granted(now):
             self._wake(ask)
@@ -223,6 +245,10 @@ class Gate:
         due = self._scheduler.next_at(now)
         if due is not None:
             self._timer = self._later(max(0.0, due - now), self._ring)
+
+    def _part(self, leaf: Leaf) -> float:
+        """The part of the line that a leaf may hope for."""
+        return min(1.0, self._scheduler.hoped(leaf, self.clock()) / self.terms.main_rate)
 
     def _ring(self) -> None:
         self._timer = None

@@ -20,6 +20,11 @@ from policy.shares import Leaf
 AHEAD_SECONDS = 0.1
 """Beyond the round trip, of the quota, may be prepaid."""
 KEPT_PART = 0.25
+SLACK_PART = 0.05
+"""Of all room is how far a leaf that runs may go above its part; parts change, requests have sizes."""
+
+Part = Callable[[Leaf], float]
+"""The part of the line, 0 to 1, that a leaf may hope for beside the others."""
 
 _Kind = tuple[Leaf, bool, bool]
 """Requests that wait for one another in order: a leaf's, small or not, control or not."""
@@ -114,11 +119,12 @@ class Prepaid:
         at = next((at for at, other in enumerate(queue) if other.order > room.order), len(queue))
         queue.insert(at, room)
 
-    def admitted(self, weight: Callable[[Leaf], float]) -> list[Room]:
-        """Lets in whoever's turn it is and who fits; `weight` tells the rate that a leaf may hope for."""
+    def admitted(self, part: Part) -> list[Room]:
+        """Lets in whoever's turn it is and who fits."""
         let_in: list[Room] = []
-        while self._waiting and (room := self._next(weight)) is not None:
+        while self._waiting and (room := self._next(part)) is not None:
             self._drop(room)
+            self._oversized += room.nbytes > self.most and not room.kept
             room.state = "running"
             self._running.add(room)
             self._count(room, room.nbytes)
@@ -175,36 +181,41 @@ class Prepaid:
         waiting = sum(len(queue) for queue in self._waiting.values())
         return PrepaidStatistics(self._held, self.limit, len(self._running), waiting, self._oversized)
 
-    def _next(self, weight: Callable[[Leaf], float]) -> Room | None:
+    def _next(self, part: Part) -> Room | None:
         """The first in turn that fits. Who waits for the general part is not overtaken there, only in the kept one."""
-        above = min((self._rank(room.leaf.cls) for room in self._running), default=-1)
+        above = min((self._rank(room.leaf.cls) for room in self._running if not room.kept), default=-1)
         blocked = False
-        for room in self._in_turn(weight):
+        for room in self._in_turn(part):
             may_keep = room.small or room.control or self._rank(room.leaf.cls) < above
             if may_keep and self._kept_held + room.nbytes <= self.limit - self.most and self._fits(room):
                 room.kept = True
                 return room
-            if not blocked and self._general(room):
+            if blocked:
+                continue
+            if not self._general(room):
+                blocked = True
+            elif room.small or not self._beyond_its_part(room, part):
                 return room
-            blocked = True
         return None
+
+    def _beyond_its_part(self, room: Room, part: Part) -> bool:
+        """Whether a leaf that runs already would hold more than its part: at its share it would hold it for long."""
+        held = sum(other.nbytes for other in self._running if other.leaf == room.leaf and not other.kept)
+        return held > 0 and held + room.nbytes > self.most * part(room.leaf) + self.limit * SLACK_PART
 
     def _general(self, room: Room) -> bool:
         held = self._held - self._kept_held
         if held + room.nbytes <= self.most and self._fits(room):
             return True
         # A buffer that the kernel made larger than all the room would wait for ever: it goes alone, and is counted.
-        if held <= 0 and room.nbytes > self.most:
-            self._oversized += 1
-            return True
-        return False
+        return held <= 0 and room.nbytes > self.most
 
     def _fits(self, room: Room) -> bool:
         return self._held + room.nbytes <= self.limit
 
-    def _in_turn(self, weight: Callable[[Leaf], float]) -> Iterable[Room]:
+    def _in_turn(self, part: Part) -> Iterable[Room]:
         def key(room: Room) -> tuple[bool, float, int]:
-            return not room.control, self._by_leaf.get(room.leaf, 0.0) / max(weight(room.leaf), 1.0), room.order
+            return not room.control, self._by_leaf.get(room.leaf, 0.0) / max(part(room.leaf), 1e-9), room.order
 
         return sorted((queue[0] for queue in self._waiting.values()), key=key)
 
