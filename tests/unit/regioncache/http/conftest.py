@@ -1,6 +1,7 @@
 """Servers to speak to: on a transport that only records, or on a socket."""
 
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -38,8 +39,9 @@ async def serve() -> AsyncIterator[Serve]:
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
         on_fault: Callable[[Request, BaseException], None] = lambda request, error: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> tuple[Server, int]:
-        server = Server(handler, limits, on_fault=on_fault)
+        server = Server(handler, limits, clock, on_fault)
         servers.append(server)
         _, port = await server.listen(("127.0.0.1", 0), tls)
         return server, port

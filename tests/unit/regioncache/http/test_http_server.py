@@ -157,15 +157,14 @@ async def test_pieces_may_be_overwritten_when_the_next_is_asked_for_even_if_the_
     client.close()
 
 
-async def test_a_reader_that_is_merely_slow_is_never_cut_off(clock: FakeClock) -> None:
+async def test_a_reader_that_is_merely_slow_is_never_cut_off(serve: Serve, clock: FakeClock) -> None:
     """It drains the kernel's megabytes for minutes, during which not one byte leaves the server's own buffer."""
-    server = Server(lambda request: Reply(200, body=RAMP * 6), Limits(write_seconds=10), clock)
-    address = await server.listen(("127.0.0.1", 0))
+    server, port = await serve(lambda request: Reply(200, body=RAMP * 6), Limits(write_seconds=10), clock=clock)
     loop = asyncio.get_running_loop()
     with socket.socket() as reader:
         reader.setblocking(False)
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
-        await loop.sock_connect(reader, address)
+        await loop.sock_connect(reader, ("127.0.0.1", port))
         await loop.sock_sendall(reader, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
 
         for _ in range(60):
@@ -178,7 +177,6 @@ async def test_a_reader_that_is_merely_slow_is_never_cut_off(clock: FakeClock) -
             server.sweep()
 
     assert server.statistics().aborted == 0
-    await server.stop(0)
 
 
 async def test_a_client_that_closes_ends_its_stream(serve: Serve) -> None:
