@@ -45,6 +45,7 @@ class CachePath:
     def __init__(self, number: int, disk: Disk, index: Index, settings: StoreSettings) -> None:
         self.number = number
         self.disk = disk
+        disk.on_failure = self.failed
         self.index = index
         self.limit_bytes = settings.limit(disk.disk_bytes)
         self.fifo = S3Fifo(index.links)

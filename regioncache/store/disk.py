@@ -59,6 +59,8 @@ class Disk:
         self.calls = calls
         self.out: str | None = None
         self.full = False
+        self.on_failure: Callable[[OSError], None] = self.failed
+        """Told on the loop of a call behind that failed."""
         self._lock: OpenFile | None = None
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="disk")
         self._appender = ThreadPoolExecutor(1, thread_name_prefix="disk-append")
@@ -82,11 +84,11 @@ class Disk:
             self._check_layout()
             (self.path / "extents").mkdir(exist_ok=True)
             (self.path / "packs").mkdir(exist_ok=True)
+            self.sample(0)
         except BlockingIOError as error:
             raise PathInUse(f"cache path {self.path} is in use by another process: stop it, or name another") from error
         except OSError as error:
             raise NoCachePath(f"cache path {self.path} cannot be used: {error}; mend it, or name another") from error
-        self.sample(0)
 
     def _check_layout(self) -> None:
         mark = self.path / "layout"
@@ -116,13 +118,15 @@ class Disk:
         return await asyncio.get_running_loop().run_in_executor(self._appender, call, *args)
 
     def behind(self, call: Callable[P, None], *args: P.args, **_: P.kwargs) -> None:
-        """Has a call run on the appending thread, and goes on; `close` waits for it, a failure shows in the state."""
-        self._appender.submit(partial(call, *args)).add_done_callback(self._behind_done)
+        """Has a call run on the appending thread, and goes on; `close` waits for it, a failure goes to `on_failure`."""
+        loop = asyncio.get_running_loop()
+        self._appender.submit(partial(call, *args)).add_done_callback(partial(self._behind_done, loop))
 
-    def _behind_done(self, future: Future[None]) -> None:
+    def _behind_done(self, loop: asyncio.AbstractEventLoop, future: Future[None]) -> None:
         error = future.exception()
         if isinstance(error, OSError):
-            self.failed(error)
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self.on_failure, error)
         elif error is not None:
             raise error
 

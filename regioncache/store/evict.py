@@ -149,7 +149,9 @@ class S3Fifo:
         self._links.weight[slot] = weight
 
     def remove(self, slot: int) -> None:
-        """The entry is gone for another reason than room."""
+        """The entry is gone for another reason than room; one that has no place yet is let be."""
+        if self._links.queue[slot] == _NOWHERE:
+            return
         self._queue_of(slot).take(slot)
         self._links.queue[slot] = _NOWHERE
         self._held.pop(slot, None)

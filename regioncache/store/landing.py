@@ -73,9 +73,9 @@ class Landing:
     def read_landed(self, span: Span) -> memoryview:
         """Returns bytes of the run below `landed()`, from memory or the kernel's.
 
-        Raises: WouldBlock, CorruptPage, OSError.
+        Raises: WouldBlock, CorruptPage, OSError; ValueError for bytes that have not come.
         """
-        start, end = span.start - self._file.first_byte, span.end - self._file.first_byte
+        start, end = self._come(span)
         at_hand = self._at_hand(start, end)
         if at_hand is not None:
             return at_hand
@@ -87,8 +87,8 @@ class Landing:
         return _joined(self._file.read_now(start, on_disk), self._recent(on_disk, end))
 
     async def read_landed_later(self, span: Span) -> memoryview:
-        """As `read_landed`, from the disk if need be. Raises CorruptPage, OSError."""
-        start, end = span.start - self._file.first_byte, span.end - self._file.first_byte
+        """As `read_landed`, from the disk if need be. Raises CorruptPage, OSError, ValueError."""
+        start, end = self._come(span)
         at_hand = self._at_hand(start, end)
         if at_hand is not None:
             return at_hand
@@ -167,6 +167,13 @@ class Landing:
         """Room for the next batch: as far as the page goes, a step at most."""
         page_end = min((self._end // self._page_bytes + 1) * self._page_bytes, self._stop)
         return memoryview(bytearray(max(0, min(STEP_BYTES, page_end - self._end))))
+
+    def _come(self, span: Span) -> tuple[int, int]:
+        """The span within the extent."""
+        start, end = span.start - self._file.first_byte, span.end - self._file.first_byte
+        if start < self._start or end > self._summed:
+            raise ValueError(f"{span} has not come yet in {self!r}")
+        return start, end
 
     def _at_hand(self, start: int, end: int) -> memoryview | None:
         """The bytes without a copy, where one batch has them all."""

@@ -48,8 +48,17 @@ def load(paths: list[CachePath], index: Index) -> Found:
             found.dropped += dropped
             found.unknown += unknown
         except OSError as error:
-            path.disk.failed(error)
+            # What was not read whole is not used at all: a path that fails at the start is out.
+            path.disk.out = f"{error.strerror or error} at the start"
+            _leave_out(path, index)
     return found
+
+
+def _leave_out(path: CachePath, index: Index) -> None:
+    for slot in range(len(index.kinds)):
+        if index.kinds[slot] != Kind.FREE and index.paths[slot] == path.number:
+            path.fifo.remove(slot)
+            index.remove(slot)
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,15 +115,24 @@ class Packs:
 
     async def _open(self, segment: Segment) -> OpenFile:
         file = await self._disk.run(segment.opened)
+        self._keep_open(segment)
+        return file
+
+    def _keep_open(self, segment: Segment) -> None:
         let_go = self._opened.put(segment.number, segment)
         if let_go is not None and let_go is not self._active:
             let_go.file = None
-        return file
+
+    def _register(self, segment: Segment) -> None:
+        """A segment was written to, perhaps for the first time."""
+        if segment.number not in self.segments:
+            self.segments[segment.number] = segment
+            self._keep_open(segment)
 
     async def append(self, head: bytes, data: Piece, entry: Entry) -> Placed:
         """Writes a record and its journal entry (whose place is filled in). Raises OSError."""
         placed = await self._disk.append(self._append, [head, data], entry)
-        self.segments.setdefault(placed.segment.number, placed.segment)
+        self._register(placed.segment)
         return placed
 
     def _append(self, pieces: list[Piece], entry: Entry) -> Placed:
@@ -257,7 +266,7 @@ class Packs:
             if live:
                 self._spoilt(index.slots[old.digest])
             return
-        self.segments.setdefault(placed.segment.number, placed.segment)
+        self._register(placed.segment)
         if not live:
             self.bury(placed.segment, old.digest, placed.offset, placed.length)
             return

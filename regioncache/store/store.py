@@ -8,7 +8,7 @@ import asyncio
 
 from regioncache.pages import EXTENT_BYTES, Meta, ObjectId, Span, Version, by_extent
 from regioncache.store.admission import Admission
-from regioncache.store.base import CorruptPage, PageGone, StoreError, StoreSettings, StoreStatistics
+from regioncache.store.base import CorruptPage, PageGone, StoreSettings, StoreStatistics
 from regioncache.store.cachepath import CachePath
 from regioncache.store.disk import Disk, Piece, SystemCalls
 from regioncache.store.extentfile import ExtentFile
@@ -45,9 +45,9 @@ class Store:
 
         try:
             paths, found = await asyncio.to_thread(prepare)
-        except StoreError:
+        except BaseException:
             for disk in disks:
-                await asyncio.to_thread(disk.close)
+                disk.close()
             raise
         for path in paths:
             path.packs.rewrite()
@@ -258,9 +258,12 @@ class Store:
     async def relearn(self, oid: ObjectId, meta: Meta) -> None:
         """The version held has new metadata or a later `learned_at`; another version that is newer drops it."""
         held = await self.recall(oid)
-        if held is None or held == meta:
+        if held is None or held == meta or meta.learned_at < held.learned_at:
             return
-        if held.version == meta.version and self._index.kinds[self._index.slots[object_digest(oid)]] == Kind.PACKED:
+        slot = self._index.slots.get(object_digest(oid))
+        if slot is None:
+            return
+        if held.version == meta.version and self._index.kinds[slot] == Kind.PACKED:
             await self._relearn_packed(oid, held, meta)
         else:
             await self._admission.relearn(oid, meta)

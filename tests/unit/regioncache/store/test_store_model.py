@@ -122,7 +122,10 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(list(SIZES)))
     def forget(self, key: str) -> None:
-        self.store.forget(oid(key))
+        async def forget() -> None:
+            self.store.forget(oid(key))
+
+        self.run(forget())
         self.held.pop(key, None)
 
     @rule(key=st.sampled_from(list(SIZES)), words=st.booleans())
