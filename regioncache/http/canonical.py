@@ -6,7 +6,7 @@ Source: AWS's "Create a signed AWS API request". S3's rules hold: paths are not 
 import calendar
 import hashlib
 from collections.abc import Callable, Iterable
-from time import gmtime
+from datetime import UTC, datetime
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from regioncache.http.messages import Header
@@ -78,8 +78,8 @@ class SigningKeys:
 
 def amz_date(now: float) -> bytes:
     """Returns seconds since the epoch as `20260131T235959Z`."""
-    at = gmtime(now)
-    return b"%04d%02d%02dT%02d%02d%02dZ" % at[:6]
+    at = datetime.fromtimestamp(int(now), UTC)
+    return b"%04d%02d%02dT%02d%02d%02dZ" % at.timetuple()[:6]
 
 
 def seconds_of(date: bytes) -> int:

@@ -170,7 +170,7 @@ class Client:
         return kept or await self._open(base, receive_buffer)
 
     async def request(self, ask: Ask, connection: Connection | None = None) -> Answer:
-        """Sends `ask` and returns its answer once the head is there; the connection belongs to the answer then.
+        """Sends `ask` and returns its answer once the head is there; the connection belongs to this call from now on.
 
         A kept connection that turns out to be closed, with no byte of an answer seen, is replaced once by a new one.
 

@@ -61,7 +61,10 @@ class ServerConnection(asyncio.Protocol):
         self._out.attend(self._tls)
         self._wait_for("idle", self._server.limits.head_seconds)
         if not self._server.admit(self):
-            self._refuse(503)
+            if self._server.flooded():
+                self._abort()
+            else:
+                self._refuse(503)
 
     def data_received(self, data: bytes) -> None:
         self._server.counters.bytes_in += len(data)

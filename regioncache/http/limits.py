@@ -37,7 +37,7 @@ class Limits:
     """Body bytes that wait for the handler; beyond, the socket is not read."""
 
     connections: int = 4096
-    """Open connections; one more is answered 503 and closed."""
+    """Open connections; one more is answered 503 and closed, and beyond twice as many closed without a word."""
 
     backlog: int = 1024
     """Connections that the kernel keeps for us to accept."""

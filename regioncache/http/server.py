@@ -136,11 +136,14 @@ class Server:
 
     def admit(self, connection: ServerConnection) -> bool:
         """Counts a new connection in; False if there are too many, or no more are wanted."""
-        full = len(self._connections) >= self.limits.connections
         self.counters.accepted += 1
         self._connections.add(connection)
         self._empty.clear()
-        return not full and not self._stopping
+        return len(self._connections) <= self.limits.connections and not self._stopping
+
+    def flooded(self) -> bool:
+        """Whether even those who are told to come again are too many."""
+        return len(self._connections) > 2 * self.limits.connections
 
     def leave(self, connection: ServerConnection) -> None:
         """The connection is gone."""

@@ -277,6 +277,14 @@ async def test_one_connection_too_many_is_told_to_come_again(peering: Make) -> N
     assert second.eof_written
 
 
+async def test_a_flood_of_connections_is_closed_without_a_word(peering: Make) -> None:
+    peer = peering(hello, Limits(connections=1))
+
+    transports = [peer.connect()[1] for _ in range(5)]
+
+    assert [transport.aborted for transport in transports] == [False, True, True, True, True]
+
+
 async def test_a_handler_that_fails_is_an_empty_500_and_is_told_to_the_caller(peering: Make) -> None:
     secret = RuntimeError("the secret is 42")
 
