@@ -5,7 +5,7 @@ from importlib.metadata import version
 from gateway.admin.answers import CachePath, LineBytes, LineStatus, PeerStatus, Status
 from gateway.metrics import Histogram, LineLabels, LineSample, Snapshot
 from gateway.operating.running import Running
-from regioncache.lines.line import Line
+from regioncache.lines.line import Line, LineStatistics
 from regioncache.lines.waits import BOUNDS
 from regioncache.store.base import StoreStatistics
 
@@ -57,7 +57,7 @@ class Watching:
                     name,
                     line.direction,
                     now.quota,
-                    now.rate,
+                    _rate(now),
                     int(now.burst),
                     int(now.prepaid),
                     now.waiting,
@@ -141,7 +141,7 @@ class Watching:
     def _sample(self, name: str, line: Line) -> LineSample:
         now = line.statistics()
         once = self.running.app.ledger.once_ratio(name)
-        return LineSample(name, line.direction, now.quota, now.rate, once, int(now.prepaid))
+        return LineSample(name, line.direction, now.quota, _rate(now), once, int(now.prepaid))
 
     def _waits(self) -> dict[tuple[str, str], Histogram]:
         found = {}
@@ -151,3 +151,8 @@ class Watching:
                 histogram.counts, histogram.total = list(waits.counts), waits.total
                 found[(name, cls)] = histogram
         return found
+
+
+def _rate(now: LineStatistics) -> float:
+    """Recent use decays and is never quite nothing: below a byte a second it is."""
+    return now.rate if now.rate >= 1 else 0.0
