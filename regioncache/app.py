@@ -24,12 +24,13 @@ from regioncache.ledger import Ledger
 from regioncache.lines.line import Line
 from regioncache.lists import Lists
 from regioncache.memory import Memory
+from regioncache.pages import ObjectId
 from regioncache.peers.door import PeerDoor
 from regioncache.prober import Prober
 from regioncache.reader import Shelf
 from regioncache.routing import Routing, SigningSecrets
 from regioncache.service import RegionCache
-from regioncache.sources import Sources
+from regioncache.sources import RouteBuilder, Sources, way_id
 from regioncache.store.base import StoreSettings
 from regioncache.store.store import Store
 from regioncache.tally import Tally
@@ -90,10 +91,13 @@ class CacheApp:
         except BaseException:
             await store.close()
             raise
-        return cls._built(settings, store, ledger)
+        return cls.over(settings, store, ledger)
 
     @classmethod
-    def _built(cls, settings: CacheAppSettings, store: Store, ledger: Ledger) -> "CacheApp":
+    def over(
+        cls, settings: CacheAppSettings, store: Store, ledger: Ledger, build: RouteBuilder | None = None
+    ) -> "CacheApp":
+        """Builds the parts over an open store and ledger; `build` makes the route of a way, None: the real one."""
         clock, wall = settings.clock, settings.wall
         client = Client(tls=settings.tls)
         hot = HotObjects(int(settings.memory * HOT_PART))
@@ -101,8 +105,12 @@ class CacheApp:
         health, flights, tally = Health(), Flights(), Tally()
         resolver, catalog = Resolver(settings.region), Catalog()
         routing = Routing(settings.region, settings.secrets, client, wall)
-        sources = Sources(health, routing.route, clock)
-        filler = Filler(store, hot, flights, sources, memory, tally, settings.on_fault)
+        sources = Sources(health, build or routing.route, clock)
+
+        def changed(oid: ObjectId) -> None:
+            catalog.distrust(oid, wall())
+
+        filler = Filler(store, hot, flights, sources, memory, tally, settings.on_fault, changed)
         cache = RegionCache(Shelf(store, hot, flights, filler, tally), catalog, sources, memory, clock, wall)
         lists = Lists(sources, clock)
         peers = PeerDoor(settings.region, settings.secrets, cache, lists, Places(resolver).of, wall)
@@ -133,15 +141,16 @@ class CacheApp:
             if region not in line.between:
                 continue
             rules = policy.lines.get(name) or LinePolicy.of_capacity(line.capacity)
-            known = self.lines.get(name)
-            if known is None:
-                direction = f"{line.far(region)}>{region}"
+            known, direction = self.lines.get(name), f"{line.far(region)}>{region}"
+            if known is None or known.direction != direction:
                 known = Line(name, direction, rules, self.ledger, self.settings.clock, limited=self.settings.limited)
             else:
                 known.adopt(rules)
             lines[name] = known
         self.resolver.adopt(topology, revision)
         self.routing.adopt(lines)
+        mounts = topology.mounts.values()
+        self.sources.keep({way_id(one.bucket, way) for one in mounts for way in routes(topology, one, region)})
         self.lines = lines
 
     async def stop(self) -> None:

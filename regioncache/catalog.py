@@ -6,7 +6,7 @@ older than the key's last doubt teaches nothing (line-rules, Newest pointer).
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from regioncache.errors import CacheError, NoSuchObject, OriginForbids
 from regioncache.pages import Meta, ObjectId
@@ -17,13 +17,8 @@ NEGATIVE_SECONDS = 1.5
 
 @dataclass(frozen=True, slots=True)
 class _Doubt:
-    bucket: bytes
-    prefix: str
     ticket: int
     at: float  # seconds since the epoch
-
-    def covers(self, oid: ObjectId) -> bool:
-        return self.bucket == oid.bucket and oid.key.startswith(self.prefix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +29,23 @@ class CatalogStatistics:
 
 
 class Catalog:
-    """Newest versions and recent absences. Mutable state: `_known`, `_absent`, `_doubts`, `_ticket`, `_floor`."""
+    """Newest versions and recent absences.
+
+    Mutable state: `_known`, `_absent`; `_doubted` by key and `_swept` by (bucket, prefix), both oldest first; `_floor`,
+    a doubt of everything; `_last_doubt`, the latest time of any of them; `_ticket`.
+    """
 
     def __init__(self, limit: int = 65_536, doubts: int = 1024) -> None:
+        """At most `limit` versions and `limit` absences are known, and `doubts` of each kind remembered."""
         self._limit = limit
         self._doubt_limit = doubts
         self._known: OrderedDict[ObjectId, Meta] = OrderedDict()
         self._absent: OrderedDict[ObjectId, tuple[float, CacheError]] = OrderedDict()
-        self._doubts: list[_Doubt] = []
+        self._doubted: OrderedDict[ObjectId, _Doubt] = OrderedDict()
+        self._swept: OrderedDict[tuple[bytes, str], _Doubt] = OrderedDict()
+        self._floor = _Doubt(0, float("-inf"))
+        self._last_doubt = float("-inf")
         self._ticket = 0
-        self._floor = (0, 0.0)  # (ticket, epoch seconds): nothing learned before is believed
 
     def ticket(self) -> int:
         """Returns the ticket of a question that is asked now."""
@@ -75,51 +77,76 @@ class Catalog:
             self._known.popitem(last=False)
         return True
 
-    def learn_absent(self, oid: ObjectId, fault: NoSuchObject | OriginForbids, ticket: int, now: float) -> None:
-        """Notes a 404 or 403, for a moment."""
-        if self._void(oid, ticket):
+    def learn_absent(self, oid: ObjectId, fault: CacheError, ticket: int, now: float, at: float) -> None:
+        """Notes a 404 (NoSuchObject) or 403 (OriginForbids), for a moment; other faults teach nothing.
+
+        What the disk holds of a key that is gone is not believed from then on.
+
+        Args:
+            now: monotonic seconds.
+            at: seconds since the epoch.
+        """
+        if not isinstance(fault, NoSuchObject | OriginForbids) or self._void(oid, ticket):
             return
         if isinstance(fault, NoSuchObject):
+            self.distrust(oid, at)
             self._known.pop(oid, None)
         self._absent[oid] = (now + NEGATIVE_SECONDS, fault)
+        self._absent.move_to_end(oid)
         if len(self._absent) > self._limit:
             self._absent.popitem(last=False)
+
+    def distrust(self, oid: ObjectId, at: float) -> None:
+        """From now on nothing learned before is believed of this key; `at` is seconds since the epoch."""
+        self._absent.pop(oid, None)
+        self._doubted[oid] = _Doubt(self.ticket(), at)
+        self._doubted.move_to_end(oid)
+        self._last_doubt = max(self._last_doubt, at)
+        self._bound(self._doubted)
 
     def doubt(self, bucket: bytes, prefix: str, at: float) -> int:
         """From now on nothing learned before is believed of keys with this prefix; `at` is seconds since the epoch.
 
-        Returns how many newest versions and absences in memory that drops.
+        What is known stays known, for when nobody can be asked. Returns how many newest versions and absences in
+        memory are touched.
         """
-        ticket = self.ticket()
-        self._doubts = [d for d in self._doubts if not (d.bucket == bucket and d.prefix.startswith(prefix))]
-        if len(self._doubts) >= self._doubt_limit:
-            self._doubts, self._floor = [], (ticket, at)
-        else:
-            self._doubts.append(_Doubt(bucket, prefix, ticket, at))
-        gone = [o for o in self._absent if o.bucket == bucket and o.key.startswith(prefix)]
+        gone = [oid for oid in self._absent if oid.bucket == bucket and oid.key.startswith(prefix)]
         for oid in gone:
             del self._absent[oid]
-        return len(gone) + sum(1 for o in self._known if o.bucket == bucket and o.key.startswith(prefix))
-
-    def forget(self, oid: ObjectId) -> None:
-        """Drops what memory holds of one key (its pages stay)."""
-        self._known.pop(oid, None)
+        for older in [name for name in self._swept if name[0] == bucket and name[1].startswith(prefix)]:
+            del self._swept[older]
+        self._swept[bucket, prefix] = _Doubt(self.ticket(), at)
+        self._last_doubt = max(self._last_doubt, at)
+        self._bound(self._swept)
+        return len(gone) + sum(oid.bucket == bucket and oid.key.startswith(prefix) for oid in self._known)
 
     def age(self, oid: ObjectId, meta: Meta, now: float) -> float | None:
         """Seconds since `meta` was known to be the newest, or None where a doubt came after; `now` is epoch seconds."""
-        if meta.learned_at <= self._floor[1]:
+        learned_at = meta.learned_at
+        if learned_at <= self._last_doubt and any(doubt.at >= learned_at for doubt in self._doubts(oid)):
             return None
-        if self._doubts and any(d.at >= meta.learned_at and d.covers(oid) for d in self._doubts):
-            return None
-        return max(0.0, now - meta.learned_at)
+        return max(0.0, now - learned_at)
 
     def statistics(self) -> CatalogStatistics:
-        return CatalogStatistics(len(self._known), len(self._absent), len(self._doubts))
+        return CatalogStatistics(len(self._known), len(self._absent), len(self._doubted) + len(self._swept))
 
     def _void(self, oid: ObjectId, ticket: int) -> bool:
-        return ticket < self._floor[0] or any(d.ticket > ticket and d.covers(oid) for d in self._doubts)
+        return any(doubt.ticket > ticket for doubt in self._doubts(oid))
 
+    def _doubts(self, oid: ObjectId) -> list[_Doubt]:
+        """All doubts that touch this key."""
+        found = [self._floor]
+        if oid in self._doubted:
+            found.append(self._doubted[oid])
+        found += [
+            doubt
+            for (bucket, prefix), doubt in self._swept.items()
+            if bucket == oid.bucket and oid.key.startswith(prefix)
+        ]
+        return found
 
-def renewed(meta: Meta, learned_at: float) -> Meta:
-    """The same metadata, confirmed at `learned_at`."""
-    return replace(meta, learned_at=learned_at)
+    def _bound(self, doubts: "OrderedDict[ObjectId, _Doubt] | OrderedDict[tuple[bytes, str], _Doubt]") -> None:
+        """A doubt that there is no room to remember becomes one of everything: too much is asked, nothing believed."""
+        if len(doubts) > self._doubt_limit:
+            forgotten = doubts.popitem(last=False)[1]
+            self._floor = _Doubt(max(self._floor.ticket, forgotten.ticket), max(self._floor.at, forgotten.at))

@@ -37,6 +37,10 @@ class SlowDown(CacheError):
         self.retry_after = retry_after
 
 
+class OriginBusy(SlowDown):
+    """The source itself asks to slow down: somebody is there."""
+
+
 class VersionChanged(CacheError):
     """The object was overwritten while it was read: open it again."""
 

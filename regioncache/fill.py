@@ -10,10 +10,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from namespace.resolver import Place
-from regioncache.errors import BadAnswer, CacheError, OriginUnavailable, SlowDown, VersionChanged
+from regioncache.errors import BadAnswer, CacheError, OriginUnavailable, RangeOutside, VersionChanged
 from regioncache.flights import Flight, Flights, Ground
 from regioncache.grounds import Packing, Window
 from regioncache.hot import HotObjects
+from regioncache.lines.base import Crossing
 from regioncache.memory import Memory
 from regioncache.origins.base import Reading, Want
 from regioncache.pages import BLOCK_BYTES, EXTENT_BYTES, MIB, PACKED_BYTES, STEP_BYTES, Meta, ObjectId, Span, page_span
@@ -24,9 +25,14 @@ from regioncache.tally import Tally
 
 FINISH_BYTES = 8 * MIB
 """An abandoned flight finishes its request if no more than this remains (line-rules, Flight)."""
+FLIGHT_BYTES = 3 * STEP_BYTES
+"""What a flight holds of the memory budget: its receive buffer, the batch being filled, the batch being written."""
 ROUNDS = 3
+"""Over the routes without a whole page's progress."""
 BACKOFF_SECONDS = 0.1
 """Before the second round over the routes; four times as much before the third."""
+PATIENCE_SECONDS = 2.0
+"""Where nothing is kept, a reader that stands still holds up the others at its flight for so long."""
 
 
 class _Abandoned(CacheError):
@@ -42,14 +48,17 @@ class Job:
     hops: int
     keep: bool
     fresh_seconds: float = 0.0
-    torn: Span | None = None
-    """Pages that a run was bringing when the process died: the first of the flight's run counts `refetch`."""
+    again: frozenset[int] = frozenset()
+    """Pages that were here, or partly here, before: they count `refetch`."""
     learned: Callable[[Meta], None] | None = None
-    """Told once what the first reply says of an unknown object; raises where that teaches nothing."""
+    """Told once what the first reply says of an unknown object."""
 
 
 class Filler:
-    """Runs flights, each in a task of its own that ends before `stop` returns. Mutable state: `_tasks`."""
+    """Runs flights, each in a task of its own that ends before `stop` returns.
+
+    Mutable state: `_tasks`, and `_landings`, the last steps of those that end.
+    """
 
     def __init__(
         self,
@@ -60,7 +69,9 @@ class Filler:
         memory: Memory,
         tally: Tally,
         on_fault: Callable[[BaseException], None],
+        on_change: Callable[[ObjectId], None] = lambda oid: None,
     ) -> None:
+        """`on_fault` is told of faults that should not be; `on_change` of objects that were overwritten in flight."""
         self._store = store
         self._hot = hot
         self._flights = flights
@@ -68,7 +79,9 @@ class Filler:
         self._memory = memory
         self._tally = tally
         self._on_fault = on_fault
+        self._on_change = on_change
         self._tasks: set[asyncio.Task[None]] = set()
+        self._landings: set[asyncio.Task[None]] = set()
 
     def start(self, job: Job) -> None:
         """Starts the flight; it is registered already, and leaves the register when it ends."""
@@ -81,6 +94,8 @@ class Filler:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # A flight that was cancelled while it landed has left its landing to us.
+        await asyncio.gather(*self._landings, return_exceptions=True)
 
     async def _run(self, job: Job) -> None:
         flight = job.flight
@@ -89,6 +104,8 @@ class Filler:
         except CacheError as fault:
             # To end for want of readers is no fault: one who comes while it lands goes on with another flight.
             flight.fault = None if isinstance(fault, _Abandoned) else fault
+            if isinstance(fault, VersionChanged):
+                self._on_change(flight.oid)
         except asyncio.CancelledError:
             flight.fault = OriginUnavailable("the node is stopping; ask another one", 1.0)
             raise
@@ -96,32 +113,40 @@ class Filler:
             flight.fault = OriginUnavailable(f"the fill of {flight.oid.key!r} failed: {type(fault).__name__}", 1.0)
             self._on_fault(fault)
         finally:
-            await asyncio.shield(self._land_for_good(flight))
+            landing = asyncio.create_task(self._land_for_good(flight))
+            self._landings.add(landing)
+            landing.add_done_callback(self._landings.discard)
+            await asyncio.shield(landing)
 
     async def _land_for_good(self, flight: Flight) -> None:
         try:
             if flight.ground is not None:
                 await flight.ground.close()
+        except Exception as fault:
+            self._on_fault(fault)
         finally:
             # No await from here on: who finds no flight must find its pages.
-            flight.done = True
             self._flights.remove(flight)
-            flight.notify()
+            flight.end()
 
     async def _rounds(self, job: Job) -> None:
-        fault: CacheError = OriginUnavailable("no route was tried")
-        for attempt in range(ROUNDS):
-            if attempt:
-                await asyncio.sleep(BACKOFF_SECONDS * 4 ** (attempt - 1))
+        flight, attempt = job.flight, 0
+        while True:
+            fault: CacheError = OriginUnavailable("no route was tried")
             for route in self._sources.of(job.place):
+                before = flight.landed
                 try:
                     return await self._bring(job, route)
                 except (OriginUnavailable, BadAnswer) as failed:
                     fault = failed
-                    if job.flight.abandoned:
-                        raise
-            if isinstance(fault, SlowDown):
+                    if flight.landed - before >= flight.page_bytes:
+                        attempt = 0
+                if flight.abandoned:
+                    raise _Abandoned("nobody waits for another try") from fault
+            attempt += 1
+            if attempt >= ROUNDS:
                 break
+            await asyncio.sleep(BACKOFF_SECONDS * 4 ** (attempt - 1))
         if isinstance(fault, BadAnswer):
             raise OriginUnavailable(str(fault)) from fault
         raise fault
@@ -136,16 +161,13 @@ class Filler:
 
     async def _fetch(self, job: Job, route: Route) -> None:
         flight = job.flight
-        flight.source = route.kind
         remaining = self._remaining(flight)
         progress = _Progress(job, remaining.start)
         crossing = route.crossing(flight.payer, progress.kind)
-        flight.crossing = crossing
+        flight.began(route.kind, route.line, crossing)
         try:
-            async with self._memory.hold("flight", STEP_BYTES):
-                bytes_wanted = _whole_pages(remaining, crossing.request_wanted(len(remaining)), flight.page_bytes)
-                want = Want(job.place.key, flight.version, bytes_wanted, flight.payer(), job.hops, job.fresh_seconds)
-                reading = await self._sources.ask(route, route.source.read(want, crossing))
+            async with self._memory.hold("flight", FLIGHT_BYTES):
+                reading = await self._ask(job, route, crossing, remaining)
                 try:
                     await self._receive(job, reading, progress)
                 finally:
@@ -157,9 +179,20 @@ class Filler:
             crossing.spoil(progress.beyond_block(), "retry")
             raise
         finally:
-            if crossing.waited:
-                flight.waits[route.line or ""] = flight.waits.get(route.line or "", 0.0) + crossing.waited
+            flight.ended()
             crossing.close()
+
+    async def _ask(self, job: Job, route: Route, crossing: Crossing, remaining: Span) -> Reading:
+        flight = job.flight
+        wanted = _whole_pages(remaining, crossing.request_wanted(len(remaining)), flight.page_bytes)
+        want = Want(job.place.key, flight.version, wanted, flight.payer(), job.hops, job.fresh_seconds)
+        try:
+            return await self._sources.ask(route, route.source.read(want, crossing))
+        except RangeOutside as outside:
+            if flight.meta is None:
+                raise
+            # What lay inside the version known lies outside now.
+            raise VersionChanged(f"{flight.oid.key!r} has {outside.size} bytes now") from outside
 
     def _remaining(self, flight: Flight) -> Span:
         """The bytes still to bring: from the last landed block on."""
@@ -171,7 +204,7 @@ class Filler:
         flight = job.flight
         if flight.meta is None:
             self._learn(job, reading)
-        elif reading.meta.version != flight.version:
+        elif (reading.meta.version, reading.meta.size) != (flight.version, flight.meta.size):
             raise VersionChanged(f"{flight.oid.key!r} is {reading.meta.version} now, not {flight.version}")
         if flight.ground is None:
             flight.ground = await self._ground(job)
@@ -211,8 +244,10 @@ class Filler:
         flight.notify()
 
     async def _pack(self, oid: ObjectId, meta: Meta, data: bytes) -> bool:
-        self._hot.drop(oid)
-        return await self._store.pack(oid, meta, data)
+        try:
+            return await self._store.pack(oid, meta, data)
+        finally:
+            self._hot.drop(oid)
 
     async def _ground(self, job: Job) -> Ground:
         flight, meta = job.flight, job.flight.meta
@@ -224,7 +259,10 @@ class Filler:
             landing = await self._store.land(flight.oid, meta, flight.page_bytes, extent, flight.pages)
             if landing is not None:
                 return landing
-        return Window(flight.pages.start * flight.page_bytes, _room(flight))
+        window = Window(flight.pages.start * flight.page_bytes, _room(flight), self._memory)
+        flight.on_left = window.leave
+        flight.abandoned = not flight.waiting()
+        return window
 
 
 def _whole_pages(remaining: Span, nbytes: int, page_bytes: int) -> Span:
@@ -238,16 +276,14 @@ class _Progress:
 
     def __init__(self, job: Job, start: int) -> None:
         self._page_bytes = job.flight.page_bytes
-        self._refetch = (
-            job.torn is not None and job.torn.start * self._page_bytes <= start < job.torn.end * self._page_bytes
-        )
+        self._again = job.again
         self._start = start
         self.received = 0
         self.kept_to = start
 
     def kind(self) -> str:
-        """`refetch` until the first page of a torn run is here, then `unique`."""
-        return "refetch" if self._refetch and self.received < self._page_bytes else "unique"
+        """What the next bytes count as."""
+        return "refetch" if (self._start + self.received) // self._page_bytes in self._again else "unique"
 
     def beyond_block(self) -> int:
         """Bytes received behind the last landed block: a resumed flight asks for them again."""
@@ -260,8 +296,4 @@ class _Progress:
 
 
 def _room(flight: Flight) -> Callable[[int], Awaitable[None]]:
-    async def room(offset: int) -> None:
-        while flight.waiting() and flight.slowest() < offset:
-            await flight.change()
-
-    return room
+    return lambda offset: flight.readers_at(offset, PATIENCE_SECONDS)

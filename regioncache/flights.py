@@ -5,7 +5,7 @@ what is debited for it goes to the best class among its present waiters, there t
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -74,7 +74,8 @@ class Waiter:
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """One run of pages on its way. Mutable state: waiters, at, version, ground, fault, done."""
+    """One run of pages on its way. Mutable state: waiters, version, pages (once the size is known), ground, fault,
+    done, the request in hand (source, line, crossing)."""
 
     oid: ObjectId
     pages: Span
@@ -89,10 +90,15 @@ class Flight:
     abandoned: bool = False
     gone_to: int = 0
     """The object offset up to which bytes have left a window again; 0 where they are kept."""
+    on_left: Callable[[], None] | None = None
+    """Called when the flight is over and its last reader has left; perhaps more than once."""
+    ticket: int = 0
+    """The catalog's ticket of the question that a flight of unknown version is."""
+    line: str = ""
     crossing: Crossing | None = None
-    """The account of the request in hand."""
-    waits: dict[str, float] = field(default_factory=dict)
-    """Seconds waited for room, by line."""
+    """The account of the request in hand, None between two of them."""
+    _waits: dict[str, float] = field(default_factory=dict)
+    _held_up: bool = False
     _waiters: list[Waiter] = field(default_factory=list)
     _wakers: list["asyncio.Future[None]"] = field(default_factory=list)
 
@@ -126,18 +132,63 @@ class Flight:
             self.crossing.promote()
         return waiter
 
-    def detach(self, waiter: Waiter) -> None:
-        """A reader goes; the last one leaves the flight abandoned."""
+    def detach(self, waiter: Waiter, *, comes_again: bool = False) -> None:
+        """A reader goes; the last one leaves the flight abandoned, unless he was told to come again for it."""
         if waiter in self._waiters:
             self._waiters.remove(waiter)
-        self.abandoned = not self._waiters
+        self.abandoned = not self._waiters and not comes_again
+        self._release()
         self.notify()
+
+    def end(self) -> None:
+        """It brings nothing more."""
+        self.done = True
+        self._release()
+        self.notify()
+
+    def began(self, source: str, line: str | None, crossing: Crossing) -> None:
+        """A request is in hand."""
+        self.source, self.line, self.crossing = source, line or "", crossing
+
+    def ended(self) -> None:
+        """The request in hand is over."""
+        self._waits, self.crossing = self.waits, None
+
+    @property
+    def waits(self) -> dict[str, float]:
+        """Seconds waited for room so far, by line; "" where no line was."""
+        waits = dict(self._waits)
+        if self.crossing is not None and self.crossing.waited:
+            waits[self.line] = waits.get(self.line, 0.0) + self.crossing.waited
+        return waits
 
     def waiting(self) -> int:
         return len(self._waiters)
 
-    def slowest(self) -> int:
-        """Up to where every present reader has read."""
+    def advance(self, waiter: Waiter, at: int) -> None:
+        """A reader has read up to `at`."""
+        waiter.at = at
+        if self._held_up:
+            self.notify()
+
+    async def readers_at(self, offset: int, patience_seconds: float) -> None:
+        """Waits until every present reader has read up to `offset`, or none is left.
+
+        A reader that stands still is waited for so long, and no longer while another one wants what comes next.
+        """
+        self._held_up = True
+        try:
+            while self._waiters and (slowest := self._slowest()) < offset:
+                try:
+                    async with asyncio.timeout(patience_seconds):
+                        await self.change()
+                except TimeoutError:
+                    if self._slowest() == slowest and any(waiter.at >= self.landed for waiter in self._waiters):
+                        return
+        finally:
+            self._held_up = False
+
+    def _slowest(self) -> int:
         return min((waiter.at for waiter in self._waiters), default=self.landed)
 
     def payer(self) -> Payer:
@@ -145,6 +196,10 @@ class Flight:
         if not self._waiters:
             return Payer(self.starter.tenant, "prefetch")
         return min(self._waiters, key=lambda waiter: rank(waiter.payer.cls)).payer
+
+    def _release(self) -> None:
+        if self.done and not self._waiters and self.on_left is not None:
+            self.on_left()
 
     def notify(self) -> None:
         """Something changed: wakes everyone who waits for it."""

@@ -2,7 +2,9 @@
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
+from regioncache.memory import Memory
 from regioncache.pages import MIB, Span
 
 WINDOW_BYTES = 16 * MIB
@@ -36,37 +38,46 @@ class Packing:
 
 
 class Window:
-    """The last bytes of a run that nothing keeps. The flight waits while its slowest reader is a window behind."""
+    """The last bytes of a run that nothing keeps. The flight waits while its slowest reader is a window behind.
 
-    def __init__(self, start: int, room: Callable[[int], Awaitable[None]], limit: int = WINDOW_BYTES) -> None:
-        """`room(offset)` waits until every present reader has read up to `offset`, or none is left."""
-        self._blocks: deque[tuple[int, bytes]] = deque()
+    What it holds is part of the memory budget; where that is used up, the window is as narrow as one block.
+    """
+
+    def __init__(
+        self, start: int, room: Callable[[int], Awaitable[None]], memory: Memory, limit: int = WINDOW_BYTES
+    ) -> None:
+        """`room(offset)` waits until the present readers have read up to `offset`, as far as they are waited for."""
+        self._blocks: deque[_Block] = deque()
         self._landed = start
         self._held = 0
         self._room = room
+        self._memory = memory
         self._limit = limit
 
     async def write(self, offset: int, data: memoryview) -> None:
-        if self._held + len(data) > self._limit and self._blocks:
-            first, block = self._blocks[0]
-            await self._room(first + len(block))
-        while self._blocks and self._held + len(data) > self._limit:
-            self._held -= len(self._blocks.popleft()[1])
-        self._blocks.append((offset, bytes(data)))
+        taken = self._take(len(data))
+        while not taken and self._blocks:
+            first = self._blocks[0]
+            await self._room(first.offset + len(first.data))
+            self._drop_first()
+            taken = self._take(len(data))
+        # The least there must be is covered by what the flight holds for itself.
+        self._blocks.append(_Block(offset, bytes(data), taken))
         self._held += len(data)
         self._landed = offset + len(data)
 
     def first(self) -> int:
         """The object offset from which bytes may still be read."""
-        return self._blocks[0][0] if self._blocks else self._landed
+        return self._blocks[0].offset if self._blocks else self._landed
 
     def landed(self) -> int:
         return self._landed
 
     def read_landed(self, span: Span) -> memoryview:
-        for start, block in self._blocks:
-            if start <= span.start < start + len(block):
-                return memoryview(block)[span.start - start : span.end - start]
+        for block in self._blocks:
+            start = block.offset
+            if start <= span.start < start + len(block.data):
+                return memoryview(block.data)[span.start - start : span.end - start]
         raise LookupError(f"bytes from {span.start} have left the window")
 
     async def read_landed_later(self, span: Span) -> memoryview:
@@ -74,3 +85,26 @@ class Window:
 
     async def close(self) -> None:
         """Nothing is kept: what has landed stays readable for those who hold the flight."""
+
+    def leave(self) -> None:
+        """Nobody reads here any more."""
+        while self._blocks:
+            self._drop_first()
+
+    def _take(self, nbytes: int) -> bool:
+        return self._held + nbytes <= self._limit and self._memory.take_now("flight", nbytes)
+
+    def _drop_first(self) -> None:
+        block = self._blocks.popleft()
+        self._held -= len(block.data)
+        if block.counted:
+            self._memory.give("flight", len(block.data))
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Bytes at an object offset; `counted` in the memory budget or not."""
+
+    offset: int
+    data: bytes
+    counted: bool

@@ -10,6 +10,7 @@ from regioncache.flights import Flight, Flights, Ground, Waiter, missing
 from regioncache.hot import HotObjects
 from regioncache.origins.base import Payer
 from regioncache.pages import EXTENT_BYTES, MIB, PACKED_BYTES, STEP_BYTES, Meta, ObjectId, Span, by_extent, cover
+from regioncache.spoilt import Spoilt
 from regioncache.store.base import CorruptPage, NotKept, PageGone, WouldBlock
 from regioncache.store.store import Store
 from regioncache.tally import Tally
@@ -30,11 +31,15 @@ class Shelf:
     flights: Flights
     filler: Filler
     tally: Tally
+    spoilt: Spoilt = field(default_factory=Spoilt)
 
 
 @dataclass(slots=True)
 class Reader:
-    """Reads `span`. Mutable state: `_attached` and `_bad`; `source` and `waits` are known after the first piece."""
+    """Reads `span`. Mutable state: `_attached`, `keep`; `source` and `waits` are known after the first piece.
+
+    `begun` is set when the reply's headers may have left: what changes after that cannot be answered by a restart.
+    """
 
     shelf: Shelf
     place: Place
@@ -45,8 +50,8 @@ class Reader:
     keep: bool
     source: str = "page"
     waits: dict[str, float] = field(default_factory=dict)
+    begun: bool = False
     _attached: list[tuple[Flight, Waiter]] = field(default_factory=list)
-    _bad: set[int] = field(default_factory=set)
 
     @property
     def oid(self) -> ObjectId:
@@ -75,15 +80,16 @@ class Reader:
         finally:
             self.leave()
 
-    def leave(self) -> None:
-        """Detaches from every flight. Safe to call twice."""
+    def leave(self, *, comes_again: bool = False) -> None:
+        """Detaches from every flight; they go on for a reader that was told to come again. Safe to call twice."""
         for flight, waiter in self._attached:
-            flight.detach(waiter)
+            flight.detach(waiter, comes_again=comes_again and self.keep)
         self._attached.clear()
 
     async def piece(self, at: int) -> memoryview:
         """Returns the next bytes, at most a step. Raises the flight's fault, which all of its readers share."""
         span = Span(at, min(at + STEP_BYTES, self.span.end))
+        self._let_pass(at)
         for _ in range(TRIES):
             flight = self._landing_at(at)
             if flight is None:
@@ -91,25 +97,13 @@ class Reader:
                 if held is not None:
                     self.shelf.tally.read["page"] += len(held)
                     return held
-                flight = self._landing_at(at) or self._start(at)
-            waiter = self._attach(flight, at)
-            while not flight.done and flight.reaches(at) and (flight.ground is None or flight.landed <= at):
-                await flight.change()
-            if flight.landed > at and flight.ground is not None:
-                landed = await _landed(flight.ground, Span(at, min(span.end, flight.landed)))
-                if landed is None:
-                    self._detach(flight)
+                flight = self._landing_at(at)
+                if flight is None and await self._opened_meanwhile(at):
                     continue
-                self.shelf.tally.read[flight.source] += len(landed)
-                self._tell(flight)
-                waiter.at = at + len(landed)
-                self._go_ahead(flight, at)
+                flight = flight or self._start(at)
+            landed = await self._landed(flight, span)
+            if landed is not None:
                 return landed
-            if flight.done:
-                self._detach(flight)
-                if flight.fault is not None and not isinstance(flight.fault, NotKept):
-                    self.shelf.tally.version_changed += isinstance(flight.fault, VersionChanged)
-                    raise _again(flight.fault)
         raise OriginUnavailable(
             f"pages of {self.place.path!r} leave the cache before they are read; is it too small?", 1.0
         )
@@ -125,33 +119,89 @@ class Reader:
             if store.present(oid, self.meta.version, self.page_bytes, pages) != [pages]:
                 return None
             return store.read_now(oid, self.meta.version, span)
+        except CorruptPage as damage:
+            self._spoilt(span.start, damage)
+            return None
         except (WouldBlock, PageGone):
             return None
 
+    def _spoilt(self, at: int, damage: CorruptPage) -> None:
+        first = 0 if self.packed else at // EXTENT_BYTES * (EXTENT_BYTES // self.page_bytes)
+        self.shelf.spoilt.add(self.oid, first + damage.page)
+
     async def _held(self, span: Span) -> memoryview | None:
-        """The first bytes of the span if they are on disk."""
-        store, oid, version = self.shelf.store, self.oid, self.meta.version
-        try:
-            if self.packed:
-                try:
-                    found = store.packed_now(oid)
-                except WouldBlock:
-                    found = await store.packed(oid)
-                return found[1][span.start : span.end] if found and found[0].version == version else None
-            pages = cover(span, self.page_bytes)
-            runs = store.present(oid, version, self.page_bytes, pages)
-            if not runs or runs[0].start != pages.start:
-                return None
-            part = Span(span.start, min(span.end, runs[0].end * self.page_bytes))
+        """The first bytes of the span if they are on disk; a damaged page ends them."""
+        while True:
             try:
-                return store.read_now(oid, version, part)
-            except WouldBlock:
-                return await store.read(oid, version, part)
-        except CorruptPage:
-            self._bad.add(span.start // self.page_bytes)
+                return await (self._held_packed(span) if self.packed else self._held_pages(span))
+            except CorruptPage as damage:
+                # The store has dropped it: the next look finds what lies before it, or nothing.
+                self._spoilt(span.start, damage)
+            except PageGone:
+                return None
+
+    async def _held_packed(self, span: Span) -> memoryview | None:
+        store, oid = self.shelf.store, self.oid
+        try:
+            found = store.packed_now(oid)
+        except WouldBlock:
+            found = await store.packed(oid)
+        return found[1][span.start : span.end] if found and found[0].version == self.meta.version else None
+
+    async def _held_pages(self, span: Span) -> memoryview | None:
+        store, oid, version = self.shelf.store, self.oid, self.meta.version
+        pages = cover(span, self.page_bytes)
+        runs = store.present(oid, version, self.page_bytes, pages)
+        if not runs or runs[0].start != pages.start:
             return None
-        except PageGone:
-            return None
+        part = Span(span.start, min(span.end, runs[0].end * self.page_bytes))
+        try:
+            return store.read_now(oid, version, part)
+        except WouldBlock:
+            return await store.read(oid, version, part)
+
+    async def _opened_meanwhile(self, at: int) -> bool:
+        """Whether a flight begun before the version was known may bring the byte; waits until that one knows more."""
+        opening = self.shelf.flights.opening(self.oid)
+        if opening is None or not opening.reaches(at):
+            return False
+        while opening.meta is None and not opening.done:
+            await opening.change()
+        return True
+
+    async def _landed(self, flight: Flight, span: Span) -> memoryview | None:
+        """The first bytes of the span once the flight has them; None where they must be looked for anew."""
+        at = span.start
+        waiter = self._attach(flight, at)
+        while not flight.done and flight.reaches(at) and (flight.ground is None or flight.landed <= at):
+            await flight.change()
+        if flight.ground is not None and flight.landed > at:
+            landed = await _from_ground(flight.ground, Span(at, min(span.end, flight.landed)))
+            if landed is not None:
+                self.shelf.tally.read[flight.source] += len(landed)
+                self.source, self.waits = flight.source, flight.waits
+                flight.advance(waiter, at + len(landed))
+                self._go_ahead(flight, at)
+                return landed
+        self._detach(flight)
+        if flight.done and flight.landed <= at:
+            self._take_note(flight.fault)
+        return None
+
+    def _take_note(self, fault: CacheError | None) -> None:
+        """A flight ended before it brought what this reader waits for."""
+        if isinstance(fault, NotKept):
+            self.keep = False
+        elif fault is not None:
+            self.shelf.tally.version_changed += self.begun and isinstance(fault, VersionChanged)
+            raise again(fault)
+
+    def _let_pass(self, at: int) -> None:
+        """Detaches from flights that have nothing more for a reader at this offset: they hold memory."""
+        for pair in list(self._attached):
+            flight = pair[0]
+            if flight.pages.start * self.page_bytes <= at and not flight.reaches(at):
+                self._detach(flight)
 
     def _landing_at(self, at: int) -> Flight | None:
         for flight, _ in self._attached:
@@ -168,18 +218,25 @@ class Reader:
         # The page at hand turned out bad or gone a moment ago, whatever the index says by now.
         held = [part for run in held for part in missing(run, [Span(page, page + 1)])]
         flying = [flight.brings for flight in self.shelf.flights.of(self.oid, self.meta.version)]
-        torn = self.shelf.store.torn(self.oid, self.meta.version, extent)
+        opening = self.shelf.flights.opening(self.oid)
+        flying += [opening.brings] if opening is not None else []
+        again = self._had_before(extent, pages)
         for run in missing(pages, [*held, *flying]):
             flight = Flight(self.oid, run, self.page_bytes, self.payer, self.meta.version, self.meta)
             self.shelf.flights.add(flight, self.meta.version)
             self._attach(flight, run.start * self.page_bytes)
-            again = Span(run.start, run.start + 1) if run.start in self._bad else None
-            if torn is not None and torn.start <= run.start < torn.end:
-                again, torn = torn, None
-            self.shelf.filler.start(Job(flight, self.place, self.hops, self.keep, torn=again))
+            mine = frozenset(page for page in again if run.start <= page < run.end)
+            self.shelf.filler.start(Job(flight, self.place, self.hops, self.keep, again=mine))
         found = self._landing_at(at)
         assert found is not None, "the page at hand is held, on its way, or was missing and is on its way now"
         return found
+
+    def _had_before(self, extent: int, pages: Span) -> frozenset[int]:
+        """Pages of which bytes came before: damaged ones, and the first of each run that a crash tore."""
+        spoilt = self.shelf.spoilt.take(self.oid, pages)
+        if self.packed:
+            return spoilt
+        return spoilt | {run.start for run in self.shelf.store.torn_runs(self.oid, self.meta.version, extent)}
 
     def _go_ahead(self, flight: Flight, at: int) -> None:
         """Starts the next extent's flight early enough that the line is not idle between the two."""
@@ -207,28 +264,22 @@ class Reader:
                 self._attached.remove(pair)
                 return
 
-    def _tell(self, flight: Flight) -> None:
-        self.source = flight.source
-        self.waits = flight.waits
 
-
-async def _landed(ground: Ground, span: Span) -> memoryview | None:
+async def _from_ground(ground: Ground, span: Span) -> memoryview | None:
     """Bytes that have landed, or None where they cannot be had from there any more."""
     try:
-        return ground.read_landed(span)
-    except WouldBlock:
         try:
+            return ground.read_landed(span)
+        except WouldBlock:
             return await ground.read_landed_later(span)
-        except PageGone:
-            return None
-    except (LookupError, PageGone):
+    except (LookupError, PageGone, OSError):
         return None
 
 
-def _again(fault: CacheError) -> CacheError:
+def again(fault: CacheError) -> CacheError:
     """The same fault for one more reader: an exception raised twice would collect both tracebacks."""
-    again = type(fault).__new__(type(fault))
-    again.args = fault.args
-    again.__dict__.update(fault.__dict__)
-    again.__cause__ = fault.__cause__
-    return again
+    same = type(fault).__new__(type(fault))
+    same.args = fault.args
+    same.__dict__.update(fault.__dict__)
+    same.__cause__ = fault.__cause__
+    return same

@@ -10,7 +10,7 @@ from namespace.fields import Credentials as Reference
 from namespace.model import Bucket, Endpoint
 from namespace.resolver import Place
 from namespace.routes import Way
-from regioncache.errors import CacheError, NotSupported
+from regioncache.errors import CacheError, NotSupported, OriginUnavailable
 from regioncache.health import WayId
 from regioncache.http.client import Base, Client
 from regioncache.lines.base import Crossing
@@ -49,7 +49,9 @@ class Routing:
         source = self._sources.get(name)
         if source is None:
             source = self._sources[name] = self._source(place.bucket, way)
-        line = None if way.line is None else self._lines[way.line]
+        line = None if way.line is None else self._lines.get(way.line)
+        if line is None and way.line is not None:
+            raise OriginUnavailable(f"line {way.line!r} is not in force any more: the topology has changed; ask again")
         kind = "line" if line is not None else "peer" if way.kind == "region" else "origin"
         bucket = place.bucket.name
 

@@ -6,7 +6,7 @@ while; what is unknown is asked for by its first pages, whose reply teaches the 
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from namespace.resolver import Place
 from regioncache.catalog import Catalog
@@ -26,9 +26,9 @@ from regioncache.opened import Opened, Terms, Waited
 from regioncache.origins.base import Payer, Question
 from regioncache.pages import EXTENT_BYTES, STEP_BYTES, WHOLE, Meta, ObjectId, Span, Version, Wanted, by_extent, cover
 from regioncache.questions import Questions
-from regioncache.reader import Reader, Shelf
+from regioncache.reader import Reader, Shelf, again
 from regioncache.sources import Sources
-from regioncache.store.base import PageGone, WouldBlock
+from regioncache.store.base import CorruptPage, PageGone, WouldBlock
 
 FIRST_PIECE_SECONDS = 25.0
 """A read whose first page is not expected within this gets 503 SlowDown; the flight goes on (line-rules, Visible)."""
@@ -89,6 +89,9 @@ class RegionCache:
                 shelf.hot.keep(oid, meta, data)
             else:
                 return self._glance_large(asked)
+        except CorruptPage:
+            shelf.spoilt.add(oid, 0)
+            return None
         except (WouldBlock, PageGone):
             return None
         known = self.catalog.find(oid)
@@ -127,14 +130,15 @@ class RegionCache:
         Raises: NoSuchObject, OriginForbids, RangeOutside, VersionChanged (only with `asked.version`),
         OriginUnavailable, SlowDown.
         """
+        due = asyncio.get_running_loop().time() + FIRST_PIECE_SECONDS
         for attempt in range(RESTARTS):
             try:
-                return await self._open(asked)
+                return await self._open(asked, due)
             except VersionChanged:
-                self.catalog.forget(asked.oid)
-                self.catalog.doubt(asked.oid.bucket, asked.oid.key, self._wall())
                 if asked.version is not None or attempt == RESTARTS - 1:
                     raise
+            except TimeoutError as late:
+                raise SlowDown(f"the first page of {asked.place.path!r} is not expected soon", 5.0) from late
         raise AssertionError("unreachable")
 
     async def stat(self, asked: Asked) -> Opened:
@@ -144,14 +148,15 @@ class RegionCache:
         stale = None
         if meta is None:
             meta = await self._ask(asked)
+            stale = self._stale(asked, meta)
         elif not self._fresh(asked, meta):
             meta, stale = await self._renew(asked, meta)
         return Opened(meta, Span(0, 0), stale_seconds=stale)
 
     async def refresh(self, asked: Asked) -> Meta:
         """Asks for the newest version now; raises as `open`."""
-        self.catalog.doubt(asked.oid.bucket, asked.oid.key, self._wall())
-        return await self._ask(replace(asked, terms=replace(asked.terms, fresh_seconds=0.0)), join=False)
+        self.catalog.distrust(asked.oid, self._wall())
+        return await asyncio.shield(self._questioned(asked, 0.0, join=False))
 
     async def stop(self) -> None:
         """Ends all flights and questions."""
@@ -167,11 +172,12 @@ class RegionCache:
         age = self.catalog.age(asked.oid, meta, self._wall())
         return age is not None and age <= fresh_seconds
 
-    async def _open(self, asked: Asked) -> Opened:
+    async def _open(self, asked: Asked, due: float) -> Opened:
         self._raise_absence(asked.oid)
         meta, stale, first = await self._recall(asked.oid), None, None
         if meta is None:
-            meta, first = await self._open_unknown(asked)
+            meta, first = await self._open_unknown(asked, due)
+            stale = self._stale(asked, meta)
         elif not self._fresh(asked, meta):
             meta, stale = await self._renew(asked, meta)
         try:
@@ -181,26 +187,28 @@ class RegionCache:
             if span is None:
                 raise RangeOutside(meta.size)
             reader = self._reader(asked, meta, span)
-            if first is not None:
+            if first is not None and first[0].reaches(span.start):
                 reader.join(*first)
                 first = None
         finally:
             if first is not None:
                 first[0].detach(first[1])
-        return await self._begin(reader, stale)
+        return await self._begin(reader, stale, due)
 
-    async def _begin(self, reader: Reader, stale: float | None) -> Opened:
+    async def _begin(self, reader: Reader, stale: float | None, due: float) -> Opened:
         """Waits for the first piece, so that the headers can say where it came from."""
         piece = memoryview(b"")
         try:
             if len(reader.span):
-                async with asyncio.timeout(FIRST_PIECE_SECONDS):
+                async with asyncio.timeout_at(due):
                     piece = await reader.piece(reader.span.start)
-        except TimeoutError as late:
-            raise SlowDown(f"the first page of {reader.place.path!r} is not expected soon", 5.0) from late
+        except TimeoutError:
+            reader.leave(comes_again=True)
+            raise
         finally:
             if not len(piece):
                 reader.leave()
+        reader.begun = True
         waited = [Waited(line, reader.payer.cls, seconds) for line, seconds in reader.waits.items() if line]
         whole = piece if len(piece) == len(reader.span) else None
         if whole is not None:
@@ -217,35 +225,43 @@ class RegionCache:
             piece,
         )
 
-    async def _open_unknown(self, asked: Asked) -> tuple[Meta, tuple[Flight, Waiter] | None]:
+    async def _open_unknown(self, asked: Asked, due: float) -> tuple[Meta, tuple[Flight, Waiter] | None]:
         """The first read of an unknown object is the question too."""
         oid, wanted = asked.oid, asked.wanted
         if wanted.suffix is not None or wanted.end == wanted.start:
             return await self._ask(asked), None
-        flight = self.shelf.flights.opening(oid)
-        if flight is None:
-            flight = Flight(oid, self._first_run(asked), asked.place.bucket.page, asked.payer)
-            self.shelf.flights.open(flight)
-            ticket = self.catalog.ticket()
-            job = Job(
-                flight, asked.place, asked.hops, asked.terms.keep, learned=lambda m: self._learned(oid, m, ticket)
-            )
-            self.shelf.filler.start(job)
-        waiter = flight.attach(asked.payer, wanted.start)
-        try:
-            while flight.meta is None and not flight.done:
-                await flight.change()
-        except asyncio.CancelledError:
+        while True:
+            flight = self.shelf.flights.opening(oid) or self._start_opening(asked)
+            waiter = flight.attach(asked.payer, wanted.start)
+            try:
+                async with asyncio.timeout_at(due):
+                    while flight.meta is None and not flight.done:
+                        await flight.change()
+            except BaseException as left:
+                flight.detach(waiter, comes_again=isinstance(left, TimeoutError))
+                raise
+            if flight.meta is not None:
+                return flight.meta, (flight, waiter)
             flight.detach(waiter)
-            raise
-        if flight.meta is not None:
-            return flight.meta, (flight, waiter)
-        flight.detach(waiter)
-        assert flight.fault is not None, "a flight that ends without metadata has a fault"
-        if isinstance(flight.fault, RangeOutside):
-            return await self._ask(asked), None
-        self._learn_absence(oid, flight.fault)
-        raise flight.fault
+            if isinstance(flight.fault, RangeOutside):
+                return await self._ask(asked), None
+            if flight.fault is not None:
+                self._learn_absence(oid, flight.fault, flight.ticket)
+                raise again(flight.fault)
+            # It was ending for want of readers when we came.
+
+    def _start_opening(self, asked: Asked) -> Flight:
+        """Starts the flight that asks for an unknown object; what its head tells is learned at once."""
+        flight = Flight(asked.oid, self._first_run(asked), asked.place.bucket.page, asked.payer)
+        flight.ticket = self.catalog.ticket()
+        self.shelf.flights.open(flight)
+
+        def learned(meta: Meta) -> None:
+            self.catalog.learn(asked.oid, meta, flight.ticket)
+
+        terms = asked.terms
+        self.shelf.filler.start(Job(flight, asked.place, asked.hops, terms.keep, terms.fresh_seconds, learned=learned))
+        return flight
 
     def _first_run(self, asked: Asked) -> Span:
         """The pages to ask for before the size is known: what is wanted, of one extent.
@@ -264,31 +280,45 @@ class RegionCache:
 
     async def _renew(self, asked: Asked, meta: Meta) -> tuple[Meta, float | None]:
         """Asks whether `meta` is still the newest; returns it with its age where no answer came in time."""
-        age = self.catalog.age(asked.oid, meta, self._wall())
-        doubted = age is None
-        old = max(0.0, self._wall() - meta.learned_at)
-        usable = not doubted and old <= asked.terms.stale_seconds and asked.version is None
+        terms = asked.terms
+        doubted = self.catalog.age(asked.oid, meta, self._wall()) is None
+        kept = asked.version is None and self._old(meta) <= terms.stale_seconds
+        usable = kept and not doubted
         if usable and self.sources.away(asked.place):
-            return meta, old
-        task = self.questions.ask(asked.oid, lambda: self._question(asked), join=asked.terms.fresh_seconds > 0)
-        await asyncio.wait({task}, timeout=asked.terms.hold_seconds if usable else None)
+            return meta, self._old(meta)
+        # What is doubted here may still be believed on the way: the question goes through to the origin.
+        fresh_seconds = 0.0 if doubted else terms.fresh_seconds
+        task = self._questioned(asked, fresh_seconds, join=terms.fresh_seconds > 0)
+        await asyncio.wait({task}, timeout=terms.hold_seconds if usable else None)
         if not task.done():
-            return meta, old
+            return meta, self._old(meta)
         try:
-            return task.result(), None
+            found = task.result()
         except (OriginUnavailable, SlowDown):
-            if usable or (doubted and old <= asked.terms.stale_seconds and asked.version is None):
-                return meta, old
+            if kept:
+                return meta, self._old(meta)
             raise
+        return found, self._stale(asked, found)
 
-    async def _ask(self, asked: Asked, *, join: bool = True) -> Meta:
-        task = self.questions.ask(asked.oid, lambda: self._question(asked), join=join)
-        return await asyncio.shield(task)
+    def _old(self, meta: Meta) -> float:
+        return max(0.0, self._wall() - meta.learned_at)
 
-    async def _question(self, asked: Asked) -> Meta:
+    def _stale(self, asked: Asked, meta: Meta) -> float | None:
+        """The age of an answer that a node on the way gave although nobody could be asked, or None."""
+        old = self._old(meta)
+        return old if asked.version is None and old > asked.terms.fresh_seconds + asked.terms.hold_seconds else None
+
+    async def _ask(self, asked: Asked) -> Meta:
+        return await asyncio.shield(self._questioned(asked, asked.terms.fresh_seconds))
+
+    def _questioned(self, asked: Asked, fresh_seconds: float, *, join: bool = True) -> "asyncio.Task[Meta]":
+        """The question under way; one that a fresher answer was wanted of than this one needs is as good."""
+        return self.questions.ask((asked.oid, fresh_seconds), lambda: self._question(asked, fresh_seconds), join=join)
+
+    async def _question(self, asked: Asked, fresh_seconds: float) -> Meta:
         """A HEAD by the first route that answers; what it teaches is noted."""
         oid, ticket = asked.oid, self.catalog.ticket()
-        question = Question(asked.place.key, asked.payer, asked.hops, asked.terms.fresh_seconds)
+        question = Question(asked.place.key, asked.payer, asked.hops, fresh_seconds)
         fault: CacheError = OriginUnavailable("no route was tried")
         for route in self.sources.of(asked.place):
             crossing = route.crossing(lambda: asked.payer, lambda: "meta")
@@ -302,11 +332,20 @@ class RegionCache:
                 continue
             finally:
                 crossing.close()
-            self._learned(oid, meta, ticket)
-            self.shelf.hot.drop(oid)
-            await self.shelf.store.relearn(oid, meta)
+            await self._learned(asked, meta, ticket)
             return meta
-        raise fault
+        raise fault if isinstance(fault, OriginUnavailable | SlowDown) else OriginUnavailable(str(fault)) from fault
+
+    async def _learned(self, asked: Asked, meta: Meta, ticket: int) -> None:
+        store, oid = self.shelf.store, asked.oid
+        self.catalog.learn(oid, meta, ticket)
+        try:
+            if not meta.size and asked.terms.keep and store.newest(oid) != meta.version:
+                await store.pack(oid, meta, b"")  # no flight brings an empty object
+            else:
+                await store.relearn(oid, meta)
+        finally:
+            self.shelf.hot.drop(oid)
 
     async def _recall(self, oid: ObjectId) -> Meta | None:
         meta = self.catalog.find(oid)
@@ -317,17 +356,13 @@ class RegionCache:
         except WouldBlock:
             return await self.shelf.store.recall(oid)
 
-    def _learned(self, oid: ObjectId, meta: Meta, ticket: int) -> None:
-        self.catalog.learn(oid, meta, ticket)
-
     def _raise_absence(self, oid: ObjectId) -> None:
         fault = self.catalog.absence(oid, self._clock())
         if fault is not None:
-            raise type(fault)(*fault.args)
+            raise again(fault)
 
-    def _learn_absence(self, oid: ObjectId, fault: CacheError, ticket: int | None = None) -> None:
-        if isinstance(fault, NoSuchObject | OriginForbids):
-            self.catalog.learn_absent(oid, fault, self.catalog.ticket() if ticket is None else ticket, self._clock())
+    def _learn_absence(self, oid: ObjectId, fault: CacheError, ticket: int) -> None:
+        self.catalog.learn_absent(oid, fault, ticket, self._clock(), self._wall())
 
     def _reader(self, asked: Asked, meta: Meta, span: Span) -> Reader:
         return Reader(self.shelf, asked.place, meta, span, asked.payer, asked.hops, asked.terms.keep)

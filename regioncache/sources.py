@@ -1,15 +1,15 @@
 """Through what a missing page may come: the ways of a place that answer, in order, each with its line.
 
-`usable` is the pure part: healthy ways first as the route orders them; ways that are away only when their trial is due.
+`usable` is the pure part: the ways that answer as the route orders them; where none does, those whose trial is due.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Container, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from namespace.resolver import Place
 from namespace.routes import Way
-from regioncache.errors import CacheError, OriginUnavailable, Refused, SlowDown, Unanswered
+from regioncache.errors import CacheError, OriginBusy, OriginUnavailable, Refused, SlowDown, Unanswered
 from regioncache.health import Health, WayId
 from regioncache.lines.base import Crossing
 from regioncache.origins.base import Payer, Source
@@ -32,6 +32,10 @@ class Route:
         return self.open_crossing(payer, kind)
 
 
+RouteBuilder = Callable[[Place, Way], Route]
+"""Makes the route of one way of a place; raises CacheError where it cannot be made."""
+
+
 def way_id(bucket: str, way: Way) -> WayId:
     """Returns the name under which a way's health is remembered."""
     where = way.region if way.kind == "region" or way.endpoint is None else way.endpoint.url
@@ -39,22 +43,19 @@ def way_id(bucket: str, way: Way) -> WayId:
 
 
 def usable(bucket: str, ways: Iterable[Way], health: Health, now: float) -> list[Way]:
-    """Returns the ways that may be asked now, best first: those that answer, then those whose trial is due."""
-    healthy: list[Way] = []
-    trials: list[Way] = []
-    for way in ways:
-        name = way_id(bucket, way)
-        if not health.away(name):
-            healthy.append(way)
-        elif health.may_ask(name, now):
-            trials.append(way)
-    return healthy + trials
+    """Returns the ways that may be asked now, best first: those that answer; where none does, those whose trial is due.
+
+    Who is given a trial takes it: it is not due again before its pause is over.
+    """
+    named = [(way_id(bucket, way), way) for way in ways]
+    healthy = [way for name, way in named if not health.away(name)]
+    return healthy or [way for name, way in named if health.may_ask(name, now)]
 
 
 class Sources:
     """Turns the ways of a place into routes; `build` makes the route of one way (the app's part)."""
 
-    def __init__(self, health: Health, build: Callable[[Place, Way], Route], clock: Callable[[], float]) -> None:
+    def __init__(self, health: Health, build: RouteBuilder, clock: Callable[[], float]) -> None:
         self.health = health
         self._build = build
         self._clock = clock
@@ -66,26 +67,37 @@ class Sources:
         ways = usable(place.bucket.name, place.ways, self.health, now)
         if not ways:
             raise OriginUnavailable(self._why(place), self._retry_after(place, now))
-        return [self._build(place, way) for way in ways]
+        routes: list[Route] = []
+        unmade: list[CacheError] = []
+        for way in ways:
+            try:
+                routes.append(self._build(place, way))
+            except CacheError as fault:  # no secret, no credentials: the others may do
+                unmade.append(fault)
+        if not routes:
+            raise OriginUnavailable("; ".join(map(str, unmade))) from unmade[0]
+        return routes
 
     async def ask(self, route: Route, question: Awaitable[_T]) -> _T:
         """Awaits a question to a route and remembers whether somebody answered."""
         try:
             answer = await question
-        except Refused:
-            self.health.refused(route.id, self._clock())
-            self._away[route.id] = route
-            raise
-        except Unanswered:
-            self.health.unanswered(route.id, self._clock())
+        except (Refused, Unanswered) as silence:
+            tell = self.health.refused if isinstance(silence, Refused) else self.health.unanswered
+            tell(route.id, self._clock())
             self._away[route.id] = route
             raise
         except CacheError as fault:
-            if not isinstance(fault, SlowDown):
+            # A line that has no room says nothing about the far end; a store that asks to slow down is there.
+            if not isinstance(fault, SlowDown) or isinstance(fault, OriginBusy):
                 self.health.answered(route.id)
             raise
         self.health.answered(route.id)
         return answer
+
+    def keep(self, known: Container[WayId]) -> None:
+        """From now on only these ways are: others are not tried any more."""
+        self._away = {name: route for name, route in self._away.items() if name in known}
 
     def trials(self) -> list[Route]:
         """The routes that are away and whose trial is due now; whoever takes them asks them."""

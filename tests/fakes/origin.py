@@ -4,7 +4,7 @@
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -125,10 +125,18 @@ class Asked:
 class FakeOrigin:
     """A counting source over a bucket in memory. `piece` bounds what one `receive` gives, as a socket would."""
 
-    def __init__(self, bucket: Bucket | None = None, name: str = "fake", piece: int = 64 * 1024) -> None:
+    def __init__(
+        self,
+        bucket: Bucket | None = None,
+        name: str = "fake",
+        piece: int = 64 * 1024,
+        wall: Callable[[], float] = lambda: LEARNED,
+    ) -> None:
+        """`wall` tells when what is answered was learned, in seconds since the epoch."""
         self.bucket = bucket or Bucket()
         self.name = name
         self.piece = piece
+        self.wall = wall
         self.asked: list[Asked] = []
         self.bytes_sent: Counter[str] = Counter()
         self.open_readings = 0
@@ -173,7 +181,7 @@ class FakeOrigin:
         await crossing.prepay(0, 0)
         self.asked.append(Asked("head", question.key, payer=question.payer))
         crossing.close()
-        return self.bucket.find(question.key).meta()
+        return self.bucket.find(question.key).meta(self.wall())
 
     async def list(self, ask: ListAsk, question: Question, crossing: Crossing) -> ListPage:
         """As Source.list."""
@@ -187,7 +195,7 @@ class FakeReading:
     """A reply under way."""
 
     def __init__(self, origin: FakeOrigin, key: str, found: FakeObject, span: Span, crossing: Crossing) -> None:
-        self.meta = found.meta()
+        self.meta = found.meta(origin.wall())
         self.span = span
         self._origin, self._key, self._found, self._crossing = origin, key, found, crossing
         self._at = span.start
