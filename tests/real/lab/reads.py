@@ -150,3 +150,28 @@ def watched_buffers(port: int, seconds: float = 0.02) -> Iterator[Buffers]:
     finally:
         over.set()
         thread.join()
+
+
+class Prepaid:
+    """The most prepaid bytes that a node exported for its lines while it was watched."""
+
+    def __init__(self) -> None:
+        self.most = 0
+
+
+@contextmanager
+def watched_prepaid(node: Node, seconds: float = 0.1) -> Iterator[Prepaid]:
+    """Reads a node's metrics every `seconds`."""
+    seen, over = Prepaid(), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(seconds):
+            seen.most = max(seen.most, int(node.metric("causeway_line_prepaid_bytes")))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
