@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.real.lab.certificates import Certificate
 from tests.real.lab.process import Child, answers, child, free_port, within
 from tests.real.lab.s3 import s3_client
 from tests.real.lab.sign import Keys
@@ -33,6 +34,8 @@ class Place:
     s3_port: int = field(default_factory=free_port)
     peer_port: int = field(default_factory=free_port)
     admin_port: int = field(default_factory=free_port)
+    tls: Certificate | None = None
+    """Of the S3 door; None: plain http."""
 
     @property
     def peer(self) -> str:
@@ -56,7 +59,7 @@ class Node:
 
     @property
     def url(self) -> str:
-        return f"http://{self.address}"
+        return f"{'https' if self.place.tls else 'http'}://{self.address}"
 
     @property
     def admin(self) -> str:
@@ -96,6 +99,8 @@ class Node:
 
     def client(self, keys: Keys, **more: Any) -> Any:
         """A boto3 client of the S3 door."""
+        if self.place.tls is not None:
+            more.setdefault("verify", str(self.place.tls.cert))
         return s3_client(self.url, keys.access, keys.secret, **more)
 
     def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -137,12 +142,15 @@ def node(
     secret.write_text(PAIR_SECRET)
     secret.chmod(0o600)
     host = place.host
+    door: dict[str, Any] = {"address": f"{host}:{place.s3_port}"}
+    if place.tls is not None:
+        door["tls"] = {"cert": str(place.tls.cert), "key": str(place.tls.key)}
     written: dict[str, Any] = {
         "region": place.region,
         "node": f"{place.region}-1",
         "memory": memory,
         "listen": {
-            "s3": {"address": f"{host}:{place.s3_port}"},
+            "s3": door,
             "peer": f"{host}:{place.peer_port}",
             "admin": f"127.0.0.1:{place.admin_port}",
         },

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.real.lab.certificates import Certificate
 from tests.real.lab.nodes import Node, Place, node
 from tests.real.lab.proxy import CountingProxy, counting_proxy
 from tests.real.lab.s3 import ACCESS, SECRET, S3Server
@@ -61,9 +62,13 @@ def two_regions(
     mount: Mapping[str, Any] | None = None,
     away: Mapping[str, Any] | None = None,
     home: Mapping[str, Any] | None = None,
+    tls: Certificate | None = None,
 ) -> Iterator[Regions]:
-    """Runs the pair over `store`, whose bucket `data` must exist. `away` and `home` are arguments of `node`."""
-    here, there = Place(HOME, directory / HOME), Place(AWAY, directory / AWAY)
+    """Runs the pair over `store`, whose bucket `data` must exist. `away` and `home` are arguments of `node`.
+
+    With `tls` the S3 door of `away` speaks https.
+    """
+    here, there = Place(HOME, directory / HOME), Place(AWAY, directory / AWAY, tls=tls)
     with contextlib.ExitStack() as stack:
         origin = stack.enter_context(counting_proxy(store.address, directory, name="origin-proxy"))
         line = stack.enter_context(counting_proxy(here.peer, directory, name="line-proxy", frames=True))
