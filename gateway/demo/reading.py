@@ -22,10 +22,6 @@ from gateway.demo.verdict import Pass, Terms
 LOOK_SECONDS = 0.1
 # Looks over which the line's rate is shown: a second's.
 RATE_LOOKS = 10
-# line-rules, Before it arrives: prepaid bytes <= quota x (round trip + 100 ms), two steps of 256 KiB at least. What the
-# round trip adds, by the line's own measurement, is seen in what it exports.
-PREPAID_SECONDS = 0.1
-LEAST_PREPAID = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +96,42 @@ def terms(stage: Stage) -> Terms:
     return Terms(line["quota"], OVERHEAD, line["burst_bytes"])
 
 
+class Looks:
+    """The node's word on prepaid bytes, look by look. Mutable: the last look, and the most there can have been.
+
+    Between two looks it grows by what may be debited meanwhile, at most: the quota, and a burst.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._at = time.monotonic()
+        self._prepaid = 0
+        self.most = 0
+        self.look()
+
+    def look(self) -> None:
+        """Asks the node."""
+        asked_at = time.monotonic()
+        line = _line(self._stage)
+        grown = line["quota"] * (time.monotonic() - self._at) + line["burst_bytes"]
+        self.most = max(self.most, line["prepaid_bytes"], self._prepaid + round(grown))
+        self._at, self._prepaid = asked_at, line["prepaid_bytes"]
+
+
 def _watched(family: Family, stage: Stage, reader: Child, told: Callable[[Glance], None]) -> tuple[dict[str, Any], int]:
-    """Returns the reader's last word, and the most bytes that the node said were prepaid."""
-    seen = [stage.line.ask()]
-    prepaid = LEAST_PREPAID
+    """Returns the reader's last word, and the most bytes that can have been prepaid at any moment."""
+    # Answered once it has loaded what it reads with: from here on the looks are close together.
+    progress: dict[str, Any] = reader.ask()
+    seen, looks = [stage.line.ask()], Looks(stage)
     while True:
-        progress: dict[str, Any] = reader.ask()
+        progress = reader.ask()
         seen = [*seen[-RATE_LOOKS:], stage.line.ask()]
-        line = _line(stage)
+        looks.look()
         family.check()
-        prepaid = max(prepaid, line["prepaid_bytes"], round(line["quota"] * PREPAID_SECONDS))
         rate = (seen[-1]["payload"] - seen[0]["payload"]) / max(1e-6, seen[-1]["at"] - seen[0]["at"])
         told(Glance(progress["read_bytes"], progress["objects"], progress["answers"], progress["hits"], rate))
         if progress["done"]:
-            return progress, prepaid
+            return progress, looks.most
         time.sleep(LOOK_SECONDS)
 
 

@@ -23,9 +23,11 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One reading of everything, in bytes. The node's account: `asked`, `held` (of those, from its cache), `ledger`
-    (over the line), `prepaid` (the most it said). The proxy's: `crossed` and `slots`. The reader's: `faults`, bytes
-    that differ and reads that failed."""
+    """One reading of everything, in bytes.
+
+    The node's account: `asked`, `held` (of those, from its cache), `ledger` (over the line), `prepaid` (the most there
+    can have been). The proxy's: `crossed` and `slots`. The reader's: `faults`, bytes that differ and reads that failed.
+    """
 
     name: str
     seconds: float
@@ -82,13 +84,13 @@ def rows(passes: Sequence[Pass], terms: Terms) -> list[tuple[str, ...]]:
         ("objects read", *(f"{one.objects:,}" for one in passes)),
         ("bytes asked for", *(f"{one.asked:,}" for one in passes)),
         ("bytes over the line, counted outside", *(f"{one.crossed:,}" for one in passes)),
-        ("bytes over the line, by the node's ledger", *(f"{one.ledger:,}" for one in passes)),
+        ("bytes over the line, by the ledger", *(f"{one.ledger:,}" for one in passes)),
         ("once_ratio", *(f"{one.once_ratio:.3f}" for one in passes)),
         ("seconds", *(f"{one.seconds:.1f}" for one in passes)),
-        (f"rate on the line, quota {show_rate(terms.quota)}", *(_share(one, terms) for one in passes)),
-        ("most above quota x T, any T (allowed)", *(_margin(one, terms) for one in passes)),
+        (f"rate on the line of {show_rate(terms.quota)}", *(_share(one, terms) for one in passes)),
+        ("most above quota x T (allowed)", *(_margin(one, terms) for one in passes)),
         ("hit rate, by bytes", *(_hits(one) for one in passes)),
-        ("every byte compared with its source", *("all right" if not one.faults else "WRONG" for one in passes)),
+        ("every byte against its source", *("all right" if not one.faults else "WRONG" for one in passes)),
     ]
 
 

@@ -56,7 +56,7 @@ class View:
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
         table.add_column("", no_wrap=True)
         for one in passes:
-            table.add_column(one.name, justify="right")
+            table.add_column(one.name, justify="right", no_wrap=True)
         for row in rows(passes, terms):
             table.add_row(*row)
         self._progress.stop()

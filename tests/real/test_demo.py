@@ -68,7 +68,7 @@ def test_it_shows_right_bytes_once_within_the_quota_and_leaves_nothing(tmp_path:
     rows = {line[:40].strip(): line[40:].split() for line in text.splitlines()}
     table = {name: cells for name, cells in rows.items() if cells}
     assert any(
-        name.startswith("every byte compared") and cells[-2:] == ["all", "right"] for name, cells in rows.items()
+        name.startswith("every byte against") and cells[-2:] == ["all", "right"] for name, cells in rows.items()
     )
     assert table["once_ratio"][-2:] == ["1.000", "1.000"], text
     assert table["hit rate, by bytes"][-1] == "100.0%", text
