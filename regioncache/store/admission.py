@@ -32,12 +32,13 @@ class Admission:
         self._generation = last_generation
         self._packing: dict[int, int] = {}
         self._forgotten: set[int] = set()
+        self._tasks: set[asyncio.Task[bool]] = set()
 
     def __repr__(self) -> str:
         return f"Admission({len(self._packing)} packing, generation {self._generation})"
 
     async def pack(self, oid: ObjectId, meta: Meta, data: Piece) -> bool:
-        """See `Store.pack`."""
+        """See `Store.pack`. Goes on when the caller is cancelled: what is written must be in the index, or buried."""
         if len(data) != meta.size or len(data) > PACKED_BYTES:
             raise ValueError(f"{oid.key!r}: {len(data)} bytes of {meta.size} cannot be packed")
         of_object = object_digest(oid)
@@ -48,12 +49,19 @@ class Admission:
             head, length = encode_record(oid, meta, data)
         except FactsTooLarge:
             return False
-        self._packing[of_object] = self._packing.get(of_object, 0) + 1
         entry = Entry(of_object, 0, length, meta.learned_at, What.KEPT, squeeze(meta.version))
+        self._packing[of_object] = self._packing.get(of_object, 0) + 1
+        packing = asyncio.get_running_loop().create_task(self._pack(path, meta, [head, data], entry))
+        self._tasks.add(packing)
+        packing.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(packing)
+
+    async def _pack(self, path: CachePath, meta: Meta, pieces: list[Piece], entry: Entry) -> bool:
+        of_object = entry.digest
         placed = None
         try:
-            if await path.room(length):
-                placed = await path.packs.append(head, data, entry)
+            if await path.room(entry.length):
+                placed = await path.packs.append(pieces, entry)
         except OSError as error:
             path.failed(error)
         finally:
@@ -66,6 +74,11 @@ class Admission:
             return False
         self._enter_packed(path, of_object, meta, placed)
         return True
+
+    async def close(self) -> None:
+        """Waits for the packs under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     def _packed(self, of_object: int) -> bool:
         """A pack ended; returns whether its object was forgotten meanwhile."""
@@ -164,7 +177,7 @@ class Admission:
 
     def _make(self, path: CachePath, digest: int, identity: Identity, run_bytes: int) -> "_Reserved":
         index, meta = self._index, identity.meta
-        self._generation += 1
+        self._generation = (self._generation + 1) & 0xFFFFFFFF
         slot = index.add(digest, Kind.TAIL if identity.extent else Kind.HEAD, path.number)
         index.versions[slot] = b"" if identity.extent else squeeze(meta.version)
         index.learned[slot] = meta.learned_at

@@ -52,6 +52,8 @@ class CachePath:
         self.packs = Packs(number, disk, index, settings, self.spoilt)
         self.opened: OpenTable[ExtentFile] = OpenTable(settings.open_files)
         self._opening: dict[int, asyncio.Future[ExtentFile]] = {}
+        self._vain: set[asyncio.Future[ExtentFile]] = set()
+        """Openings of files that were dropped meanwhile: they are removed when they are there."""
         self.landing: dict[int, ExtentFile] = {}
         """Extent files with landings under way, by slot: never closed, never evicted."""
         self.evicted_bytes = 0
@@ -153,12 +155,14 @@ class CachePath:
         index.remove(slot)
         opening = self._opening.pop(slot, None)
         if opening is not None:
+            self._vain.add(opening)
             opening.add_done_callback(lambda ready: self._opened_in_vain(ready, doomed.path))
         if file is not None:
             file.gone = True
         return [doomed]
 
     def _opened_in_vain(self, ready: asyncio.Future[ExtentFile], path: str) -> None:
+        self._vain.discard(ready)
         if not ready.cancelled() and ready.exception() is None:
             ready.result().gone = True
             self.remove([Doomed(path, ready.result())])
@@ -288,7 +292,7 @@ class CachePath:
     async def close(self) -> None:
         """Ends what is under way and gives the path back."""
         await self.packs.close()
-        for opening in list(self._opening.values()):
-            await asyncio.wait([opening])
+        while under_way := [*self._opening.values(), *self._vain]:
+            await asyncio.wait(under_way)
         self.opened.clear()
         await asyncio.to_thread(self.disk.close)

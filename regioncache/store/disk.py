@@ -114,8 +114,13 @@ class Disk:
         return await asyncio.get_running_loop().run_in_executor(self._pool, call, *args)
 
     async def append(self, call: Callable[P, T], *args: P.args, **_: P.kwargs) -> T:
-        """Runs a blocking call on the path's appending thread: one at a time, in order."""
-        return await asyncio.get_running_loop().run_in_executor(self._appender, call, *args)
+        """Runs a blocking call on the path's appending thread: one at a time, in order.
+
+        It is done even if the caller is cancelled: what the index has forgotten must leave the disk.
+        """
+        appended = asyncio.get_running_loop().run_in_executor(self._appender, call, *args)
+        appended.add_done_callback(_seen)
+        return await asyncio.shield(appended)
 
     def behind(self, call: Callable[P, None], *args: P.args, **_: P.kwargs) -> None:
         """Has a call run on the appending thread, and goes on; `close` waits for it, a failure goes to `on_failure`."""
@@ -202,3 +207,9 @@ class Disk:
         self._appender.shutdown(wait=True)
         self._pool.shutdown(wait=True)
         self._lock = None
+
+
+def _seen(done: "asyncio.Future[T]") -> None:
+    """A failure is the caller's to handle; where that was cancelled it shows at the next call."""
+    if not done.cancelled():
+        done.exception()

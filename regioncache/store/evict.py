@@ -29,14 +29,14 @@ class Links:
         self.queue = bytearray()
         self.stamp = array("H")
 
-    def grow(self) -> None:
-        """Adds room for one more slot."""
-        self.before.append(NIL)
-        self.after.append(NIL)
-        self.weight.append(0)
-        self.hits.append(0)
-        self.queue.append(_NOWHERE)
-        self.stamp.append(0)
+    def grow(self, count: int = 1) -> None:
+        """Adds room for `count` more slots."""
+        self.before.frombytes(b"\xff" * 4 * count)
+        self.after.frombytes(b"\xff" * 4 * count)
+        self.weight.frombytes(bytes(4 * count))
+        self.hits.extend(bytes(count))
+        self.queue.extend(bytes(count))
+        self.stamp.frombytes(bytes(2 * count))
 
 
 class _Queue:

@@ -8,7 +8,6 @@ import errno
 import os
 import threading
 from array import array
-from dataclasses import dataclass
 
 from xxhash import xxh3_64_intdigest
 
@@ -19,7 +18,6 @@ from regioncache.store.header import (
     BLOCKS,
     IDENTITY_AT,
     PRESENCE_AT,
-    START_BYTES,
     SUMS_AT,
     Identity,
     decode_identity,
@@ -31,16 +29,6 @@ from regioncache.store.header import (
 from regioncache.store.index import mask
 
 _NOWAIT = os.RWF_NOWAIT
-
-
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """What a header says: whose, which pages, which runs were under way (pages within the extent), bytes on disk."""
-
-    identity: Identity
-    present: int
-    notes: list[tuple[int, int]]
-    disk_bytes: int
 
 
 class ExtentFile:
@@ -97,23 +85,6 @@ class ExtentFile:
         found = cls(disk, path, file, identity, decode_sums(raw[SUMS_AT:]))
         found.present, found.notes = decode_presence(raw)
         return found
-
-    @staticmethod
-    def look(disk: Disk, path: str) -> Looked:
-        """Returns what a file's header says; pages beyond the file's end do not count.
-
-        Blocks. Raises OSError, BadHeader, LayoutTooNew.
-        """
-        file = disk.open(path, os.O_RDONLY)
-        # No readahead: of a hundred thousand files it would read the first 128 KiB each.
-        os.posix_fadvise(file.fd, 0, 0, os.POSIX_FADV_RANDOM)
-        raw = disk.read(file, 0, START_BYTES)
-        identity = decode_identity(raw)
-        present, notes = decode_presence(raw)
-        about = os.fstat(file.fd)
-        held = about.st_size - HEADER_BYTES
-        whole = identity.pages() if held >= identity.extent_bytes() else max(0, held) // identity.page_bytes
-        return Looked(identity, present & mask(0, whole), notes, max(HEADER_BYTES, about.st_blocks * 512))
 
     def note(self, start: int, end: int) -> None:
         """Notes pages [start, end) of the extent as about to come; none counts as held now. Blocks. Raises OSError."""

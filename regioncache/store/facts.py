@@ -5,10 +5,13 @@ A fixed part with the lengths, the key as it is, then the texts, parted by NUL (
 
 import struct
 
+from xxhash import xxh3_128_intdigest
+
 from regioncache.pages import Meta, ObjectId, Version
 from regioncache.store.base import KEY_LIMIT
 
 _FIXED = struct.Struct("<16sQddHH")  # bucket, size, last modified, learned at, length of the key, length of the texts
+_BUCKET_BYTES = 16
 FACTS_LIMIT = 4096 - 64
 """Facts share one page of 4 KiB with the header's own fields: that page is replaced whole or not at all."""
 
@@ -51,3 +54,16 @@ def decode(raw: memoryview, learned_at: float | None = None) -> tuple[ObjectId, 
         written_at if learned_at is None else learned_at,
     )
     return ObjectId(bucket, key), meta
+
+
+Outline = tuple[int, str, int, float]
+"""Of an object's facts: the object's hash, version, size, learned at."""
+
+
+def outline(raw: memoryview) -> Outline:
+    """Reads what the index wants, and nothing else: a start reads a hundred thousand of these."""
+    _, size, _, learned_at, key_length, texts_length = _FIXED.unpack_from(raw)
+    texts_at = _FIXED.size + key_length
+    digest = xxh3_128_intdigest(b"".join((raw[:_BUCKET_BYTES], raw[_FIXED.size : texts_at])))
+    version, _, _ = bytes(raw[texts_at : texts_at + texts_length]).partition(b"\0")
+    return digest, version.decode("utf-8", "surrogateescape"), size, learned_at

@@ -47,11 +47,16 @@ class Identity:
 
     def extent_bytes(self) -> int:
         """How many bytes of the object lie in this extent."""
-        return max(0, min(EXTENT_BYTES, self.meta.size - self.extent * EXTENT_BYTES))
+        return extent_bytes(self.meta.size, self.extent)
 
     def pages(self) -> int:
         """How many pages they make."""
         return -(-self.extent_bytes() // self.page_bytes)
+
+
+def extent_bytes(size: int, extent: int) -> int:
+    """How many bytes of an object of `size` bytes lie in the extent."""
+    return max(0, min(EXTENT_BYTES, size - extent * EXTENT_BYTES))
 
 
 def encode_identity(identity: Identity) -> bytes:
@@ -63,6 +68,18 @@ def encode_identity(identity: Identity) -> bytes:
 
 def decode_identity(raw: memoryview) -> Identity:
     """Reads the first page. Raises BadHeader, LayoutTooNew."""
+    extent, page_bytes, end = _checked(raw)
+    oid, meta = facts.decode(raw[_FACTS_AT:end])
+    return Identity(oid, meta, extent, page_bytes)
+
+
+def outline_identity(raw: memoryview) -> tuple[int, int, facts.Outline]:
+    """Reads of the first page what the index wants: extent, bytes of a page, facts. Raises BadHeader, LayoutTooNew."""
+    extent, page_bytes, end = _checked(raw)
+    return extent, page_bytes, facts.outline(raw[_FACTS_AT:end])
+
+
+def _checked(raw: memoryview) -> tuple[int, int, int]:
     if len(raw) < START_BYTES:
         raise BadHeader("cut short")
     try:
@@ -73,8 +90,7 @@ def decode_identity(raw: memoryview) -> Identity:
     end = _FACTS_AT + about
     if end > PRESENCE_AT or xxh3_64_intdigest(raw[_SUMMED_FROM:end]) != checksum:
         raise BadHeader("damaged identity")
-    oid, meta = facts.decode(raw[_FACTS_AT:end])
-    return Identity(oid, meta, extent, page_bytes)
+    return extent, page_bytes, end
 
 
 def encode_presence(bits: int, notes: list[tuple[int, int]]) -> bytes:

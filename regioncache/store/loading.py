@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from regioncache.store.base import LayoutTooNew
+from regioncache.store.base import HEADER_BYTES, LayoutTooNew
 from regioncache.store.cachepath import CachePath
-from regioncache.store.extentfile import ExtentFile, Looked
-from regioncache.store.header import BadHeader
-from regioncache.store.identity import extent_digest, object_digest, squeeze
-from regioncache.store.index import Index, Kind
+from regioncache.store.disk import Disk
+from regioncache.store.header import START_BYTES, BadHeader, decode_presence, extent_bytes, outline_identity
+from regioncache.store.identity import extent_digest, squeeze
+from regioncache.store.index import Index, Kind, mask
 from regioncache.store.record import Line, What
 from regioncache.store.segment import Segment
 
@@ -43,7 +43,7 @@ def load(paths: list[CachePath], index: Index) -> Found:
     found = Found()
     for path in paths:
         try:
-            _load_extents(path, index, found)
+            _load_extents(path, paths, index, found)
             dropped, unknown = path.packs.load(_placing(path, paths, index))
             found.dropped += dropped
             found.unknown += unknown
@@ -61,9 +61,9 @@ def _leave_out(path: CachePath, index: Index) -> None:
             index.remove(slot)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Seen:
-    """One extent file, in as few bytes as the index needs."""
+    """What the index wants of one extent file."""
 
     digest: int
     generation: int
@@ -84,7 +84,7 @@ class _Folder:
     unknown: int
 
 
-def _load_extents(path: CachePath, index: Index, found: Found) -> None:
+def _load_extents(path: CachePath, paths: list[CachePath], index: Index, found: Found) -> None:
     inside = list((path.disk.path / "extents").iterdir())
     folders = [folder for folder in inside if _FOLDER_NAME.match(folder.name) and folder.is_dir()]
     found.unknown += len(inside) - len(folders)
@@ -95,7 +95,11 @@ def _load_extents(path: CachePath, index: Index, found: Found) -> None:
         windows = (folders[at : at + _LOOKERS] for at in range(0, len(folders), _LOOKERS))
         for folder in (seen for window in windows for seen in lookers.map(partial(_look_into, path), window)):
             for seen in folder.seen:
-                _enter(path, index, seen, unreadable, order)
+                slot, worse = _enter(path, paths, index, seen)
+                if slot is not None:
+                    order.append(seen.generation << 32 | slot)
+                if worse is not None:
+                    unreadable.append(worse)
             unreadable.extend(folder.unreadable)
             found.unknown += folder.unknown
     # As they were made, so that the oldest leave first again.
@@ -118,45 +122,43 @@ def _look_into(path: CachePath, folder: Path) -> _Folder:
             continue
         whole = f"{folder}/{name}"
         try:
-            seen = _see(int(match[1], 16), int(match[2], 16), ExtentFile.look(path.disk, whole))
+            result.seen.append(_see(path.disk, whole, int(match[1], 16), int(match[2], 16)))
         except LayoutTooNew as error:
             raise LayoutTooNew(f"{whole}: {error}: start the later version again, or empty the path") from error
         except BadHeader:
-            seen = None
-        if seen is None:
             result.unreadable.append(whole)
-        else:
-            result.seen.append(seen)
     return result
 
 
-def _see(digest: int, generation: int, looked: Looked) -> _Seen | None:
-    identity = looked.identity
-    meta = identity.meta
-    if extent_digest(object_digest(identity.oid), meta.version, identity.extent) != digest:
-        return None
-    head = identity.extent == 0
-    return _Seen(
-        digest=digest,
-        generation=generation,
-        kind=Kind.HEAD if head else Kind.TAIL,
-        version=squeeze(meta.version) if head else b"",
-        learned_at=meta.learned_at,
-        size=meta.size,
-        page_bytes=identity.page_bytes,
-        present=looked.present,
-        notes=looked.notes,
-        disk_bytes=looked.disk_bytes,
-    )
+def _see(disk: Disk, path: str, digest: int, generation: int) -> _Seen:
+    """Reads a file's header; pages beyond the file's end do not count. Raises OSError, BadHeader, LayoutTooNew."""
+    file = disk.open(path, os.O_RDONLY)
+    # No readahead: of a hundred thousand files it would read the first 128 KiB each.
+    os.posix_fadvise(file.fd, 0, 0, os.POSIX_FADV_RANDOM)
+    raw = disk.read(file, 0, START_BYTES)
+    extent, page_bytes, (of_object, version, size, learned_at) = outline_identity(raw)
+    if extent_digest(of_object, version, extent) != digest:
+        raise BadHeader("another extent's")
+    present, notes = decode_presence(raw)
+    about = os.fstat(file.fd)
+    held = about.st_size - HEADER_BYTES
+    full = extent_bytes(size, extent)
+    if held < full:
+        present &= mask(0, max(0, held) // page_bytes)
+    kind, small = (Kind.TAIL, b"") if extent else (Kind.HEAD, squeeze(version))
+    disk_bytes = max(HEADER_BYTES, about.st_blocks * 512)
+    return _Seen(digest, generation, kind, small, learned_at, size, page_bytes, present, notes, disk_bytes)
 
 
-def _enter(path: CachePath, index: Index, seen: _Seen, unreadable: list[str], order: "array[int]") -> None:
-    held = index.slots.get(seen.digest)
+def _enter(path: CachePath, paths: list[CachePath], index: Index, seen: _Seen) -> tuple[int | None, str | None]:
+    """Returns the slot, None where another file of the same extent is better; and the path of the worse, if any."""
+    held, worse = index.slots.get(seen.digest), None
     if held is not None:
         if (index.learned[held], index.place[held]) >= (seen.learned_at, seen.generation):
-            unreadable.append(path.file_path(seen.digest, seen.generation))
-            return
-        unreadable.append(path.file_path(seen.digest, index.place[held]))
+            return None, path.file_path(seen.digest, seen.generation)
+        loser = paths[index.paths[held]]
+        worse = loser.file_path(seen.digest, index.place[held])
+        loser.fifo.remove(held)
         index.remove(held)
     slot = index.add(seen.digest, seen.kind, path.number)
     index.versions[slot] = seen.version
@@ -168,7 +170,7 @@ def _enter(path: CachePath, index: Index, seen: _Seen, unreadable: list[str], or
     index.links.weight[slot] = seen.disk_bytes
     if seen.notes:
         index.torn[slot] = seen.notes
-    order.append(seen.generation << 32 | slot)
+    return slot, worse
 
 
 def _placing(path: CachePath, paths: list[CachePath], index: Index) -> Callable[[Segment, Line], None]:

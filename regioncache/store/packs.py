@@ -129,9 +129,9 @@ class Packs:
             self.segments[segment.number] = segment
             self._keep_open(segment)
 
-    async def append(self, head: bytes, data: Piece, entry: Entry) -> Placed:
+    async def append(self, pieces: list[Piece], entry: Entry) -> Placed:
         """Writes a record and its journal entry (whose place is filled in). Raises OSError."""
-        placed = await self._disk.append(self._append, [head, data], entry)
+        placed = await self._disk.append(self._append, pieces, entry)
         self._register(placed.segment)
         return placed
 
