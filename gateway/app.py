@@ -124,6 +124,7 @@ def _assembled(
 
     def adopt(pair: Pair, revision: int) -> None:
         app.adopt(pair.topology, pair.policy, revision)
+        app.digests.adopt(pair.digest)
         in_force.rules, in_force.pair = Rules(pair.policy.cache), pair
 
     keys, recent, applying = Keys(store.keys()), Recent(), Applying(store, adopt, wall)
@@ -159,6 +160,10 @@ def _fill_fault(fault: BaseException) -> None:
     )
 
 
+def _warning(text: str) -> None:
+    structlog.stdlib.get_logger("causeway.peers").warning(text)
+
+
 def _certificate_fault(fault: tls.CertificateFault) -> None:
     structlog.stdlib.get_logger("causeway.tls").error(str(fault))
 
@@ -181,6 +186,7 @@ def _cache_settings(settings: NodeSettings, limited: bool, wall: Callable[[], fl
         settings.memory,
         secrets.get,
         _fill_fault,
+        on_warning=_warning,
         limited=limited,
         wall=wall,
     )

@@ -25,6 +25,7 @@ from regioncache.lines.line import Line
 from regioncache.lists import Lists
 from regioncache.memory import Memory
 from regioncache.pages import ObjectId
+from regioncache.peers.digests import Digests
 from regioncache.peers.door import PeerDoor
 from regioncache.prober import Prober
 from regioncache.reader import Shelf
@@ -50,6 +51,8 @@ class CacheAppSettings:
     memory: int
     secrets: SigningSecrets
     on_fault: Callable[[BaseException], None]
+    on_warning: Callable[[str], None] = lambda _: None
+    """Told what an operator should mend: that another region works by other files."""
     tls: ssl.SSLContext | None = None
     limited: bool = True
     """False lets lines carry what they can: only a test that must be seen failing says so."""
@@ -76,6 +79,7 @@ class CacheApp:
     cache: RegionCache
     lists: Lists
     peers: PeerDoor
+    digests: Digests
     prober: Prober
     lines: dict[str, Line] = field(default_factory=dict)
 
@@ -104,7 +108,8 @@ class CacheApp:
         memory = Memory(settings.memory - int(settings.memory * HOT_PART))
         health, flights, tally = Health(), Flights(), Tally()
         resolver, catalog = Resolver(settings.region), Catalog()
-        routing = Routing(settings.region, settings.secrets, client, wall)
+        digests = Digests()
+        routing = Routing(settings.region, settings.secrets, client, wall, digests, settings.on_warning)
         sources = Sources(health, build or routing.route, clock)
 
         def changed(oid: ObjectId) -> None:
@@ -113,7 +118,16 @@ class CacheApp:
         filler = Filler(store, hot, flights, sources, memory, tally, settings.on_fault, changed)
         cache = RegionCache(Shelf(store, hot, flights, filler, tally), catalog, sources, memory, clock, wall)
         lists = Lists(sources, clock)
-        peers = PeerDoor(settings.region, settings.secrets, cache, lists, Places(resolver).of, wall)
+        peers = PeerDoor(
+            settings.region,
+            settings.secrets,
+            cache,
+            lists,
+            Places(resolver).of,
+            wall,
+            digests,
+            settings.on_warning,
+        )
         return cls(
             settings,
             store,
@@ -130,6 +144,7 @@ class CacheApp:
             cache,
             lists,
             peers,
+            digests,
             Prober(sources),
         )
 

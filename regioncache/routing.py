@@ -21,6 +21,7 @@ from regioncache.origins.base import Payer, Source
 from regioncache.origins.credentials import Credentialer
 from regioncache.origins.s3 import S3Origin
 from regioncache.peers.client import PeerSource
+from regioncache.peers.digests import Digests
 from regioncache.sources import Route, way_id
 
 SigningSecrets = Callable[[str], str | None]
@@ -30,11 +31,21 @@ SigningSecrets = Callable[[str], str | None]
 class Routing:
     """Makes routes. Mutable state: `_lines` and `_sources`, replaced when a topology is adopted."""
 
-    def __init__(self, region: str, secrets: SigningSecrets, client: Client, wall: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        region: str,
+        secrets: SigningSecrets,
+        client: Client,
+        wall: Callable[[], float],
+        digests: Digests,
+        on_warning: Callable[[str], None],
+    ) -> None:
         self._region = region
         self._secrets = secrets
         self._client = client
         self._wall = wall
+        self._digests = digests
+        self._on_warning = on_warning
         self._lines: Mapping[str, Line] = {}
         self._sources: dict[WayId, Source] = {}
 
@@ -74,6 +85,8 @@ class Routing:
             way.region,
             lambda: self._secrets(way.region) or "",
             self._client,
+            self._digests,
+            self._on_warning,
             self._wall,
         )
 

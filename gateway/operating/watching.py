@@ -115,7 +115,7 @@ class Watching:
         app, mine = self.running.app, self.running.settings.region
         away = {name[2] for name in app.health.away_since() if name[1] == "region"}
         return tuple(
-            PeerStatus(region.name, node, region.name not in away)
+            PeerStatus(region.name, node, region.name not in away, app.digests.of(region.name))
             for region in app.resolver.topology.regions.values()
             for node in region.nodes
             if region.name != mine

@@ -22,6 +22,7 @@ from regioncache.lines.base import Crossing
 from regioncache.origins.asking import mapped, meta_body, send
 from regioncache.origins.base import ListAsk, ListPage, Question, Reading, Want
 from regioncache.pages import Meta, Span, Version
+from regioncache.peers.digests import HEADER, Digests, other_files
 from regioncache.peers.proto import FRAME_BYTES, HEADER_BYTES, SILENCE_SECONDS, Head, Kind, check, parse
 from regioncache.peers.wire import FACTS, PeerRequest, parse_facts, parse_list_body
 
@@ -46,6 +47,8 @@ class PeerSource:
     far_region: str
     secret: Callable[[], str]
     client: Client
+    digests: Digests
+    on_warning: Callable[[str], None]
     wall: Callable[[], float] = time.time
     keys: SigningKeys = field(default_factory=SigningKeys, repr=False)
 
@@ -56,7 +59,7 @@ class PeerSource:
             "read", Question(want.key, want.payer, want.hops, want.fresh_seconds), version=want.version, span=want.span
         )
         known = want.version is not None
-        answer = await send(self.client, self._ask(request, ANSWER_SECONDS), crossing, len(want.span), known=known)
+        answer = await self._send(self._ask(request, ANSWER_SECONDS), crossing, len(want.span), known=known)
         try:
             if answer.status != 200:
                 raise await self._fault(answer, crossing, want.key)
@@ -72,7 +75,7 @@ class PeerSource:
         """Asks for the newest version; see `Source.head`."""
         asked_at = self.wall()
         request = self._request("stat", question)
-        answer = await send(self.client, self._ask(request, QUESTION_SECONDS), crossing, 0)
+        answer = await self._send(self._ask(request, QUESTION_SECONDS), crossing, 0)
         try:
             if answer.status != 200:
                 raise await self._fault(answer, crossing, question.key)
@@ -84,13 +87,19 @@ class PeerSource:
     async def list(self, ask: ListAsk, question: Question, crossing: Crossing) -> ListPage:
         """Asks for a page of a list; see `Source.list`."""
         request = self._request("list", replace(question, key=ask.prefix), ask=ask)
-        answer = await send(self.client, self._ask(request, QUESTION_SECONDS), crossing, 0)
+        answer = await self._send(self._ask(request, QUESTION_SECONDS), crossing, 0)
         try:
             if answer.status != 200:
                 raise await self._fault(answer, crossing, ask.prefix)
             return parse_list_body(await meta_body(answer, crossing, LIST_BYTES, self.name))
         finally:
             answer.close()
+
+    async def _send(self, ask: Ask, crossing: Crossing, length: int, *, known: bool = True) -> Answer:
+        answer = await send(self.client, ask, crossing, length, known=known)
+        if self.digests.hear(self.far_region, answer.header(HEADER)):
+            self.on_warning(other_files(self.far_region))
+        return answer
 
     def _request(
         self,
@@ -118,7 +127,12 @@ class PeerSource:
     def _ask(self, request: PeerRequest, answer_seconds: float) -> Ask:
         target = request.target()
         signer = Signer(Credentials(self.region, self.secret()), self.far_region, SERVICE, self.keys)
-        headers = signer.sign(b"GET", target, [(b"host", self.base.authority), *request.headers()], self.wall())
+        headers = signer.sign(
+            b"GET",
+            target,
+            [(b"host", self.base.authority), (HEADER, self.digests.own.encode()), *request.headers()],
+            self.wall(),
+        )
         return Ask(self.base, b"GET", target, headers, answer_seconds=answer_seconds, stall_seconds=SILENCE_SECONDS)
 
     async def _fault(self, answer: Answer, crossing: Crossing, key: str) -> CacheError:

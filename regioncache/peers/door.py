@@ -20,6 +20,7 @@ from regioncache.lists import Lists
 from regioncache.opened import Opened, Terms
 from regioncache.pages import Meta, Span, Wanted
 from regioncache.peers.client import SERVICE
+from regioncache.peers.digests import HEADER, Digests, other_files
 from regioncache.peers.proto import BEAT_SECONDS, FRAME_BYTES, Kind, frame
 from regioncache.peers.wire import FACTS, MOST_HOPS, BadPeerRequest, PeerRequest, facts, list_body, parse_request
 from regioncache.service import Asked, RegionCache
@@ -39,8 +40,12 @@ class PeerDoor:
         lists: Lists,
         place: Callable[[str, str], Place | None],
         wall: Callable[[], float],
+        digests: Digests,
+        on_warning: Callable[[str], None],
     ) -> None:
         """`place(bucket, key)` finds an object by its bucket's logical name, with this region's ways to it."""
+        self._digests = digests
+        self._on_warning = on_warning
         self._region = region
         self._secrets = secrets
         self._cache = cache
@@ -54,6 +59,13 @@ class PeerDoor:
         asked = self._admitted(request)
         if asked is None:
             return Reply(403)
+        if self._digests.hear(asked, request.header(HEADER)):
+            self._on_warning(other_files(asked))
+        reply = await self._admitted_reply(request, asked)
+        reply.headers = [*reply.headers, (HEADER, self._digests.own.encode())]
+        return reply
+
+    async def _admitted_reply(self, request: Request, asked: str) -> Reply:
         try:
             parsed = parse_request(request.target, request.first)
             if parsed.region != asked:
