@@ -189,7 +189,8 @@ class Flight:
             self._held_up = False
 
     def _slowest(self) -> int:
-        return min((waiter.at for waiter in self._waiters), default=self.landed)
+        """Up to where all have read who can still be served from here."""
+        return min((waiter.at for waiter in self._waiters if waiter.at >= self.gone_to), default=self.landed)
 
     def payer(self) -> Payer:
         """Who pays for the next step."""

@@ -92,13 +92,13 @@ class Window:
             self._drop_first()
 
     def _take(self, nbytes: int) -> bool:
-        return self._held + nbytes <= self._limit and self._memory.take_now("flight", nbytes)
+        return self._held + nbytes <= self._limit and self._memory.take_now("window", nbytes)
 
     def _drop_first(self) -> None:
         block = self._blocks.popleft()
         self._held -= len(block.data)
         if block.counted:
-            self._memory.give("flight", len(block.data))
+            self._memory.give("window", len(block.data))
 
 
 @dataclass(frozen=True, slots=True)

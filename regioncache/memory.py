@@ -1,6 +1,7 @@
 """The memory budget of a process: each use has a reserved part, the rest is shared, and waiting for it is fair.
 
 Flights and doors each have a quarter that the other cannot take, so neither can starve the other (design, Memory).
+Windows of what nothing keeps live on what is left: their readers may be slow, and hold it for long.
 """
 
 import asyncio
@@ -10,8 +11,8 @@ from contextlib import asynccontextmanager
 
 from regioncache.errors import SlowDown
 
-RESERVED = 0.25
-"""The part of the budget that each of `flight` and `door` keeps for itself."""
+RESERVED = {"flight": 0.25, "door": 0.25, "window": 0.0}
+"""The part of the budget that each use keeps for itself."""
 WAITERS = 10_000
 """More than this many waiting for memory is an overload that the caller must hear of."""
 
@@ -19,10 +20,11 @@ WAITERS = 10_000
 class Memory:
     """Counts bytes held by use. Mutable state: `_held`, `_waiting`."""
 
-    def __init__(self, budget: int, uses: tuple[str, ...] = ("flight", "door")) -> None:
+    def __init__(self, budget: int) -> None:
+        """Args: budget: bytes for all uses together."""
         self.budget = budget
-        self._held: dict[str, int] = dict.fromkeys(uses, 0)
-        self._waiting: dict[str, deque[tuple[int, asyncio.Future[None]]]] = {use: deque() for use in uses}
+        self._held: dict[str, int] = dict.fromkeys(RESERVED, 0)
+        self._waiting: dict[str, deque[tuple[int, asyncio.Future[None]]]] = {use: deque() for use in RESERVED}
 
     def __repr__(self) -> str:
         return f"<Memory {self._held} of {self.budget}, {sum(map(len, self._waiting.values()))} waiting>"
@@ -72,8 +74,7 @@ class Memory:
             self.give(use, nbytes)
 
     def _fits(self, use: str, nbytes: int) -> bool:
-        reserve = self.budget * RESERVED
-        others = sum(max(held, reserve) for name, held in self._held.items() if name != use)
+        others = sum(max(held, self.budget * RESERVED[name]) for name, held in self._held.items() if name != use)
         mine = self._held[use]
         return mine == 0 or mine + nbytes + others <= self.budget
 

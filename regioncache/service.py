@@ -259,8 +259,9 @@ class RegionCache:
         def learned(meta: Meta) -> None:
             self.catalog.learn(asked.oid, meta, flight.ticket)
 
-        terms = asked.terms
-        self.shelf.filler.start(Job(flight, asked.place, asked.hops, terms.keep, terms.fresh_seconds, learned=learned))
+        terms, again = asked.terms, self.shelf.spoilt.take(asked.oid, flight.pages)
+        job = Job(flight, asked.place, asked.hops, terms.keep, terms.fresh_seconds, again, learned)
+        self.shelf.filler.start(job)
         return flight
 
     def _first_run(self, asked: Asked) -> Span:
@@ -351,10 +352,14 @@ class RegionCache:
         meta = self.catalog.find(oid)
         if meta is not None:
             return meta
+        store, held = self.shelf.store, self.shelf.store.newest(oid) is not None
         try:
-            return self.shelf.store.recall_now(oid)
+            meta = store.recall_now(oid)
         except WouldBlock:
-            return await self.shelf.store.recall(oid)
+            meta = await store.recall(oid)
+        if meta is None and held:
+            self.shelf.spoilt.add(oid, 0)  # its record is damaged: what was here is fetched again
+        return meta
 
     def _raise_absence(self, oid: ObjectId) -> None:
         fault = self.catalog.absence(oid, self._clock())
