@@ -146,18 +146,31 @@ class Store:
 
     def present(self, oid: ObjectId, version: Version, page_bytes: int, pages: Span) -> list[Span]:
         """Returns the runs of `pages` that are held of that version, in order. Memory only."""
-        index = self._index
         of_object = object_digest(oid)
-        head = index.slots.get(of_object)
-        if head is not None and index.kinds[head] == Kind.PACKED:
-            return [pages] if len(pages) and index.versions[head] == squeeze(version) else []
+        per_extent = EXTENT_BYTES // page_bytes
+        if pages.start // per_extent == (pages.end - 1) // per_extent:
+            return self._present_in(of_object, version, page_bytes, pages)
         found: list[Span] = []
-        for extent, part in by_extent(pages, page_bytes):
-            slot = self._slot(of_object, version, extent)
-            if slot is not None and index.length[slot] == page_bytes:
-                first = part.start - extent * (EXTENT_BYTES // page_bytes)
-                _extend(found, runs(index.present[slot] >> first, part.start, len(part)))
+        for _, part in by_extent(pages, page_bytes):
+            _extend(found, self._present_in(of_object, version, page_bytes, part))
         return found
+
+    def _present_in(self, of_object: int, version: Version, page_bytes: int, pages: Span) -> list[Span]:
+        """As `present`, for pages of one extent."""
+        index = self._index
+        per_extent = EXTENT_BYTES // page_bytes
+        extent, first = divmod(pages.start, per_extent)
+        slot = self._slot(of_object, version, extent)
+        if slot is None:
+            return []
+        if index.kinds[slot] == Kind.PACKED:
+            return [pages]
+        if index.length[slot] != page_bytes:
+            return []
+        count = pages.end - pages.start
+        bits = index.present[slot] >> first
+        everything = (1 << count) - 1
+        return [pages] if bits & everything == everything else runs(bits, pages.start, count)
 
     def _slot(self, of_object: int, version: Version, extent: int) -> int | None:
         index = self._index
