@@ -350,7 +350,28 @@ async def test_cancelled_at_any_moment_everything_comes_back(
         assert (seen.prepaid, seen.running, seen.waiting) == (0, 0, 0)
         totals = at.ledger.totals()
         assert sum(totals.values()) >= at.wire.total
+        assert seen.debited == pytest.approx(sum(totals.values()) * OVERHEAD)
         assert sum(n for entry, n in totals.items() if entry.kind == "unique") == sum(at.payload.values())
+
+
+async def test_what_was_granted_to_a_task_that_is_cancelled_before_it_ran_on_comes_back(tmp_path: Path) -> None:
+    async with world(tmp_path) as at:
+        first = at.line.crossing(lambda: REC, "train-bj", lambda: "unique")
+        await at.finish(first.prepay(150 * KIB, 150 * KIB))
+        crossing = at.line.crossing(lambda: REC, "train-bj", lambda: "unique")
+        waiting = at.start(crossing.prepay(150 * KIB, 150 * KIB))
+        await settle()
+        before = at.line.statistics()
+
+        await at.alarms.run_for(1, turns=0)
+        granted = at.line.statistics().debited
+        waiting.cancel()
+        await settle()
+
+        assert before.waiting == 1
+        assert granted > before.debited
+        assert at.line.statistics().debited == pytest.approx(150 * KIB * OVERHEAD)
+        first.close()
 
 
 async def test_a_broken_off_reply_is_over_read_and_not_credited(tmp_path: Path) -> None:
