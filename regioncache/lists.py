@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from namespace.resolver import Place
-from regioncache.errors import CacheError, OriginUnavailable, SlowDown
+from regioncache.errors import BadAnswer, CacheError, OriginUnavailable, SlowDown
 from regioncache.opened import Terms
 from regioncache.origins.base import ListAsk, ListPage, Payer, Question
 from regioncache.pages import MIB
@@ -63,7 +63,7 @@ class Lists:
         usable = kept is not None and self._age(kept) <= terms.stale_seconds
         if kept is not None and usable and self._sources.away(place):
             return self._aged(kept)
-        task = self._questions.ask(key, lambda: self._ask(place, ask, payer, terms, hops), join=terms.fresh_seconds > 0)
+        task = self._asking(place, ask, payer, terms, hops, join=terms.fresh_seconds > 0)
         await asyncio.wait({task}, timeout=terms.hold_seconds if usable else None)
         if not task.done() and kept is not None:
             return self._aged(kept)
@@ -79,7 +79,7 @@ class Lists:
         key = (place.bucket.id, ask)
         kept = self._kept.get(key)
         if terms.fresh_seconds > 0 and (kept is None or self._age(kept) > terms.fresh_seconds):
-            self._questions.ask(key, lambda: self._ask(place, ask, payer, terms, 0))
+            self._asking(place, ask, payer, terms, 0)
 
     def doubt(self, bucket: bytes, prefix: str) -> None:
         """Drops every page on which a key with this prefix may stand; pages asked for before are not kept."""
@@ -94,6 +94,13 @@ class Lists:
         """Ends all questions."""
         await self._questions.stop()
 
+    def _asking(
+        self, place: Place, ask: ListAsk, payer: Payer, terms: Terms, hops: int, *, join: bool = True
+    ) -> "asyncio.Task[ListPage]":
+        """The question for a page; one under way is joined where it asks for an answer as fresh."""
+        subject = (place.bucket.id, ask, terms.fresh_seconds)
+        return self._questions.ask(subject, lambda: self._ask(place, ask, payer, terms, hops), join=join)
+
     async def _ask(self, place: Place, ask: ListAsk, payer: Payer, terms: Terms, hops: int) -> ListPage:
         question = Question(ask.prefix, payer, hops, terms.fresh_seconds)
         fault: CacheError = OriginUnavailable("no route was tried")
@@ -102,7 +109,7 @@ class Lists:
             crossing = route.crossing(lambda: payer, lambda: "meta")
             try:
                 page = await self._sources.ask(route, route.source.list(ask, question, crossing))
-            except (OriginUnavailable, SlowDown) as failed:
+            except (OriginUnavailable, SlowDown, BadAnswer) as failed:
                 fault = failed
                 continue
             finally:
@@ -110,7 +117,7 @@ class Lists:
             if doubted == self._doubted:
                 self._keep((place.bucket.id, ask), page, began - page.age)
             return page
-        raise fault
+        raise fault if not isinstance(fault, BadAnswer) else OriginUnavailable(str(fault)) from fault
 
     def _keep(self, key: _Key, page: ListPage, learned_at: float) -> None:
         nbytes = sum(ENTRY_BYTES + len(e.key) for e in page.entries) + sum(100 + len(p) for p in page.prefixes) + 500

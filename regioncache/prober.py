@@ -1,10 +1,12 @@
 """Asks the ways that are away whether they are back, so that no reader has to be the one who finds out."""
 
 import asyncio
+from functools import partial
 
 from regioncache.errors import CacheError
+from regioncache.health import WayId
 from regioncache.origins.base import ListAsk, Payer, Question
-from regioncache.sources import Sources
+from regioncache.sources import Route, Sources
 
 EVERY_SECONDS = 0.25
 """How often trials are looked for; the trials themselves have the back-off of `Health`."""
@@ -12,31 +14,49 @@ PAYER = Payer("other", "prefetch")
 
 
 class Prober:
-    """One task that goes on until `stop`."""
+    """Looks for trials until `stop`; each is a task of its own, so that a silent way holds up no other.
+
+    Mutable state: `_task`, which looks, and `_trials`, those under way by way.
+    """
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self._task: asyncio.Task[None] | None = None
+        self._trials: dict[WayId, asyncio.Task[None]] = {}
 
     def start(self) -> None:
         """Begins to look."""
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Ends the task."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        """Ends the looking and the trials."""
+        tasks = [*([self._task] if self._task is not None else []), *self._trials.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def look(self) -> None:
+        """Starts the trials that are due, but for ways whose last one is still under way."""
+        for route in self._sources.trials():
+            if route.id not in self._trials:
+                trial = self._trials[route.id] = asyncio.create_task(self._try(route))
+                trial.add_done_callback(partial(self._over, route.id))
+
+    def _over(self, way: WayId, trial: "asyncio.Task[None]") -> None:
+        del self._trials[way]
+        if not trial.cancelled():
+            trial.result()
 
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(EVERY_SECONDS)
-            for route in self._sources.trials():
-                crossing = route.crossing(lambda: PAYER, lambda: "meta")
-                question = route.source.list(ListAsk(limit=1), Question("", PAYER), crossing)
-                try:
-                    await self._sources.ask(route, question)
-                except CacheError:
-                    continue  # asking told the health what it needs to know
-                finally:
-                    crossing.close()
+            self.look()
+
+    async def _try(self, route: Route) -> None:
+        crossing = route.crossing(lambda: PAYER, lambda: "meta")
+        try:
+            await self._sources.ask(route, route.source.list(ListAsk(limit=1), Question("", PAYER), crossing))
+        except CacheError:
+            return  # asking told the health what it needs to know
+        finally:
+            crossing.close()
