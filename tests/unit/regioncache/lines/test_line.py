@@ -357,7 +357,7 @@ async def test_cancelled_at_any_moment_everything_comes_back(
 async def test_what_was_granted_to_a_task_that_is_cancelled_before_it_ran_on_comes_back(tmp_path: Path) -> None:
     async with world(tmp_path) as at:
         first = at.line.crossing(lambda: REC, "train-bj", lambda: "unique")
-        await at.finish(first.prepay(150 * KIB, 150 * KIB))
+        await first.prepay(150 * KIB, 150 * KIB)
         crossing = at.line.crossing(lambda: REC, "train-bj", lambda: "unique")
         waiting = at.start(crossing.prepay(150 * KIB, 150 * KIB))
         await settle()
