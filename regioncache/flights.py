@@ -28,7 +28,7 @@ def missing(pages: Span, taken: Iterable[Span]) -> list[Span]:
     runs: list[Span] = []
     at = pages.start
     for span in sorted(taken):
-        if span.end <= at:
+        if span.end <= at or not len(span):
             continue
         if span.start >= pages.end:
             break
