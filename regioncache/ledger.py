@@ -307,5 +307,7 @@ def _prepare(file: int, path: Path) -> None:
             )
     if os.fstat(file).st_size != _FILE_BYTES:
         os.ftruncate(file, _FILE_BYTES)
+    # A hole that is written to through the map on a full disk is no error but SIGBUS, the end of the process.
+    os.posix_fallocate(file, 0, _FILE_BYTES)
     if not head.strip(b"\0"):
         os.pwrite(file, ours, 0)

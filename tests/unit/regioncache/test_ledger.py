@@ -77,6 +77,16 @@ def test_an_unknown_kind_is_refused_by_name() -> None:
         entry("uniqe")
 
 
+def test_the_file_has_its_blocks_from_the_start_since_a_full_disk_kills_who_writes_to_a_hole(path: Path) -> None:
+    with path.open("wb") as sparse:
+        sparse.truncate(8 * 1024 * 1024)
+
+    Ledger.open(path).close()
+
+    found = path.stat()
+    assert found.st_blocks * 512 >= found.st_size
+
+
 def test_counters_outlive_a_restart(path: Path, wall: Wall) -> None:
     before = Ledger.open(path, wall)
     before.raise_(entry(), 300)
