@@ -147,6 +147,8 @@ class Snapshot:
     evicted_bytes: Mapping[str, int] = field(default_factory=dict)
     """reason -> bytes."""
     corrupt_pages: int = 0
+    dropped_files: int = 0
+    """Files and records that the start found unreadable: a flipped bit in a header, a torn end, an older layout."""
     version_changed: int = 0
     """Reads that were cut short because the origin overwrote the object under them."""
     flights: Mapping[str, int] = field(default_factory=dict)

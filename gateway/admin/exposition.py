@@ -102,6 +102,7 @@ def _cache(now: Snapshot) -> Iterator[Metric]:
         "causeway_cache_evicted_bytes", "Bytes dropped from the cache.", ("reason",), _one(now.evicted_bytes)
     )
     yield _plain("causeway_cache_corrupt_pages", "Pages whose checksum was wrong; each is a miss.", now.corrupt_pages)
+    yield _plain("causeway_cache_dropped_files", "Files and records found unreadable at the start.", now.dropped_files)
 
 
 def _process(now: Snapshot) -> Iterator[Metric]:

@@ -84,6 +84,7 @@ class Watching:
             cache_bytes={"clean": held.clean_bytes, "pinned": 0, "dirty": 0},
             evicted_bytes={"size": held.evicted_bytes},
             corrupt_pages=held.corrupt_pages,
+            dropped_files=held.dropped_files,
             version_changed=app.tally.version_changed,
             flights={"opening": flights.opening, "flying": flights.flying},
             memory_bytes={**app.memory.held(), "budget": app.memory.budget},

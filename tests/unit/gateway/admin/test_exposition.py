@@ -19,6 +19,7 @@ NAMES = {
     "causeway_cache_bytes",
     "causeway_cache_evicted_bytes",
     "causeway_cache_corrupt_pages",
+    "causeway_cache_dropped_files",
     "causeway_flights",
     "causeway_memory_bytes",
     "causeway_loop_delay_seconds",
