@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from xxhash import xxh3_64_intdigest
 
 from regioncache.pages import EXTENT_BYTES, PACKED_BYTES, Meta, ObjectId, Span
+from regioncache.store.appending import Placed
 from regioncache.store.base import HEADER_BYTES, PageGone
 from regioncache.store.cachepath import CachePath
 from regioncache.store.disk import Piece
@@ -19,7 +20,6 @@ from regioncache.store.header import Identity, encode_identity
 from regioncache.store.identity import extent_digest, object_digest, squeeze
 from regioncache.store.index import Index, Kind, mask
 from regioncache.store.landing import Landing
-from regioncache.store.packs import Placed
 from regioncache.store.record import Entry, What, encode_record
 
 
@@ -32,7 +32,6 @@ class Admission:
         self._generation = last_generation
         self._packing: dict[int, int] = {}
         self._forgotten: set[int] = set()
-        self._tasks: set[asyncio.Task[bool]] = set()
 
     def __repr__(self) -> str:
         return f"Admission({len(self._packing)} packing, generation {self._generation})"
@@ -51,34 +50,35 @@ class Admission:
             return False
         entry = Entry(of_object, 0, length, meta.learned_at, What.KEPT, squeeze(meta.version))
         self._packing[of_object] = self._packing.get(of_object, 0) + 1
-        packing = asyncio.get_running_loop().create_task(self._pack(path, meta, [head, data], entry))
-        self._tasks.add(packing)
-        packing.add_done_callback(self._tasks.discard)
-        return await asyncio.shield(packing)
-
-    async def _pack(self, path: CachePath, meta: Meta, pieces: list[Piece], entry: Entry) -> bool:
-        of_object = entry.digest
-        placed = None
         try:
-            if await path.room(entry.length):
-                placed = await path.packs.append(pieces, entry)
-        except OSError as error:
-            path.failed(error)
-        finally:
-            forgotten = self._packed(of_object)
-        if placed is None:
+            room = await path.room(length)
+        except asyncio.CancelledError:
+            self._packed(of_object)
+            raise
+        if not room:
+            self._packed(of_object)
             return False
-        # No await from here: the index points to what was written, or it is buried.
+        kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        def done(placed: Placed | OSError) -> None:
+            entered = self._enter(path, of_object, meta, placed)
+            if not kept.done():
+                kept.set_result(entered)
+
+        path.packs.append([head, data], entry, done)
+        return await kept
+
+    def _enter(self, path: CachePath, of_object: int, meta: Meta, placed: Placed | OSError) -> bool:
+        """What was written gets into the index, or is buried."""
+        forgotten = self._packed(of_object)
+        if isinstance(placed, OSError):
+            path.failed(placed)
+            return False
         if forgotten or path.disk.out is not None or not self._newer(of_object, meta):
-            path.packs.bury(placed.segment, of_object, placed.offset, placed.length)
+            path.packs.bury(placed, of_object)
             return False
         self._enter_packed(path, of_object, meta, placed)
         return True
-
-    async def close(self) -> None:
-        """Waits for the packs under way."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
 
     def _packed(self, of_object: int) -> bool:
         """A pack ended; returns whether its object was forgotten meanwhile."""

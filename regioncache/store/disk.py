@@ -24,6 +24,8 @@ Piece = bytes | bytearray | memoryview
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _BROKEN = {errno.EIO, errno.EROFS, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.EREMOTEIO, errno.EUCLEAN}
+_PIECES_AT_ONCE = 1024
+"""Linux takes no more in one pwritev (IOV_MAX)."""
 _SAMPLE_BYTES = 16 * MIB
 """Free space is asked for again after so many admitted bytes: often enough beside a twentieth of a disk."""
 
@@ -118,9 +120,13 @@ class Disk:
 
         It is done even if the caller is cancelled: what the index has forgotten must leave the disk.
         """
-        appended = asyncio.get_running_loop().run_in_executor(self._appender, call, *args)
+        appended = self.start_append(call, *args, **_)
         appended.add_done_callback(_seen)
         return await asyncio.shield(appended)
+
+    def start_append(self, call: Callable[P, T], *args: P.args, **_: P.kwargs) -> asyncio.Future[T]:
+        """Starts a blocking call on the path's appending thread."""
+        return asyncio.get_running_loop().run_in_executor(self._appender, call, *args)
 
     def behind(self, call: Callable[P, None], *args: P.args, **_: P.kwargs) -> None:
         """Has a call run on the appending thread, and goes on; `close` waits for it, a failure goes to `on_failure`."""
@@ -187,7 +193,7 @@ class Disk:
         views = [memoryview(piece).cast("B") for piece in pieces if len(piece)]
         total = 0
         while views:
-            done = self.calls.pwritev(file.fd, views, offset + total)
+            done = self.calls.pwritev(file.fd, views[:_PIECES_AT_ONCE], offset + total)
             total += done
             while views and done >= len(views[0]):
                 done -= len(views.pop(0))

@@ -86,6 +86,10 @@ class Segment:
         raw = b"".join(encode_entry(entry) for entry in entries)
         self.journal_end += self._disk.write(self._journal, [raw], self.journal_end)
 
+    def all_dead(self) -> bool:
+        """Whether nothing is left in it that anybody may point to."""
+        return self.dead >= self.end - SEGMENT_HEAD_BYTES
+
     def seal(self) -> None:
         """No more records come for now: the journal's file is let go."""
         self._journal = None

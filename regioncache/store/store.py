@@ -324,7 +324,6 @@ class Store:
 
     async def close(self) -> None:
         """Ends what is under way behind and gives the cache paths back; landings are closed before."""
-        await self._admission.close()
         for path in self._paths:
             await path.close()
 

@@ -216,3 +216,32 @@ async def test_a_pack_that_was_forgotten_under_way_is_not_kept(tmp_path: Path) -
     store = await opened(tmp_path)
     assert store.newest(oid("a")) is None
     await store.close()
+
+
+async def test_thousands_packed_at_once_are_all_kept(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+
+    kept = await asyncio.gather(*(store.pack(oid(str(n)), meta(n), content(Span(0, n))) for n in range(3000)))
+
+    assert all(kept)
+    for number in range(0, 3000, 7):
+        assert await packed(store, str(number)) == (meta(number), content(Span(0, number)))
+    await store.close()
+    store = await opened(tmp_path)
+    assert store.statistics().packed == 3000
+    await store.close()
+
+
+async def test_a_cancelled_pack_is_whole_or_not_there(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    packing = asyncio.ensure_future(store.pack(oid("a"), meta(SIZE), content(Span(0, SIZE))))
+    await asyncio.sleep(0)
+    packing.cancel()
+    await asyncio.wait([packing])
+    await store.close()
+
+    store = await opened(tmp_path)
+
+    assert await packed(store, "a") == (meta(SIZE), content(Span(0, SIZE)))
+    assert store.statistics().dead_bytes == 0
+    await store.close()
