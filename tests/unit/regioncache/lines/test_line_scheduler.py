@@ -141,6 +141,14 @@ def test_a_tenant_below_its_ceil_takes_what_the_one_at_its_ceil_may_not() -> Non
     assert done.total(3, 10) >= 0.95 * QUOTA
 
 
+def test_a_tenant_alone_on_the_line_is_held_to_its_ceil() -> None:
+    of = policy(tenants={"rec": {"ceil": "40Mbps"}})
+
+    done = Simulation(scheduler(of), [Source(Leaf("rec", cls), 4) for cls in ("interactive", "training")]).run(10)
+
+    assert 0.95 * 5_000_000 <= done.total(1, 10) <= 1.01 * 5_000_000
+
+
 # ---- Q2: no overshoot ----
 
 LEAVES = [Leaf("rec", "training"), Leaf("rec", "interactive"), Leaf("search", "backfill"), Leaf("x", "y")]
