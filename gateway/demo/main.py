@@ -119,23 +119,23 @@ def _filled(view: "View", family: "Family", store: "Store", objects: "Sequence[S
 
     total = sum(sample.size for sample in objects)
     with ExitStack() as stack:
-        with view.step(f"idc-bj: {len(objects):,} objects put into its bucket", total) as step:
+        with view.step("idc-bj, its bucket", total) as step:
             stack.enter_context(filled(store, objects, step.advance, family.check))
-            step.outcome = f"{total:,} bytes, s3://{store.bucket}/{store.prefix} at {store.url}"
+            step.outcome = f"{len(objects):,} objects, {total:,} bytes put straight into {store.url}/{store.bucket}"
         yield
 
 
 def _two_regions(
     view: "View", family: "Family", directory: Path, store: "Store", objects: "Sequence[Sample]"
 ) -> "Stage":
+    from gateway.demo.documents import QUOTA
     from gateway.demo.stage import build
 
     # A page of each small object is a file system's block at least.
     room = sum(sample.size + BLOCK_BYTES for sample in objects)
     regions = build(family, directory, store, room)
-    view.say(
-        f"idc-bj: a node at {regions.home.s3}; aws-use1: a node at {regions.away.s3}; both got one topology, policy"
-    )
+    view.say(f"idc-bj, its node: {regions.home.s3}")
+    view.say(f"aws-use1, its node: {regions.away.s3}, over a line of {QUOTA}")
     return regions
 
 
@@ -148,9 +148,9 @@ def _shown(view: "View", family: "Family", regions: "Stage", plan: Path) -> list
     total = json.loads(plan.read_text("utf-8"))["total_bytes"]
     passes = []
     for name in ("cold", "warm"):
-        with view.step(f"aws-use1: everything read {name}, 16 readers at once", total) as step:
+        with view.step(f"aws-use1, read {name}", total) as step:
             done = read_everything(family, regions, plan, name, partial(step.glance, terms=allowed))
-            step.outcome = f"{done.seconds:.1f} s, {done.crossed:,} bytes crossed the line"
+            step.outcome = f"16 readers, {done.seconds:.1f} s, {done.crossed:,} bytes crossed the line"
         passes.append(done)
     view.table(passes, allowed)
     return broken(passes, allowed)

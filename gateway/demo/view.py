@@ -18,14 +18,10 @@ class View:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), DownloadColumn())
-        self._progress = Progress(
-            *columns,
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=console,
-            disable=not console.is_terminal,
-        )
+        columns = (TextColumn("{task.description}"), BarColumn(16), DownloadColumn(), TimeElapsedColumn())
+        note = TextColumn("{task.fields[note]}")
+        plain = not console.is_terminal
+        self._progress = Progress(SpinnerColumn(), *columns, note, console=console, disable=plain, transient=True)
 
     def __enter__(self) -> "View":
         self._progress.start()
@@ -42,14 +38,14 @@ class View:
 
     @contextmanager
     def step(self, text: str, total: int) -> Iterator["Step"]:
-        """A step of `total` bytes, seen until it ends."""
+        """A step of `total` bytes, seen until it ends; then its outcome stays."""
         task = self._progress.add_task(text, total=total, note="")
         step = Step(self._progress, task)
         try:
             yield step
         finally:
             self._progress.remove_task(task)
-        self.say(f"{text}: {step.outcome}" if step.outcome else text)
+        self.say(f"{text}: {step.outcome}")
 
     def table(self, passes: Sequence[Pass], terms: Terms) -> None:
         """Prints what was shown."""
@@ -80,6 +76,5 @@ class Step:
     def glance(self, now: Glance, terms: Terms) -> None:
         """A pass is so far."""
         hits = f"{now.hits / now.answers:.0%}" if now.answers else "-"
-        line = f"line {show_rate(now.line_rate * terms.overhead)} of {show_rate(terms.quota)}"
-        note = f"{line}, {now.objects} objects, {hits} hits"
+        note = f"line {show_rate(now.line_rate * terms.overhead)}, {hits} hits"
         self._progress.update(self._task, completed=now.read_bytes, note=note)

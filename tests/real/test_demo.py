@@ -110,7 +110,7 @@ def test_a_store_that_refuses_the_keys_is_one_clear_line(tmp_path: Path, origin:
 
 def test_ctrl_c_takes_everything_down(tmp_path: Path):
     with demo(tmp_path, *SMALL) as process:
-        process.wait_until(said(process, "aws-use1: a node at"), 120)
+        process.wait_until(said(process, "aws-use1, its node"), 120)
         pids = family(process.pid)
         process.process.send_signal(signal.SIGINT)
         code = ends(process)
