@@ -32,13 +32,15 @@ class _Home(Protocol):
 class Connection:
     """A connection, one user at a time."""
 
-    __slots__ = ("_closed", "_home", "base", "fresh", "receive_buffer", "wanted_buffer", "wire")
+    __slots__ = ("_closed", "_home", "base", "fresh", "receive_buffer", "round_trip", "wanted_buffer", "wire")
 
     def __init__(self, base: Base, wanted_buffer: int, dialled: Dialled, home: _Home) -> None:
         self.base = base
         self.wanted_buffer = wanted_buffer
         self.receive_buffer = dialled.receive_buffer
         """SO_RCVBUF as the kernel tells it (it doubles what was set, for its own bookkeeping); 0 = left alone."""
+        self.round_trip = dialled.round_trip
+        """Seconds, as the kernel measured it when the connection was opened; 0 = unknown."""
         self.wire: Wire = dialled.wire
         self.fresh = True
         """Never used for a request."""

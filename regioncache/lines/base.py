@@ -32,13 +32,14 @@ class Crossing(Protocol):
         """
         ...
 
-    async def prepay(self, length: int, buffer: int) -> None:
+    async def prepay(self, length: int, buffer: int, round_trip: float = 0.0) -> None:
         """Waits until a request whose reply may have `length` bytes may be sent.
 
         Args:
             length: The most payload bytes the reply may have; 0 (HEAD) never waits.
             buffer: The socket's receive buffer as read back from the kernel; 0 = unknown, then all of `length` is
                 debited before the request leaves.
+            round_trip: Seconds, where the connection is new and its handshake was measured; 0 = not.
 
         Raises:
             SlowDown: the line has no room within 25 s, or too many wait already.

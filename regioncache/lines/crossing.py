@@ -64,10 +64,12 @@ class LineCrossing:
         """The receive buffer to set before connect."""
         return self._gate.buffer_wanted(self._gate.leaf(self._payer()), length, known)
 
-    async def prepay(self, length: int, buffer: int) -> None:
+    async def prepay(self, length: int, buffer: int, round_trip: float = 0.0) -> None:
         """Waits until the request may be sent; cancelled or refused, nothing stays taken."""
         if self._account is not None:
             raise RuntimeError("a crossing is the account of one request; open another one for the next")
+        if round_trip:
+            self._gate.answered(round_trip)
         account = self._account = Account(length, buffer)
         self._waiting_since = self._gate.clock()
         try:
@@ -230,7 +232,7 @@ class NoLine:
     def buffer_wanted(self, length: int, known: bool = True) -> int:
         return 0
 
-    async def prepay(self, length: int, buffer: int) -> None:
+    async def prepay(self, length: int, buffer: int, round_trip: float = 0.0) -> None:
         return
 
     def learned(self, length: int) -> None:

@@ -216,7 +216,7 @@ class Gate:
         self._scheduler.owe(leaf, nbytes, self.clock())
 
     def answered(self, seconds: float) -> None:
-        """The head of an answer came so long after its request had been sent."""
+        """The head of an answer came so long after its request had been sent, or a handshake took so long."""
         if self._round_trip.measured(seconds, self.clock()):
             self._scheduler.lead = self._round_trip.smallest
             self._prepaid.set_round_trip(self._round_trip.smallest)

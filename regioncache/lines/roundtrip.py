@@ -1,4 +1,8 @@
-"""The smallest round trip of a line, as measured from sending a request to the head of its answer."""
+"""The smallest round trip of a line: of handshakes by the kernel's measure, and from a request to its answer's head.
+
+An answer alone tells too much where the far side is slow or busy: debits would be granted earlier than their bytes
+take, and buffers would be as large as the quota takes for that time.
+"""
 
 WINDOW_SECONDS = 300.0
 """A minimum is forgotten after one to two of these: a line that was moved to a longer path is believed then."""

@@ -411,6 +411,15 @@ async def test_the_receive_buffer_is_set_and_read_back(client: Client, scripted:
     free.release()
 
 
+async def test_a_new_connection_tells_the_kernels_round_trip(client: Client, scripted: Scripted) -> None:
+    _, base = await scripted()
+
+    connection = await client.connect(base, 0)
+
+    assert 0 < connection.round_trip < 1
+    connection.release()
+
+
 async def test_connections_are_kept_apart_by_their_receive_buffer(client: Client, scripted: Scripted) -> None:
     script, base = await scripted(ok(b"1"), ok(b"2"), ok(b"3"))
 

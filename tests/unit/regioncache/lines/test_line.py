@@ -290,6 +290,17 @@ async def test_a_crossing_says_how_long_it_has_waited_so_far(tmp_path: Path) -> 
         assert at.line.statistics().waiting >= 1
 
 
+async def test_a_busy_far_side_is_not_taken_for_a_long_line(tmp_path: Path) -> None:
+    async with world(tmp_path) as at:
+        crossing = at.line.crossing(lambda: REC, "train-bj", lambda: "unique")
+        await crossing.prepay(100 * KIB, 208 * KIB, round_trip=0.004)
+        await at.alarms.run_for(0.5)
+        crossing.learned(100 * KIB)
+
+        assert at.line.statistics().round_trip == 0.004
+        crossing.close()
+
+
 async def test_waits_are_counted_by_class(tmp_path: Path) -> None:
     async with world(tmp_path) as at:
         for _ in range(3):
