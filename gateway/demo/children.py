@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 # A node that is asked to stop lets replies finish for 20 s; here nobody reads any more.
@@ -16,6 +17,7 @@ STOP_SECONDS = 5.0
 # moto imports for six seconds where two cores are loaded ten times over.
 READY_SECONDS = 90.0
 POLL_SECONDS = 0.03
+SETTLE_SECONDS = 0.2
 TAIL_BYTES = 2000
 
 
@@ -103,12 +105,17 @@ class Family:
     def __enter__(self) -> "Family":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, _kind: type[BaseException] | None, fault: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        ended = self._ended() if isinstance(fault, Exception) else None
         # The youngest first: readers before what they read from.
         for child in reversed(self._children):
             child.end()
         for child in self._children:
             child.wait()
+        if ended is not None:
+            raise ended from fault
 
     def start(self, name: str, arguments: Sequence[str], env: Mapping[str, str] | None = None) -> Child:
         """Starts a process that answers questions (see `Child.ask`)."""
@@ -147,6 +154,15 @@ class Family:
         self._children.remove(child)
         child.end()
         child.wait()
+
+    def _ended(self) -> ChildEnded | None:
+        """Why something failed, if a child's end is why: who asks it learns of that before its exit is seen here."""
+        time.sleep(SETTLE_SECONDS)
+        try:
+            self.check()
+        except ChildEnded as ended:
+            return ended
+        return None
 
     def _start(self, name: str, arguments: Sequence[str], env: Mapping[str, str], *, answers: bool) -> Child:
         log = self._directory / f"{name.replace(' ', '-')}.log"

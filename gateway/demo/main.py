@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,9 @@ def demo(**asked: object) -> None:
     wish = Wish(**asked)  # type: ignore[arg-type]
     if wish.bucket and not wish.origin:
         raise click.UsageError("--bucket goes with --origin")
+    missing = [name for name in ("pyarrow", "moto") if find_spec(name) is None and not (name == "moto" and wish.origin)]
+    if missing:
+        raise CommandFault(f"the demonstration needs {' and '.join(missing)}: pip install 'causeway[demo]'")
     from gateway.demo.ending import Ending
 
     ending = Ending()

@@ -19,7 +19,7 @@ from tests.real.lab.s3 import ACCESS, SECRET, S3Server, versitygw
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
-SMALL = ("--files", "40", "--size", "4MB", "--table", "1MB")
+SMALL = ("--files", "20", "--size", "4MB", "--table", "500KB")
 TINY = ("--files", "5", "--size", "100KB", "--table", "50KB")
 
 
@@ -67,9 +67,7 @@ def test_it_shows_right_bytes_once_within_the_quota_and_leaves_nothing(tmp_path:
     assert (code, left_behind(tmp_path, [])) == (0, []), text
     rows = {line[:40].strip(): line[40:].split() for line in text.splitlines()}
     table = {name: cells for name, cells in rows.items() if cells}
-    assert any(
-        name.startswith("every byte against") and cells[-2:] == ["all", "right"] for name, cells in rows.items()
-    )
+    assert any(name.startswith("every byte against") and cells[-2:] == ["all", "right"] for name, cells in rows.items())
     assert table["once_ratio"][-2:] == ["1.000", "1.000"], text
     assert table["hit rate, by bytes"][-1] == "100.0%", text
 
@@ -116,6 +114,19 @@ def test_ctrl_c_takes_everything_down(tmp_path: Path):
         code = ends(process)
 
     assert (code, left_behind(tmp_path, pids)) == (130, [])
+
+
+def test_a_bucket_that_dies_is_told_as_that(tmp_path: Path):
+    with demo(tmp_path, *SMALL) as process:
+        process.wait_until(said(process, "idc-bj, its node"), 120)
+        pids = family(process.pid)
+        os.kill(child_named(process, "moto.server"), signal.SIGKILL)
+        code = ends(process)
+        text = process.log.read_text()
+
+    assert (code, left_behind(tmp_path, pids)) == (1, [])
+    assert "causeway: bucket (pid " in text, text
+    assert "was ended by SIGKILL" in text
 
 
 def test_what_is_kept_says_how_to_try_it_and_ends_with_a_killed_node(tmp_path: Path):
