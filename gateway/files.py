@@ -5,13 +5,11 @@ A path is resolved to a place, the cache rules that cover it to terms; the rest 
 
 import asyncio
 import heapq
-import math
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import replace
 
 from gateway.s3.base import Caller, ListPath
 from gateway.segments import LAST, Segment, segments
-from namespace.model import Immutable, MaxAge, Mount, Validate
 from namespace.resolver import Place, Resolver
 from policy.match import Rules
 from regioncache.errors import NoSuchObject
@@ -19,6 +17,7 @@ from regioncache.lists import Lists
 from regioncache.opened import Opened, Terms
 from regioncache.origins.base import ListAsk, Listed, ListPage
 from regioncache.pages import WHOLE, ObjectId, Wanted
+from regioncache.places import terms
 from regioncache.recent import Recent
 from regioncache.service import Asked, RegionCache
 
@@ -157,18 +156,6 @@ def _page(items: _Items, limit: int, more: bool) -> ListPage:
         tuple([path for path, entry in shown if entry is None]),
         after,
     )
-
-
-def terms(mount: Mount, keep: bool) -> Terms:
-    """Returns the terms of a mount."""
-    match mount.consistency:
-        case Immutable():
-            fresh = math.inf
-        case MaxAge(seconds):
-            fresh = seconds
-        case Validate():
-            fresh = 0.0
-    return Terms(fresh, mount.stale_if_down, keep)
 
 
 async def _merged(streams: list[AsyncGenerator[_Batch]]) -> AsyncGenerator[_Batch]:

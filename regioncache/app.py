@@ -6,13 +6,14 @@
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from namespace.model import Topology
-from namespace.resolver import Place, Resolver
+from namespace.resolver import Resolver
 from namespace.routes import routes
+from policy.match import Rules
 from policy.model import LinePolicy, Policy
 from regioncache.catalog import Catalog
 from regioncache.fill import Filler
@@ -27,6 +28,7 @@ from regioncache.memory import Memory
 from regioncache.pages import ObjectId
 from regioncache.peers.digests import Digests
 from regioncache.peers.door import PeerDoor
+from regioncache.places import Places
 from regioncache.prober import Prober
 from regioncache.reader import Shelf
 from regioncache.routing import Routing, SigningSecrets
@@ -78,6 +80,7 @@ class CacheApp:
     sources: Sources
     cache: RegionCache
     lists: Lists
+    places: Places
     peers: PeerDoor
     digests: Digests
     prober: Prober
@@ -117,13 +120,13 @@ class CacheApp:
 
         filler = Filler(store, hot, flights, sources, memory, tally, settings.on_fault, changed)
         cache = RegionCache(Shelf(store, hot, flights, filler, tally), catalog, sources, memory, clock, wall)
-        lists = Lists(sources, clock)
+        lists, places = Lists(sources, clock), Places(resolver)
         peers = PeerDoor(
             settings.region,
             settings.secrets,
             cache,
             lists,
-            Places(resolver).of,
+            places,
             wall,
             digests,
             settings.on_warning,
@@ -143,6 +146,7 @@ class CacheApp:
             sources,
             cache,
             lists,
+            places,
             peers,
             digests,
             Prober(sources),
@@ -163,6 +167,7 @@ class CacheApp:
                 known.adopt(rules)
             lines[name] = known
         self.resolver.adopt(topology, revision)
+        self.places.rules = Rules(policy.cache)
         self.routing.adopt(lines)
         mounts = topology.mounts.values()
         self.sources.keep({way_id(one.bucket, way) for one in mounts for way in routes(topology, one, region)})
@@ -177,31 +182,3 @@ class CacheApp:
         await self.store.close()
         self.ledger.close()
         await asyncio.sleep(0)  # transports that were just closed say so in the next turn of the loop
-
-
-class Places:
-    """Finds the place of an object by its bucket's logical name, for requests of other nodes."""
-
-    def __init__(self, resolver: Resolver) -> None:
-        self._resolver = resolver
-        self._revision = -1
-        self._mounts: Mapping[str, tuple[Place, ...]] = {}
-
-    def of(self, bucket: str, key: str) -> Place | None:
-        """The place of `key`, through the mount of that bucket with the longest prefix that covers it."""
-        if self._resolver.revision != self._revision:
-            self._work_out()
-        for place in self._mounts.get(bucket, ()):
-            prefix = place.mount.prefix
-            if key.startswith(prefix):
-                return Place(f"{place.mount.path}/{key[len(prefix) :]}", place.mount, place.bucket, key, place.ways)
-        return None
-
-    def _work_out(self) -> None:
-        topology = self._resolver.topology
-        mounts: dict[str, tuple[Place, ...]] = {}
-        for mount in sorted(topology.mounts.values(), key=lambda mount: len(mount.prefix), reverse=True):
-            bucket = topology.buckets[mount.bucket]
-            place = Place(mount.path, mount, bucket, "", routes(topology, mount, self._resolver.region))
-            mounts[bucket.name] = (*mounts.get(bucket.name, ()), place)
-        self._mounts, self._revision = mounts, self._resolver.revision

@@ -22,14 +22,16 @@ async def send(client: Client, ask: Ask, crossing: Crossing, length: int, *, kno
     try:
         connection = await client.connect(ask.base, crossing.buffer_wanted(length, known))
         try:
-            await crossing.prepay(length, connection.receive_buffer)
+            round_trip = connection.round_trip if connection.fresh else 0.0
+            await crossing.prepay(length, connection.receive_buffer, round_trip)
         except BaseException:
             connection.release()
             raise
-        answer = await client.request(ask, connection)
+        return await client.request(ask, connection)
+    except AnswerCutShort as fault:
+        raise Refused(f"{ask.base} broke off before it answered: {fault}") from fault
     except HttpFault as fault:
         raise mapped(fault, str(ask.base)) from fault
-    return answer
 
 
 async def meta_body(answer: Answer, crossing: Crossing, limit: int, where: str) -> bytes:

@@ -14,10 +14,10 @@ from regioncache.errors import (
     BadAnswer,
     CacheError,
     NoSuchObject,
+    OriginBusy,
     OriginForbids,
     OriginUnavailable,
     RangeOutside,
-    SlowDown,
     VersionChanged,
 )
 from regioncache.http.canonical import SigningKeys
@@ -38,7 +38,7 @@ ERROR_BYTES = 64 * 1024
 ANSWER_SECONDS = 10.0
 """For the head of an answer: a healthy store takes 10 to 500 ms, an archive that thaws answers 403."""
 QUESTION_SECONDS = 2.0
-"""For HEAD and list: three without an answer in 2 s mean that the origin is away (design, Consistency of a mount)."""
+"""For HEAD: three without an answer in 2 s mean that the origin is away (design, Consistency of a mount)."""
 LONGEST_RETRY_SECONDS = 60.0
 
 
@@ -172,7 +172,7 @@ class S3Origin:
             case 416:
                 return RangeOutside(_total(answer.header(b"content-range")))
             case 503 | 429:
-                return SlowDown(f"{where}: the origin asks to slow down", _retry_after(answer))
+                return OriginBusy(f"{where}: the origin asks to slow down", _retry_after(answer))
             case status if status >= 500:
                 return OriginUnavailable(f"{where}: the origin answered {status}", _retry_after(answer))
             case status:

@@ -8,10 +8,10 @@ from regioncache.errors import (
     BadAnswer,
     CacheError,
     NoSuchObject,
+    OriginBusy,
     OriginForbids,
     OriginUnavailable,
     RangeOutside,
-    SlowDown,
     VersionChanged,
 )
 from regioncache.http.canonical import SigningKeys
@@ -30,7 +30,9 @@ SERVICE = "causeway"
 ANSWER_SECONDS = 28.0
 """A far node answers when the first page is there; its own reader gives up after 25 s."""
 QUESTION_SECONDS = 4.0
-"""For stat and list: the far node asks its origin, which has 2 s."""
+"""For stat: the far node asks its origin, which has 2 s."""
+LIST_SECONDS = 12.0
+"""For a list: the far node gives its origin 10 s."""
 LIST_BYTES = 16 * 1024 * 1024
 ERROR_BYTES = 4096
 
@@ -151,7 +153,7 @@ class PeerSource:
                 size = answer.header(b"x-causeway-size") or b"0"
                 return RangeOutside(int(size) if size.isdigit() else 0)
             case 503 if answer.header(b"x-causeway-fault") == b"slow":
-                return SlowDown(where, seconds)
+                return OriginBusy(where, seconds)
             case status:
                 return OriginUnavailable(f"{where} (status {status})", seconds)
 

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
-from namespace.resolver import Place
 from regioncache.errors import (
     CacheError,
     NoSuchObject,
@@ -17,12 +16,13 @@ from regioncache.errors import (
 from regioncache.http.claims import SignatureFault, Verifier
 from regioncache.http.messages import Buffer, Header, Reply, Request
 from regioncache.lists import Lists
-from regioncache.opened import Opened, Terms
+from regioncache.opened import Opened
 from regioncache.pages import Meta, Span, Wanted
 from regioncache.peers.client import SERVICE
 from regioncache.peers.digests import HEADER, Digests, other_files
 from regioncache.peers.proto import BEAT_SECONDS, FRAME_BYTES, Kind, frame
 from regioncache.peers.wire import FACTS, MOST_HOPS, BadPeerRequest, PeerRequest, facts, list_body, parse_request
+from regioncache.places import Places
 from regioncache.service import Asked, RegionCache
 
 SIGNED = (b"x-causeway-region", b"x-causeway-tenant", b"x-causeway-class", b"x-causeway-hops", b"x-causeway-fresh")
@@ -38,19 +38,19 @@ class PeerDoor:
         secrets: Callable[[str], str | None],
         cache: RegionCache,
         lists: Lists,
-        place: Callable[[str, str], Place | None],
+        places: Places,
         wall: Callable[[], float],
         digests: Digests,
         on_warning: Callable[[str], None],
     ) -> None:
-        """`place(bucket, key)` finds an object by its bucket's logical name, with this region's ways to it."""
+        """Args: secrets: by far region. places: this region's own, for what others ask for."""
         self._digests = digests
         self._on_warning = on_warning
         self._region = region
         self._secrets = secrets
         self._cache = cache
         self._lists = lists
-        self._place = place
+        self._places = places
         self._wall = wall
         self._verifier = Verifier(SERVICE.encode())
 
@@ -93,10 +93,10 @@ class PeerDoor:
     async def _answer(self, parsed: PeerRequest) -> Reply:
         if parsed.hops > MOST_HOPS:
             raise OriginUnavailable(f"the request came over {parsed.hops} nodes: the topology sends it in a loop", 5.0)
-        place = self._place(parsed.bucket, parsed.key)
+        place = self._places.of(parsed.bucket, parsed.key)
         if place is None or place.bucket.id != parsed.bucket_id:
             raise OriginUnavailable(f"region {self._region} has another topology: it knows no such bucket", 5.0)
-        terms = Terms(fresh_seconds=parsed.fresh_seconds)
+        terms = self._places.terms(place, parsed.fresh_seconds)
         if parsed.ask is not None:
             page = await self._lists.page(place, parsed.ask, parsed.payer, terms, parsed.hops)
             return Reply(200, [(b"content-type", b"application/json")], list_body(page))
@@ -106,7 +106,9 @@ class PeerDoor:
         wanted = Wanted(parsed.span.start, parsed.span.end)
         asked = Asked(place, wanted, parsed.payer, terms, parsed.hops, parsed.version)
         opened = self._cache.glance(asked) or await self._cache.open(asked)
-        return Reply(200, self._head(opened.meta, opened.span), stream=_frames(opened))
+        # A stream that nobody begins to read is not closed by being left.
+        head, left = self._head(opened.meta, opened.span), lambda _: opened.close()
+        return Reply(200, head, stream=_frames(opened), done=left)
 
     def _head(self, meta: Meta, span: Span) -> list[Header]:
         age = max(0.0, self._wall() - meta.learned_at)

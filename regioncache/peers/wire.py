@@ -147,7 +147,7 @@ def parse_facts(text: bytes, asked_at: float) -> tuple[Meta, Span]:
             asked_at - max(0.0, float(value["age"])),
         )
         return meta, Span(int(value["start"]), int(value["end"]))
-    except (ValueError, KeyError, TypeError) as fault:
+    except (ValueError, KeyError, TypeError, OverflowError) as fault:
         raise BadAnswer(f"a peer's facts are malformed: {fault}") from fault
 
 
@@ -170,5 +170,5 @@ def parse_list_body(body: bytes) -> ListPage:
             None if after is None else str(after),
             max(0.0, float(value["age"])),
         )
-    except (ValueError, KeyError, TypeError) as fault:
+    except (ValueError, KeyError, TypeError, OverflowError) as fault:
         raise BadAnswer(f"a peer's list is malformed: {fault}") from fault
