@@ -57,6 +57,7 @@ async def test_a_torn_end_of_a_segment_is_cut(tmp_path: Path, cut: int) -> None:
     await pack(store, "c")
     assert await held(store) == "abc"
     await store.close()
+    segment(tmp_path, "idx").unlink()
     store = await opened(tmp_path)
     assert await held(store) == "abc"
     await store.close()
