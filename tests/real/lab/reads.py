@@ -6,12 +6,12 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.real.lab.load import Get, Loaded, get, load
+from tests.real.lab.load import Get, Load, Loaded, get, load, loading
 from tests.real.lab.nodes import Node
 from tests.real.lab.process import tool
 from tests.real.lab.regions import BUCKET, LINE, Regions, two_regions
@@ -61,6 +61,10 @@ class Stage:
     def load(self, gets: Iterable[Get], connections: int = 1, **more: Any) -> Loaded:
         """Reads at the node that is away from the bucket."""
         return load(self.regions.away.address, gets, self.directory, connections=connections, **more)
+
+    def loading(self, gets: Iterable[Get], connections: int = 1, **more: Any) -> AbstractContextManager[Load]:
+        """As `load`, beside what the `with` does."""
+        return loading(self.regions.away.address, gets, self.directory, connections=connections, **more)
 
     def gets(self, reads: Iterable[Read], keys: Keys | None = None) -> list[Get]:
         return [read.get(self.regions.away.address, keys or self.key) for read in reads]
