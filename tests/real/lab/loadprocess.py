@@ -190,7 +190,12 @@ async def connection(args: argparse.Namespace, plan: Plan, result: Result) -> No
         sock.setblocking(False)
         if args.receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, args.receive_buffer)
-        await loop.sock_connect(sock, (host, int(port)))
+        try:
+            await loop.sock_connect(sock, (host, int(port)))
+        except ConnectionError as fault:
+            sock.close()
+            result.fault(f"cannot connect to {args.to}: {fault}")
+            return
         reader: Reader
         _, reader = await loop.create_connection(lambda: Reader(plan, result, args.rate), sock=sock)
         more = await reader.over
