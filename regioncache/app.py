@@ -121,36 +121,11 @@ class CacheApp:
         filler = Filler(store, hot, flights, sources, memory, tally, settings.on_fault, changed)
         cache = RegionCache(Shelf(store, hot, flights, filler, tally), catalog, sources, memory, clock, wall)
         lists, places = Lists(sources, clock), Places(resolver)
-        peers = PeerDoor(
-            settings.region,
-            settings.secrets,
-            cache,
-            lists,
-            places,
-            wall,
-            digests,
-            settings.on_warning,
-        )
+        peers = PeerDoor(settings.region, settings.secrets, cache, lists, places, wall, digests, settings.on_warning)
         return cls(
-            settings,
-            store,
-            ledger,
-            client,
-            memory,
-            resolver,
-            catalog,
-            health,
-            flights,
-            tally,
-            routing,
-            sources,
-            cache,
-            lists,
-            places,
-            peers,
-            digests,
-            Prober(sources),
-        )
+            settings, store, ledger, client, memory, resolver, catalog, health, flights, tally, routing, sources, cache,
+            lists, places, peers, digests, Prober(sources),
+        )  # fmt: skip
 
     def adopt(self, topology: Topology, policy: Policy, revision: int) -> None:
         """Puts a checked topology and policy in force; lines that go on keep their buckets and counters."""

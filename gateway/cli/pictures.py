@@ -40,8 +40,13 @@ def _peer(peer: PeerStatus, ours: str) -> str:
     if not peer.answers:
         return f"{peer.address}, does not answer"
     trip = "" if peer.round_trip_seconds is None else f", {show_duration(peer.round_trip_seconds)} away"
-    same = "same files" if peer.digest == ours else f"OTHER FILES (digest {peer.digest[:12]}): apply the same to both"
-    return f"{peer.address}{trip}, {same}"
+    return f"{peer.address}{trip}, {_files(peer.digest, ours)}"
+
+
+def _files(theirs: str, ours: str) -> str:
+    if not theirs:
+        return "files not compared yet"
+    return "same files" if theirs == ours else f"OTHER FILES (digest {theirs[:12]}): apply the same to both"
 
 
 def line_row(line: LineStatus) -> tuple[str, ...]:
