@@ -1,4 +1,4 @@
-"""Servers to speak to: on a transport that only records, or on a socket."""
+"""Servers to speak to: on a transport that only records, on a socket, or by a script; and a client."""
 
 import ssl
 import time
@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from regioncache.http.ask import Base
+from regioncache.http.client import Client
 from regioncache.http.limits import Limits
 from regioncache.http.messages import Handler, Request
 from regioncache.http.server import Server
 from tests.fakes.clock import FakeClock
 from tests.fakes.http_peer import HttpPeer
+from tests.fakes.http_script import Script, Scripted
 
 Serve = Callable[..., Awaitable[tuple[Server, int]]]
 
@@ -50,3 +53,26 @@ async def serve() -> AsyncIterator[Serve]:
     for server in servers:
         await server.stop(0.0)
         assert server.statistics().open == 0
+
+
+@pytest.fixture
+async def scripted() -> AsyncIterator[Scripted]:
+    scripts: list[Script] = []
+
+    async def start(*answers: bytes | tuple[bytes, bool]) -> tuple[Script, Base]:
+        script = Script(*[(answer, False) if isinstance(answer, bytes) else answer for answer in answers])
+        scripts.append(script)
+        return script, await script.start()
+
+    yield start
+    for script in scripts:
+        await script.stop()
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    """A client that must have nothing open at the end."""
+    made = Client()
+    yield made
+    made.close()
+    assert made.statistics().open == 0
