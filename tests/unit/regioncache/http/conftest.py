@@ -1,8 +1,8 @@
-"""Servers to speak to: on a transport that only records, on a socket, or by a script; and a client."""
+"""Servers to speak to: on a transport that only records, on a socket, plain or TLS, or by a script; and a client."""
 
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -12,10 +12,11 @@ from regioncache.http.limits import Limits
 from regioncache.http.messages import Handler, Request
 from regioncache.http.server import Server
 from tests.fakes.clock import FakeClock
+from tests.fakes.http_handlers import Peering
 from tests.fakes.http_peer import HttpPeer
+from tests.fakes.http_ramp import Serve
 from tests.fakes.http_script import Script, Scripted
-
-Serve = Callable[..., Awaitable[tuple[Server, int]]]
+from tests.real.lab.certificates import certificate
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 
 
 @pytest.fixture
-async def peering(clock: FakeClock) -> Callable[..., HttpPeer]:
+async def peering(clock: FakeClock) -> Peering:
     def make(handler: Handler, limits: Limits | None = None) -> HttpPeer:
         return HttpPeer(handler, clock, limits or Limits())
 
@@ -53,6 +54,15 @@ async def serve() -> AsyncIterator[Serve]:
     for server in servers:
         await server.stop(0.0)
         assert server.statistics().open == 0
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """(server's context, client's context that trusts it)."""
+    made = certificate(tmp_path_factory.mktemp("tls"))
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.load_cert_chain(made.cert, made.key)
+    return ours, ssl.create_default_context(cafile=str(made.cert))
 
 
 @pytest.fixture
