@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import resource
 import ssl
 import time
 from collections.abc import Callable
@@ -41,6 +42,8 @@ from regioncache.tally import Tally
 LEDGER_FILE = "ledger"
 HOT_PART = 0.125
 """Of the memory budget is for the small objects read most of late."""
+OPEN_EXTENTS = 2048
+"""Most extent files kept open, with up to 18 MiB of checksums; a hit on one that is not open waits for a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,8 @@ class CacheApp:
 
         Raises: StoreError (a path in use, of a newer layout, or unusable), LedgerUnreadable.
         """
-        store = await Store.open(StoreSettings(settings.paths, settings.size))
+        paths = settings.paths
+        store = await Store.open(StoreSettings(paths, settings.size, open_files=_open_files(len(paths))))
         try:
             ledger = Ledger.open(settings.paths[0] / LEDGER_FILE, settings.wall)
         except BaseException:
@@ -157,3 +161,9 @@ class CacheApp:
         await self.store.close()
         self.ledger.close()
         await asyncio.sleep(0)  # transports that were just closed say so in the next turn of the loop
+
+
+def _open_files(paths: int) -> int:
+    """Extent files to keep open for each path: half of what the process may open, the rest is for connections."""
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return max(64, min(OPEN_EXTENTS, allowed // 2) // paths)

@@ -4,6 +4,7 @@ The first SIGTERM or SIGINT stops the node gracefully, the second cuts that shor
 """
 
 import asyncio
+import resource
 import signal
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -26,6 +27,8 @@ from regioncache.ledger import LedgerUnreadable
 
 FIRST_START = "first start"
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+FILES = 65_536
+"""More connections and extents than one process serves; a limit far above costs `fork` and old libraries time."""
 KNOWN = (
     CacheError,
     CertificateFault,
@@ -67,8 +70,20 @@ def run(start: Start, settings: NodeSettings, first: AppliedFiles) -> int:
     Raises:
         CommandFault: the node cannot start.
     """
+    allow_files()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(start, settings, first))
+
+
+def allow_files() -> None:
+    """Lets the process open as many files as the system grants it, instead of the 1,024 that shells begin with.
+
+    Each connection is one, and so is each extent that is read often.
+    """
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if most == resource.RLIM_INFINITY else min(FILES, most)
+    if resource.RLIM_INFINITY != allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 class Stop:

@@ -63,7 +63,7 @@ class StoreSettings:
     threads: int = 4
     """Threads of each path: a disk serves several reads at once, a dead one may hold only its own threads."""
     open_files: int = 512
-    """Extent files kept open for each path (a checksum table of up to 8 KiB each); below the usual limit of 1024."""
+    """Extent files kept open for each path (with up to 8 KiB of checksums each); below the usual limit of 1024."""
     segment_bytes: int = 256 * MIB
     """A segment of packed objects: large enough that a few thousand fill a disk, small enough to rewrite."""
 

@@ -15,7 +15,6 @@ from regioncache.pages import BLOCK_BYTES, EXTENT_BYTES, Meta
 from regioncache.store.base import HEADER_BYTES, CorruptPage, PageGone, WouldBlock
 from regioncache.store.disk import Disk, OpenFile, Piece
 from regioncache.store.header import (
-    BLOCKS,
     IDENTITY_AT,
     PRESENCE_AT,
     SUMS_AT,
@@ -69,7 +68,7 @@ class ExtentFile:
         except FileNotFoundError:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             file = disk.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
-        made = cls(disk, path, file, identity, array("Q", bytes(BLOCKS * 8)))
+        made = cls(disk, path, file, identity, array("Q", bytes(_blocks(identity) * 8)))
         second = encode_presence(0, [])
         padding = bytes(HEADER_BYTES - PRESENCE_AT - len(second))
         disk.write(file, [second, padding], PRESENCE_AT)
@@ -82,7 +81,7 @@ class ExtentFile:
         file = disk.open(path, os.O_RDWR)
         raw = disk.read(file, 0, HEADER_BYTES)
         identity = decode_identity(raw)
-        found = cls(disk, path, file, identity, decode_sums(raw[SUMS_AT:]))
+        found = cls(disk, path, file, identity, decode_sums(raw[SUMS_AT : SUMS_AT + 8 * _blocks(identity)]))
         found.present, found.notes = decode_presence(raw)
         return found
 
@@ -109,7 +108,7 @@ class ExtentFile:
             return
         per_page = self.identity.page_bytes // BLOCK_BYTES
         first = ((pages & -pages).bit_length() - 1) * per_page
-        end = min(pages.bit_length() * per_page, BLOCKS)
+        end = pages.bit_length() * per_page
         self.disk.write(self.file, [self.sums[first:end].tobytes()], SUMS_AT + 8 * first)
         with self._lock:
             self.present |= pages
@@ -181,3 +180,8 @@ class ExtentFile:
 
     def _write_presence(self) -> None:
         self.disk.write(self.file, [encode_presence(self.present & ~self.bad, self.notes)], PRESENCE_AT)
+
+
+def _blocks(identity: Identity) -> int:
+    """How many blocks the extent has: only so many checksums are held of an open file."""
+    return -(-identity.extent_bytes() // BLOCK_BYTES)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from gateway.admin.answers import Status
 from gateway.admin.token import TokenUnusable
 from gateway.applying import File
 from gateway.cli.faults import CommandFault
-from gateway.cli.running import Start, run
+from gateway.cli.running import Start, allow_files, run
 from gateway.config import NodeSettings, parse
 from namespace.store.embedded import EmbeddedStore
 from regioncache.config import SecretUnreadable
@@ -170,3 +171,14 @@ def test_a_fault_of_ours_keeps_its_traceback(settings: NodeSettings) -> None:
 
     with pytest.raises(ZeroDivisionError):
         run(start, settings, ())
+
+
+def test_a_node_may_open_more_files_than_a_shell_begins_with() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, before[1]), before[1]))
+    try:
+        allow_files()
+
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(65_536, before[1]), before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
