@@ -39,40 +39,46 @@ async def test_landings_side_by_side_on_a_new_extent_keep_all_their_pages(tmp_pa
     await store.close()
 
 
+async def land_or_give_up(store: Store, chance: random.Random, key: str, pages: Span, stop: float) -> None:
+    """Lands pages; in three of ten times it is cancelled, the later the larger `stop` (0 to 1) is."""
+    task = asyncio.ensure_future(put(store, key, meta(SIZE), pages, PAGE))
+    if chance.random() < 0.3:
+        for _ in range(int(stop * 40)):
+            await asyncio.sleep(0)
+        task.cancel()
+    await asyncio.wait([task])
+
+
+async def look(store: Store, key: str) -> None:
+    """Reads what is present, and compares it; pages may go in the meantime."""
+    for run in store.present(oid(key), version(), PAGE, Span(0, PAGES)):
+        span = Span(run.start * PAGE, min(run.end * PAGE, SIZE))
+        try:
+            assert await read(store, key, span) == content(span)
+        except PageGone:
+            continue
+
+
+async def pack_and_look(store: Store, key: str) -> None:
+    """Packs a small object, and compares it where it is still there."""
+    await store.pack(oid(key), meta(9000), content(Span(0, 9000)))
+    held = await packed(store, key)
+    assert held is None or held == (meta(9000), content(Span(0, 9000)))
+
+
 @pytest.mark.parametrize("seed", range(5))
 async def test_whatever_happens_at_once_no_wrong_byte_is_read(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     store = await opened(tmp_path, 8 * MIB)
 
-    async def land(key: str, pages: Span, stop: float) -> None:
-        task = asyncio.ensure_future(put(store, key, meta(SIZE), pages, PAGE))
-        if chance.random() < 0.3:
-            for _ in range(int(stop * 40)):
-                await asyncio.sleep(0)
-            task.cancel()
-        await asyncio.wait([task])
-
-    async def look(key: str) -> None:
-        for run in store.present(oid(key), version(), PAGE, Span(0, PAGES)):
-            span = Span(run.start * PAGE, min(run.end * PAGE, SIZE))
-            try:
-                assert await read(store, key, span) == content(span)
-            except PageGone:
-                continue
-
-    async def small(key: str) -> None:
-        await store.pack(oid(key), meta(9000), content(Span(0, 9000)))
-        held = await packed(store, key)
-        assert held is None or held == (meta(9000), content(Span(0, 9000)))
-
     for _ in range(25):
         async with asyncio.TaskGroup() as group:
             for key in chance.sample("abcdef", 3):
                 first = chance.randrange(0, PAGES - 20)
-                group.create_task(land(key, Span(first, first + 10), chance.random()))
-                group.create_task(land(key, Span(first + 10, first + 20), chance.random()))
-                group.create_task(look(key))
-                group.create_task(small(f"small {chance.randrange(300)}"))
+                group.create_task(land_or_give_up(store, chance, key, Span(first, first + 10), chance.random()))
+                group.create_task(land_or_give_up(store, chance, key, Span(first + 10, first + 20), chance.random()))
+                group.create_task(look(store, key))
+                group.create_task(pack_and_look(store, f"small {chance.randrange(300)}"))
             if chance.random() < 0.2:
                 store.forget(oid(chance.choice("abcdef")))
         statistics = store.statistics()
@@ -85,7 +91,7 @@ async def test_whatever_happens_at_once_no_wrong_byte_is_read(tmp_path: Path, se
     store = await opened(tmp_path, 8 * MIB)
     assert store.statistics().dropped_files == 0
     for key in "abcdef":
-        await look(key)
+        await look(store, key)
     await store.close()
 
 
