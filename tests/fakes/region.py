@@ -19,7 +19,7 @@ from regioncache.ledger import Ledger
 from regioncache.lines.line import Line
 from regioncache.opened import Opened, Terms
 from regioncache.origins.base import Payer, Source
-from regioncache.pages import MIB, WHOLE, Wanted
+from regioncache.pages import MIB, WHOLE, ObjectId, Span, Version, Wanted
 from regioncache.service import Asked
 from regioncache.sources import Route, RouteBuilder, way_id
 from regioncache.store.base import StoreSettings
@@ -101,6 +101,19 @@ class Region:
         for entry, nbytes in self.app.ledger.totals().items():
             kinds[entry.kind] += nbytes
         return dict(kinds)
+
+
+async def ended(cache: Region) -> None:
+    """Waits until every flight has landed for good."""
+    while flights := list(cache.app.flights):
+        await flights[0].change()
+
+
+def held(cache: Region, key: str, pages: Span) -> list[Span]:
+    """The runs of pages on disk."""
+    asked = cache.asked(key)
+    version = Version(cache.origin.bucket.find(key).etag)
+    return cache.app.store.present(ObjectId(*asked.oid), version, cache.page, pages)
 
 
 async def drained(opened: Opened) -> bytes:
