@@ -1,6 +1,7 @@
 """What a line's policy comes to in one direction, in the arithmetic's own figures: rates, bursts, steps, tree."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from policy.model import STEP_BYTES, LinePolicy
 from policy.shares import Tree
@@ -24,6 +25,11 @@ class Terms:
     """Debited bytes that may run ahead of the quota; main and control bucket divide it."""
     tree: Tree
     """Who shares the leased part of the quota."""
+    orders: Mapping[str, int] = field(init=False, repr=False)
+    """The places of the known classes: asked for each running request whenever one waits."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "orders", {item.name: at for at, item in enumerate(self.tree.classes)})
 
     @classmethod
     def of(cls, policy: LinePolicy) -> "Terms":
@@ -54,4 +60,4 @@ class Terms:
 
     def order(self, cls: str) -> int:
         """The place of a class, 0 the most urgent."""
-        return next((at for at, item in enumerate(self.tree.classes) if item.name == cls), len(self.tree.classes))
+        return self.orders.get(cls, len(self.orders))
