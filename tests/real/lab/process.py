@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import random
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ import pytest
 TOOLS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "causeway" / "bin"
 T = TypeVar("T")
 _CLONE_NEWNET = 0x40000000
+_SERVER_PORTS = (12_000, 32_000)
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -32,11 +34,16 @@ def tool(name: str) -> str:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that was free a moment ago; whoever gets it must show that it lives (`Child.wait_until`)."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A port that was free a moment ago; whoever gets it must show that it lives (`Child.wait_until`).
+
+    From below those that the kernel gives to connections: one of these could be taken before its server listens, or
+    while it is started again.
+    """
+    while True:
+        port = random.randrange(*_SERVER_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((host, port))
+            return port
 
 
 class Child:
