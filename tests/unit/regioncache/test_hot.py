@@ -23,7 +23,8 @@ def test_what_was_kept_is_found_until_it_is_dropped() -> None:
     found = hot.find(object_id("a"))
     hot.drop(object_id("a"))
 
-    assert found is not None and len(found.data) == 100
+    assert found is not None
+    assert len(found.data) == 100
     assert hot.find(object_id("a")) is None
     assert hot.statistics().nbytes == 0
 
