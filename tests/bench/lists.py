@@ -25,13 +25,14 @@ def run(names: Sequence[str], directory: Path, turns: int) -> Iterator[Outcome]:
             put_many(store, f"list{turn}/", KEYS, 16, different=4)
         side = listing(ours.address, key, ours.process)
         beside = listing(store.address, origin_keys(store), store.process)
+        # Again right after: what all turns list is more than the lists' store holds.
+        runs = in_turns({"list_cold": side, "list_again": side, "origin": beside}, turns)
         for name, wanted in (("list_cold", "<= 1.2"), ("list_again", "<= 1 s")):
-            if name in chosen or name == "list_cold":
-                runs = in_turns({"causeway": side, "origin": beside}, turns)
-                outcome = compare_walls(name, runs)
-                show(outcome, wanted, runs)
-                if name in chosen:
-                    yield outcome
+            if name in chosen:
+                pair = {"causeway": runs[name], "origin": runs["origin"]}
+                outcome = compare_walls(name, pair)
+                show(outcome, wanted, pair)
+                yield outcome
 
 
 def listing(address: str, key: Keys, server: Child) -> Callable[[int], Run]:
