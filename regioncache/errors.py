@@ -22,11 +22,15 @@ class OriginUnavailable(CacheError):
 
 
 class Refused(OriginUnavailable):
-    """Nobody listens there: refused, unreachable, no such name, or the connection broke before an answer."""
+    """Nobody listens there: refused, unreachable, or no such name."""
 
 
 class Unanswered(OriginUnavailable):
-    """The question was sent and no answer came in time."""
+    """The question was sent and no answer came in time, or the connection broke before one."""
+
+
+class OriginTried(OriginUnavailable):
+    """A node on the way has tried again and again and could not: to ask it once more at once is no use."""
 
 
 class SlowDown(CacheError):
@@ -55,6 +59,10 @@ class RangeOutside(CacheError):
 
 class BadAnswer(CacheError):
     """A source answered what the protocol does not allow (short body, wrong ETag, 200 to a range); it is not used."""
+
+
+class WrongVersion(BadAnswer):
+    """A source sent another version than the one it was asked for; asked again it may do better, or it has changed."""
 
 
 class NotSupported(CacheError):

@@ -10,9 +10,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from namespace.resolver import Place
-from regioncache.errors import BadAnswer, CacheError, OriginUnavailable, RangeOutside, VersionChanged
+from regioncache.errors import (
+    BadAnswer,
+    CacheError,
+    OriginTried,
+    OriginUnavailable,
+    RangeOutside,
+    VersionChanged,
+    WrongVersion,
+)
 from regioncache.flights import Flight, Flights, Ground
 from regioncache.grounds import Packing, Window
+from regioncache.health import WayId
 from regioncache.hot import HotObjects
 from regioncache.lines.base import Crossing
 from regioncache.memory import Memory
@@ -130,10 +139,10 @@ class Filler:
             flight.end()
 
     async def _rounds(self, job: Job) -> None:
-        flight, attempt = job.flight, 0
-        while True:
-            fault: CacheError = OriginUnavailable("no route was tried")
-            for route in self._sources.of(job.place):
+        flight, attempt, tried = job.flight, 0, set[WayId]()
+        fault: CacheError = OriginUnavailable("no route was tried")
+        while routes := [route for route in self._sources.of(job.place) if route.id not in tried]:
+            for route in routes:
                 before = flight.landed
                 try:
                     return await self._bring(job, route)
@@ -141,12 +150,16 @@ class Filler:
                     fault = failed
                     if flight.landed - before >= flight.page_bytes:
                         attempt = 0
+                    elif isinstance(failed, OriginTried):
+                        tried.add(route.id)
                 if flight.abandoned:
                     raise _Abandoned("nobody waits for another try") from fault
             attempt += 1
             if attempt >= ROUNDS:
                 break
             await asyncio.sleep(BACKOFF_SECONDS * 4 ** (attempt - 1))
+        if isinstance(fault, WrongVersion):
+            raise VersionChanged(str(fault)) from fault
         if isinstance(fault, BadAnswer):
             raise OriginUnavailable(str(fault)) from fault
         raise fault
@@ -205,7 +218,7 @@ class Filler:
         if flight.meta is None:
             self._learn(job, reading)
         elif (reading.meta.version, reading.meta.size) != (flight.version, flight.meta.size):
-            raise VersionChanged(f"{flight.oid.key!r} is {reading.meta.version} now, not {flight.version}")
+            raise WrongVersion(f"{flight.oid.key!r} came in version {reading.meta.version}, not {flight.version}")
         if flight.ground is None:
             flight.ground = await self._ground(job)
             flight.notify()

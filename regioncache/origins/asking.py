@@ -29,7 +29,7 @@ async def send(client: Client, ask: Ask, crossing: Crossing, length: int, *, kno
             raise
         return await client.request(ask, connection)
     except AnswerCutShort as fault:
-        raise Refused(f"{ask.base} broke off before it answered: {fault}") from fault
+        raise Unanswered(f"{ask.base} broke off before it answered: {fault}") from fault
     except HttpFault as fault:
         raise mapped(fault, str(ask.base)) from fault
 

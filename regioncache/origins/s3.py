@@ -19,6 +19,7 @@ from regioncache.errors import (
     OriginUnavailable,
     RangeOutside,
     VersionChanged,
+    WrongVersion,
 )
 from regioncache.http.canonical import SigningKeys
 from regioncache.http.client import Answer, Ask, Base, Client
@@ -39,6 +40,8 @@ ANSWER_SECONDS = 10.0
 """For the head of an answer: a healthy store takes 10 to 500 ms, an archive that thaws answers 403."""
 QUESTION_SECONDS = 2.0
 """For HEAD: three without an answer in 2 s mean that the origin is away (design, Consistency of a mount)."""
+STALL_SECONDS = 10.0
+"""Between two pieces of a body; a store that is silent for longer is asked again from where it stopped."""
 LONGEST_RETRY_SECONDS = 60.0
 
 
@@ -112,7 +115,7 @@ class S3Origin:
             signed = Signer(credentials, self.region, keys=self.keys).sign(method, target, named, self.wall())
         else:
             signed = named
-        return Ask(self.base, method, target, signed, answer_seconds=answer_seconds)
+        return Ask(self.base, method, target, signed, answer_seconds=answer_seconds, stall_seconds=STALL_SECONDS)
 
     def _ranged(self, answer: Answer, want: Want, asked_at: float) -> tuple[Meta, Span]:
         if answer.header(b"content-encoding") in {b"gzip", b"br", b"deflate"} and answer.status == 200:
@@ -132,7 +135,7 @@ class S3Origin:
             raise BadAnswer(f"{self.name} announced {answer.length} bytes of {want.key!r} for a range of {len(span)}")
         meta = self._meta(answer, size, asked_at)
         if want.version is not None and meta.version != want.version:
-            raise VersionChanged(f"{want.key!r} is {meta.version} now, not {want.version}")
+            raise WrongVersion(f"{self.name} sent {want.key!r} in version {meta.version} instead of {want.version}")
         return meta, span
 
     def _meta(self, answer: Answer, size: int, asked_at: float) -> Meta:

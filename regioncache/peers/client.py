@@ -10,6 +10,7 @@ from regioncache.errors import (
     NoSuchObject,
     OriginBusy,
     OriginForbids,
+    OriginTried,
     OriginUnavailable,
     RangeOutside,
     VersionChanged,
@@ -155,7 +156,7 @@ class PeerSource:
             case 503 if answer.header(b"x-causeway-fault") == b"slow":
                 return OriginBusy(where, seconds)
             case status:
-                return OriginUnavailable(f"{where} (status {status})", seconds)
+                return OriginTried(f"{where} (status {status})", seconds)
 
 
 @dataclass(slots=True)
@@ -184,9 +185,7 @@ class FramedReading:
             head = await self._next_head()
             if head.kind == Kind.FAULT:
                 await self._exactly(memoryview(self._payload)[: head.length], paid=False)
-                raise OriginUnavailable(
-                    f"{self.where}: {bytes(self._payload[: head.length]).decode('utf-8', 'replace')}"
-                )
+                raise OriginTried(f"{self.where}: {bytes(self._payload[: head.length]).decode('utf-8', 'replace')}")
             if head.kind == Kind.END:
                 raise OriginUnavailable(f"{self.where} ended {self.span.end - self._at} bytes short")
             if head.kind == Kind.BYTES:

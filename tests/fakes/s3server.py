@@ -30,12 +30,14 @@ class S3Fault:
 
     `status` answers so, with `headers`. `cut`, `reset` and `stall` strike once that many bytes are sent (-1: before
     the head); a stall waits for `released`. `at` and `then`: something done to the bucket in the middle of the body.
+    `moved` sends a range that begins so many bytes later than the one asked for, and says so.
     """
 
     status: int = 0
     headers: tuple[tuple[str, str], ...] = ()
     etag: str | None = None
     whole: bool = False
+    moved: int = 0
     cut: int | None = None
     reset: int | None = None
     stall: int | None = None
@@ -74,6 +76,11 @@ def wrong_etag() -> S3Fault:
 
 def whole_to_a_range() -> S3Fault:
     return S3Fault(whole=True)
+
+
+def other_range(moved: int) -> S3Fault:
+    """A range, but not the one asked for."""
+    return S3Fault(moved=moved)
 
 
 def meanwhile(after: int, then: Callable[[], object]) -> S3Fault:
@@ -201,6 +208,7 @@ class FakeS3:
             await _refuse(heard, 416, "InvalidRange", writer, outside)
             return
         start, end = span or (0, found.size)
+        start += fault.moved
         headers = [
             ("ETag", fault.etag or found.etag),
             ("Last-Modified", email.utils.formatdate(found.last_modified, usegmt=True)),

@@ -1,6 +1,7 @@
 """Two regions in one process: nodes, a bucket behind them, a topology and a policy between them."""
 
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,14 +21,16 @@ DIRECTION = f"{FAR}>{NEAR}"
 MIB = 1024 * 1024
 
 
-def settings(folder: Path, region: str, *, size: str = "2GiB", memory: str = "256MiB") -> NodeSettings:
+def settings(
+    folder: Path, region: str, *, size: str = "2GiB", memory: str = "256MiB", peer: str = "127.0.0.1:0"
+) -> NodeSettings:
     """node.yaml of a node on loopback, with ports of the kernel's choice."""
     (folder / "pair.secret").write_text(SECRET)
     value = {
         "region": region,
         "node": f"{region}-0",
         "memory": memory,
-        "listen": {"s3": "127.0.0.1:0", "peer": "127.0.0.1:0", "admin": "127.0.0.1:0"},
+        "listen": {"s3": "127.0.0.1:0", "peer": peer, "admin": "127.0.0.1:0"},
         "secrets": {other: {"file": "pair.secret"} for other in (FAR, NEAR)},
         "cache": {"paths": [f"cache-{region}"], "size": size},
     }
@@ -68,11 +71,15 @@ def topology(
 
 @dataclass(slots=True)
 class World:
-    """Running nodes by region. `key` opens /ns in both."""
+    """Running nodes by region. `key` opens /ns in both; `ahead` is how far their wall clocks are ahead, seconds."""
 
     folder: Path
     nodes: dict[str, Node] = field(default_factory=dict)
     key: MadeKey | None = None
+    ahead: float = 0.0
+
+    def wall(self) -> float:
+        return time.time() + self.ahead
 
     def url(self, region: str) -> str:
         """The S3 door of a region's node."""
@@ -84,7 +91,7 @@ class World:
 
     async def start(self, region: str, *, limited: bool = True, **knobs: str) -> Node:
         """Starts a region's node, again if it ran before: its cache is where it was."""
-        node = await Node.start(settings(self.folder, region, **knobs), access_every=0, limited=limited)
+        node = await Node.start(settings(self.folder, region, **knobs), access_every=0, limited=limited, wall=self.wall)
         self.nodes[region] = node
         return node
 

@@ -1,0 +1,77 @@
+"""How the journeys read: signed through the S3 door, as a user does, or past it where the door is no matter."""
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from regioncache.http.client import Ask, Base, Client
+from regioncache.http.faults import HttpFault
+from regioncache.http.sigv4 import Credentials, Signer
+from regioncache.pages import WHOLE, Wanted
+from tests.flow.world import NEAR, World
+
+_CODE = re.compile(rb"<Code>(\w+)</Code>")
+
+
+@dataclass(frozen=True, slots=True)
+class Got:
+    """One answer: its status, S3's code where it is an error, its bytes, whether they were cut short."""
+
+    status: int
+    code: str = ""
+    body: bytes = b""
+    cut: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+async def get(world: World, key: str, span: tuple[int, int] | None = None, region: str = NEAR) -> Got:
+    """GetObject of `s3://ns/train/KEY` at a region's door; `span` is half-open."""
+    assert world.key is not None
+    base, target = Base.parse(world.url(region)), b"/ns/train/" + quote(key).encode()
+    headers = [(b"host", base.authority)]
+    if span is not None:
+        headers.append((b"range", b"bytes=%d-%d" % (span[0], span[1] - 1)))
+    signed = Signer(Credentials(world.key.id, world.key.secret), "us-east-1").sign(
+        b"GET", target, headers, world.wall()
+    )
+    client = Client()
+    answer = await client.request(Ask(base, b"GET", target, signed))
+    body, buffer, cut = bytearray(), memoryview(bytearray(256 * 1024)), False
+    try:
+        while got := await answer.receive(buffer):
+            body += buffer[:got]
+    except HttpFault:
+        cut = True
+    finally:
+        answer.close()
+        client.close()
+    found = {name.decode(): value.decode() for name, value in answer.headers}
+    if answer.status >= 400:
+        code = _CODE.search(body)
+        return Got(answer.status, code[1].decode() if code else "", headers=found)
+    return Got(answer.status, "", bytes(body), cut, found)
+
+
+async def read(world: World, key: str, start: int = 0, end: int | None = None, region: str = NEAR) -> bytes:
+    """Reads past the door, as the administrator."""
+    wanted = WHOLE if (start, end) == (0, None) else Wanted(start, end)
+    opened = await world.nodes[region].operations.open(f"/ns/train/{key}", wanted)
+    try:
+        return b"".join([bytes(piece) async for piece in opened.stream()])
+    finally:
+        opened.close()
+
+
+async def landed(world: World) -> None:
+    """Waits until no flight is under way anywhere."""
+    for node in world.nodes.values():
+        while flights := list(node.running.app.flights):
+            await flights[0].change()
+
+
+def kinds(world: World, region: str = NEAR) -> dict[str, int]:
+    """What a region's ledger counted, by kind."""
+    found: dict[str, int] = {}
+    for entry, nbytes in world.nodes[region].running.app.ledger.totals().items():
+        found[entry.kind] = found.get(entry.kind, 0) + nbytes
+    return {kind: nbytes for kind, nbytes in found.items() if nbytes}
