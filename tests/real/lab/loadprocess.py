@@ -93,6 +93,7 @@ class Reader(asyncio.Protocol):
         self._status = 0
         self._step: Step | None = None
         self._asked = self._first = 0.0
+        self._began, self._read = time.monotonic(), 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by name.
@@ -124,8 +125,7 @@ class Reader(asyncio.Protocol):
         elif self._left == 0:
             self._answered(now, self._step)
         if self._rate and data:
-            self._transport.pause_reading()
-            asyncio.get_running_loop().call_later(len(data) / self._rate, self._resume)
+            self._pace(len(data), now)
 
     def _take_head(self, data: bytes, now: float) -> bytes:
         self._head += data
@@ -157,6 +157,14 @@ class Reader(asyncio.Protocol):
         self._result.first.append(self._first)
         self._result.last.append(now - self._asked)
         self._ask()
+
+    def _pace(self, nbytes: int, now: float) -> None:
+        """Reads on when the rate allows what was read so far: time spent waiting for the server is made up for."""
+        self._read += nbytes
+        ahead = self._began + self._read / self._rate - now
+        if ahead > 0:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_later(ahead, self._resume)
 
     def _resume(self) -> None:
         if not self._transport.is_closing():
@@ -219,7 +227,7 @@ async def main() -> None:
     parser.add_argument("--plan", required=True)
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=0.0, help="go round the plan until then; 0: once through it")
-    parser.add_argument("--rate", type=float, default=0.0, help="bytes/s each connection reads at most; 0: no limit")
+    parser.add_argument("--rate", type=float, default=0.0, help="bytes/s a connection reads on average at most; 0: any")
     parser.add_argument("--receive-buffer", type=int, default=0)
     args = parser.parse_args()
     steps, result = load_plan(args.plan), Result()
