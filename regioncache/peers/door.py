@@ -61,16 +61,13 @@ class PeerDoor:
             return Reply(403)
         if self._digests.hear(asked, request.header(HEADER)):
             self._on_warning(other_files(asked))
-        reply = await self._admitted_reply(request, asked)
+        reply = await self._admitted_reply(request)
         reply.headers = [*reply.headers, (HEADER, self._digests.own.encode())]
         return reply
 
-    async def _admitted_reply(self, request: Request, asked: str) -> Reply:
+    async def _admitted_reply(self, request: Request) -> Reply:
         try:
-            parsed = parse_request(request.target, request.first)
-            if parsed.region != asked:
-                return Reply(403)
-            return await self._answer(parsed)
+            return await self._answer(parse_request(request.target, request.first))
         except BadPeerRequest as fault:
             return Reply(400, body=str(fault).encode())
         except CacheError as fault:
@@ -84,6 +81,8 @@ class PeerDoor:
                 return None
             secret = self._secrets(claim.key_id)
             if secret is None or any(name not in claim.signing.names for name in SIGNED):
+                return None
+            if request.header(b"x-causeway-region") != claim.key_id.encode():
                 return None
             self._verifier.check(claim, request, secret, self._wall())
         except SignatureFault:
