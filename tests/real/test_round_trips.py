@@ -56,14 +56,19 @@ def read_cold(regions: LongRegions, key: Keys, prefix: str, count: int, size: in
     """Puts `count` objects that no cache has seen and reads each once; every byte is compared."""
     made = put_many(regions.store, prefix, count, size, different=min(count, 16))
     gets = [get(regions.away.address, BUCKET, name, key, size=size, shift=shift) for name, shift in made]
-    before = ledger(regions.away, line=LINE)
+    before, cpu = ledger(regions.away, line=LINE), cpu_seconds(regions)
     seen = regions.load(gets, connections)
-    kinds = ledger(regions.away, line=LINE) - before
-    print(f"{prefix} {count} x {size} B: {seen.seconds:.2f} s, {100 * share(seen):.1f} %, {told_first(seen)}, {kinds}")
+    kinds, cpu = ledger(regions.away, line=LINE) - before, cpu_seconds(regions) - cpu
+    told = f"{seen.seconds:.2f} s ({cpu:.2f} s of CPU in both nodes), {100 * share(seen):.1f} % of the quota"
+    print(f"{prefix} {count} x {size} B: {told}, {told_first(seen)}, {dict(kinds)}")
     assert seen.faults == ()
     assert seen.count == count
     assert crossed(kinds) == kinds["unique"] == count * size
     return seen
+
+
+def cpu_seconds(regions: LongRegions) -> float:
+    return regions.home.process.cpu_seconds() + regions.away.process.cpu_seconds()
 
 
 def share(seen: Loaded) -> float:
