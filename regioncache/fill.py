@@ -35,7 +35,7 @@ from regioncache.tally import Tally
 FINISH_BYTES = 8 * MIB
 """An abandoned flight finishes its request if no more than this remains (line-rules, Flight)."""
 FLIGHT_BYTES = 3 * STEP_BYTES
-"""What a flight holds of the memory budget: its receive buffer, the batch being filled, the batch being written."""
+"""What a flight holds of the memory budget: the batch being filled, the one being written, the one still being read."""
 ROUNDS = 3
 """Over the routes without a whole page's progress."""
 BACKOFF_SECONDS = 0.1
@@ -66,7 +66,7 @@ class Job:
 class Filler:
     """Runs flights, each in a task of its own that ends before `stop` returns.
 
-    Mutable state: `_tasks`, and `_landings`, the last steps of those that end.
+    Mutable state: `_tasks`, and `_landings`, those of them that are at their last step.
     """
 
     def __init__(
@@ -96,15 +96,17 @@ class Filler:
         """Starts the flight; it is registered already, and leaves the register when it ends."""
         task = asyncio.create_task(self._run(job))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._landings.discard(task)
 
     async def stop(self) -> None:
         """Ends all flights; whole pages are kept."""
-        for task in list(self._tasks):
+        for task in self._tasks - self._landings:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        # A flight that was cancelled while it landed has left its landing to us.
-        await asyncio.gather(*self._landings, return_exceptions=True)
 
     async def _run(self, job: Job) -> None:
         flight = job.flight
@@ -122,10 +124,11 @@ class Filler:
             flight.fault = OriginUnavailable(f"the fill of {flight.oid.key!r} failed: {type(fault).__name__}", 1.0)
             self._on_fault(fault)
         finally:
-            landing = asyncio.create_task(self._land_for_good(flight))
-            self._landings.add(landing)
-            landing.add_done_callback(self._landings.discard)
-            await asyncio.shield(landing)
+            # From here on nobody cancels: what came is kept.
+            task = asyncio.current_task()
+            assert task is not None
+            self._landings.add(task)
+            await self._land_for_good(flight)
 
     async def _land_for_good(self, flight: Flight) -> None:
         try:
@@ -179,12 +182,15 @@ class Filler:
         crossing = route.crossing(flight.payer, progress.kind)
         flight.began(route.kind, route.line, crossing)
         try:
-            async with self._memory.hold("flight", FLIGHT_BYTES):
+            await self._memory.take("flight", FLIGHT_BYTES)
+            try:
                 reading = await self._ask(job, route, crossing, remaining)
                 try:
                     await self._receive(job, reading, progress)
                 finally:
                     reading.close()
+            finally:
+                self._memory.give("flight", FLIGHT_BYTES)
         except (_Abandoned, NotKept):
             crossing.spoil(progress.beyond_page(), "over_read")
             raise
@@ -222,28 +228,29 @@ class Filler:
         if flight.ground is None:
             flight.ground = await self._ground(job)
             flight.notify()
-        buffer = memoryview(bytearray(STEP_BYTES))
-        at, filled = reading.span.start, 0
-        while at + filled < reading.span.end:
-            got = await reading.receive(buffer[filled : min(STEP_BYTES, filled + reading.span.end - at - filled)])
+        await self._land(flight, flight.ground, reading, progress)
+
+    async def _land(self, flight: Flight, ground: Ground, reading: Reading, progress: "_Progress") -> None:
+        """Receives straight into the ground, and tells it of whole blocks only: a broken one is asked for again."""
+        at, end, filled = reading.span.start, reading.span.end, 0
+        while at < end:
+            room = ground.room()[: end - at]
+            got = await reading.receive(room[filled:])
             if not got:
-                raise OriginUnavailable(
-                    f"the reply for {flight.oid.key!r} ended {reading.span.end - at - filled} bytes short"
-                )
+                raise OriginUnavailable(f"the reply for {flight.oid.key!r} ended {end - at - filled} bytes short")
             filled += got
             progress.received += got
             self._tally.brought += got
-            if at + filled < reading.span.end and filled < BLOCK_BYTES:
+            whole = filled if filled == len(room) else filled - filled % BLOCK_BYTES
+            if not whole:
                 continue
-            whole = filled if at + filled == reading.span.end else filled - filled % BLOCK_BYTES
-            await flight.ground.write(at, buffer[:whole])
-            buffer[: filled - whole] = bytes(buffer[whole:filled])
-            if isinstance(flight.ground, Window):
-                flight.gone_to = flight.ground.first()
+            await ground.filled(whole)
             at, filled = at + whole, filled - whole
+            if isinstance(ground, Window):
+                flight.gone_to = ground.first()
             progress.kept_to = at
             flight.notify()
-            if flight.abandoned and reading.span.end - at > FINISH_BYTES:
+            if flight.abandoned and end - at > FINISH_BYTES:
                 raise _Abandoned("nobody waits for the rest")
 
     def _learn(self, job: Job, reading: Reading) -> None:
@@ -256,7 +263,7 @@ class Filler:
         self._flights.add(flight, meta.version)
         flight.notify()
 
-    async def _pack(self, oid: ObjectId, meta: Meta, data: bytes) -> bool:
+    async def _pack(self, oid: ObjectId, meta: Meta, data: bytearray) -> bool:
         try:
             return await self._store.pack(oid, meta, data)
         finally:

@@ -43,8 +43,12 @@ def missing(pages: Span, taken: Iterable[Span]) -> list[Span]:
 class Ground(Protocol):
     """Where a flight lands: a file on disk, a packed record in the making, or a window of memory that is not kept."""
 
-    async def write(self, offset: int, data: memoryview) -> None:
-        """Takes the next bytes of the run; `data` may be reused after."""
+    def room(self) -> memoryview:
+        """Where the next bytes of the run go: whole blocks of it, or all up to the run's end."""
+        ...
+
+    async def filled(self, nbytes: int) -> None:
+        """The first `nbytes` of `room()` have come; what lies in it behind them is at the beginning of the next."""
         ...
 
     def landed(self) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from regioncache.memory import Memory
-from regioncache.pages import MIB, Span
+from regioncache.pages import MIB, STEP_BYTES, Span
 
 WINDOW_BYTES = 16 * MIB
 """Readers this near to one another share a flight where nothing is kept (design, section 6)."""
@@ -14,14 +14,16 @@ WINDOW_BYTES = 16 * MIB
 class Packing:
     """Collects a small object whole and hands it to the packs when the flight closes."""
 
-    def __init__(self, size: int, keep: Callable[[bytes], Awaitable[bool]]) -> None:
+    def __init__(self, size: int, keep: Callable[[bytearray], Awaitable[bool]]) -> None:
         self._data = bytearray(size)
         self._landed = 0
         self._keep = keep
 
-    async def write(self, offset: int, data: memoryview) -> None:
-        self._data[offset : offset + len(data)] = data
-        self._landed = offset + len(data)
+    def room(self) -> memoryview:
+        return memoryview(self._data)[self._landed :]
+
+    async def filled(self, nbytes: int) -> None:
+        self._landed += nbytes
 
     def landed(self) -> int:
         return self._landed
@@ -34,7 +36,7 @@ class Packing:
 
     async def close(self) -> None:
         if self._landed == len(self._data):
-            await self._keep(bytes(self._data))
+            await self._keep(self._data)
 
 
 class Window:
@@ -48,23 +50,30 @@ class Window:
     ) -> None:
         """`room(offset)` waits until the present readers have read up to `offset`, as far as they are waited for."""
         self._blocks: deque[_Block] = deque()
+        self._free = memoryview(b"")
         self._landed = start
         self._held = 0
         self._room = room
         self._memory = memory
         self._limit = limit
 
-    async def write(self, offset: int, data: memoryview) -> None:
-        taken = self._take(len(data))
+    def room(self) -> memoryview:
+        if not len(self._free):
+            self._free = memoryview(bytearray(STEP_BYTES))
+        return self._free
+
+    async def filled(self, nbytes: int) -> None:
+        data, self._free = self._free[:nbytes], self._free[nbytes:]
+        taken = self._take(nbytes)
         while not taken and self._blocks:
             first = self._blocks[0]
             await self._room(first.offset + len(first.data))
             self._drop_first()
-            taken = self._take(len(data))
+            taken = self._take(nbytes)
         # The least there must be is covered by what the flight holds for itself.
-        self._blocks.append(_Block(offset, bytes(data), taken))
-        self._held += len(data)
-        self._landed = offset + len(data)
+        self._blocks.append(_Block(self._landed, data, taken))
+        self._held += nbytes
+        self._landed += nbytes
 
     def first(self) -> int:
         """The object offset from which bytes may still be read."""
@@ -77,7 +86,7 @@ class Window:
         for block in self._blocks:
             start = block.offset
             if start <= span.start < start + len(block.data):
-                return memoryview(block.data)[span.start - start : span.end - start]
+                return block.data[span.start - start : span.end - start]
         raise LookupError(f"bytes from {span.start} have left the window")
 
     async def read_landed_later(self, span: Span) -> memoryview:
@@ -106,5 +115,5 @@ class _Block:
     """Bytes at an object offset; `counted` in the memory budget or not."""
 
     offset: int
-    data: bytes
+    data: memoryview
     counted: bool
