@@ -1,29 +1,30 @@
 """Which receive buffer a line connection gets: large enough for its rate, small enough that its neighbours find room.
 
-What a kernel may hold unread is bounded by the buffer as *read back*, twice what was asked for (man 7 socket), while
-the window it offers is about half of that; so a buffer of X asked for moves X in a round trip and keeps 2 X prepaid.
+What a kernel may hold unread is bounded by the buffer as *read back*, twice what was asked for (man 7 socket); the
+window that it offers was measured (Linux 6.18) as 61 % of that at an MTU of 1500, 66 % at 9000, 75 to 90 % at 65000.
+So a buffer of X asked for keeps 2 X prepaid and moves 1.2 X or more in a round trip.
 
 The figures at 200 Mbit/s, 80 ms, overhead 1.06: prepaid room is 25 MB/s x (80 + 100) ms = 4.5 MB.
 
-- Large replies: rate x round trip = 1.87 MB, but 2 X must fit three quarters of the room: 1.5 MiB, which is 19.7 MB/s
-  or 83 % of the quota if the kernel's window is half of its buffer, more if it is better than that. Several streams
-  divide that room among them.
-- Replies of unknown length, often a whole object of 100 KiB: 104 KiB lets such an object come in one round trip and
-  keeps 2 X + 16 KiB = 224 KiB of it prepaid for that time, so 18 requests are under way at once: 18 x 100 KiB in 80 ms
-  are 23 MB/s payload, 97 % of the quota. With 64 KiB all 32 of 32 connections would be under way, but each object
-  would take two round trips: 32 x 100 KiB in 160 ms are 20.5 MB/s, 87 %, and nothing left for delays.
-- Replies of known length up to 1 MiB hold at most their length; 1 MiB lets them come in one round trip.
+- Large replies: rate x round trip = 1.87 MB, but 2 X must fit three quarters of the room: 1.5 MiB. One stream of it was
+  measured at 23 MB/s payload, 98 % of the quota. Several streams divide that room among them.
+- Replies of unknown length, often a whole object of 100 KiB: 88 KiB is the least that brings one in one round trip at
+  an MTU of 1500. 2 X and the quantum are 184 KiB, so 22 requests are under way at once: 22 x 100 KiB in 80 ms are
+  28 MB/s, 120 % of the quota, which leaves 16 ms a request for delays. With 64 KiB 31 would be under way, but of two
+  round trips each: 20 MB/s, 84 %.
+- Replies of known length up to 1 MiB hold at most their length; 1 MiB lets them come in one round trip. So are those of
+  unknown length treated while the line has room to spare: a lone reader of objects of 1 MiB does not wait ten of them.
 """
 
 from regioncache.pages import KIB, MIB, STEP_BYTES
 
 LEAST_BUFFER = 64 * KIB
 MOST_BUFFER = 4 * MIB
-SMALL_BUFFER = 104 * KIB
+SMALL_BUFFER = 88 * KIB
 """For replies whose length is unknown, or at most this: 100 KiB and the reply's head in one round trip."""
 SMALL_REQUEST = MIB
 """Requests up to this may use the quarter of the prepaid room that is kept (line-rules, Before it arrives)."""
-LEAST_QUANTUM = 16 * KIB
+LEAST_QUANTUM = 8 * KIB
 
 
 def quantum(readback: int) -> int:
@@ -39,7 +40,7 @@ def wanted(length: int, known: bool, in_round_trip: float, most: float) -> int:
 
     Args:
         length: The most payload bytes the reply may have.
-        known: Whether the reply will have about that length.
+        known: Whether the reply will have about that length, or may be taken to.
         in_round_trip: Payload bytes that the payer's rate moves in a round trip.
         most: Payload bytes that the request may keep prepaid: the buffer as read back, and its quantum.
     """

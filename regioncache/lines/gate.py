@@ -103,7 +103,7 @@ class Gate:
         rate = self._part(leaf) * self.terms.main_rate / self.terms.overhead
         room = self._prepaid.most * self._part(leaf) / self.terms.overhead
         most = room / buffers.among(1 + self._prepaid.streams(leaf))
-        return buffers.wanted(length, known, rate * self._round_trip.smallest, most)
+        return buffers.wanted(length, known or self._prepaid.roomy, rate * self._round_trip.smallest, most)
 
     def request_wanted(self, leaf: Leaf, length: int) -> int:
         """Returns how many bytes one request should ask for: what it moves in its turn, if others want the line too."""
@@ -168,7 +168,7 @@ class Gate:
         return self._scheduler.ask(leaf, nbytes, self.clock(), control)
 
     def reserve(self, leaf: Leaf, nbytes: float, left: float, small: bool, control: bool) -> Room:
-        return self._prepaid.ask(leaf, nbytes, left, small, control)
+        return self._prepaid.ask(leaf, nbytes, left, self.clock(), small=small, control=control)
 
     def hold(self, room: Room, nbytes: float, left: float) -> None:
         """A request holds `nbytes` from now on."""

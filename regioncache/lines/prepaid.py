@@ -1,8 +1,9 @@
 """Room for prepaid bytes: what is debited and not yet read stays <= quota x (round trip + 100 ms), two steps at least.
 
 A quarter is kept for requests of at most 1 MiB and for classes above those running (line-rules, Before it arrives); the
-others wait for the rest. Whose turn it is goes by the room that a leaf holds against its share: shares follow the
-classes' order, and keep a floor for each, so nobody starves here either. Inside a leaf, first come first served.
+others wait for the rest. Whoever would be through with its leaf's room first at its leaf's share goes first, counted
+from when it came: shares follow the classes' order and keep a floor for each, and who waits long comes first at last,
+so nobody starves here either. Inside a leaf, first come first served.
 
 A request is admitted whole or not at all: two that held a half each would wait for one another for ever.
 """
@@ -20,6 +21,8 @@ from policy.shares import Leaf
 AHEAD_SECONDS = 0.1
 """Beyond the round trip, of the quota, may be prepaid."""
 KEPT_PART = 0.25
+ENDING_BYTES = 10 * 1024 * 1024
+"""A reader asks for its next run while so much of the last one is still to come (8 MiB of payload)."""
 SLACK_PART = 0.05
 """Of all room is how far a leaf that runs may go above its part; parts change, requests have sizes."""
 
@@ -39,9 +42,10 @@ class Room:
     small: bool
     control: bool
     order: int
+    since: float
     state: Literal["waiting", "running", "over"] = "waiting"
     kept: bool = False
-    """Whether it lies in the quarter that is kept."""
+    """Whether it goes against the quarter that is kept, not against the general part."""
     left: float = 0.0
     """Debited bytes still to come of the whole reply, for what others may expect."""
 
@@ -98,9 +102,9 @@ class Prepaid:
         """What one request above 1 MiB may hold, debited bytes."""
         return self.limit * (1 - KEPT_PART)
 
-    def ask(self, leaf: Leaf, nbytes: float, left: float, small: bool, control: bool = False) -> Room:
+    def ask(self, leaf: Leaf, nbytes: float, left: float, now: float, *, small: bool, control: bool = False) -> Room:
         """Queues a request that needs `nbytes` of room, of a reply that has `left` bytes; `admitted` lets it in."""
-        room = Room(leaf, nbytes, small, control, next(self._order), left=left)
+        room = Room(leaf, nbytes, small, control, next(self._order), now, left=left)
         self._waiting.setdefault(_kind(room), deque()).append(room)
         return room
 
@@ -156,14 +160,27 @@ class Prepaid:
         return 0.0 if self._waiting else max(0.0, self.limit - self._held)
 
     def streams(self, leaf: Leaf) -> int:
-        """Returns how many requests above 1 MiB of a leaf run or wait."""
-        running = sum(1 for room in self._running if room.leaf == leaf and not room.small)
+        """Returns how many requests above 1 MiB of a leaf run or wait, but for those about to end."""
+        running = sum(1 for room in self._lasting() if room.leaf == leaf)
         return running + len(self._waiting.get((leaf, False, False), ()))
 
     def crowd(self) -> int:
-        """Returns how many requests above 1 MiB run or wait."""
-        running = sum(1 for room in self._running if not room.small)
+        """Returns how many requests above 1 MiB run or wait, but for those about to end."""
+        running = sum(1 for _ in self._lasting())
         return running + sum(len(queue) for (_, small, _), queue in self._waiting.items() if not small)
+
+    @property
+    def roomy(self) -> bool:
+        """Whether so little is held that a request may take more than it is likely to need."""
+        return not self._waiting and self._held <= self.limit * KEPT_PART
+
+    def _lasting(self) -> Iterable[Room]:
+        """The large requests that still run when a new one gets its first byte.
+
+        A reader's next request begins while its last one ends: it must not be given half a line's buffer for that.
+        """
+        large = [room for room in self._running if not room.small]
+        return (room for room in large if room.left > max(self.limit, ENDING_BYTES) / len(large))
 
     def expected(self, nbytes: float, small: bool) -> float:
         """Returns the seconds until a request would be let in, were all running ones equally fast: an estimate."""
@@ -182,12 +199,12 @@ class Prepaid:
         return PrepaidStatistics(self._held, self.limit, len(self._running), waiting, self._oversized)
 
     def _next(self, part: Part) -> Room | None:
-        """The first in turn that fits. Who waits for the general part is not overtaken there, only in the kept one."""
+        """The first in turn that fits. Once one has to wait, those behind it get no more than the part that is kept."""
         above = min((self._rank(room.leaf.cls) for room in self._running if not room.kept), default=-1)
         blocked = False
         for room in self._in_turn(part):
-            may_keep = room.small or room.control or self._rank(room.leaf.cls) < above
-            if may_keep and self._kept_held + room.nbytes <= self.limit - self.most and self._fits(room):
+            preferred = room.small or room.control or self._rank(room.leaf.cls) < above
+            if preferred and self._fits(room) and (self._in_kept(room) or (room.small and not blocked)):
                 room.kept = True
                 return room
             if blocked:
@@ -197,6 +214,9 @@ class Prepaid:
             elif room.small or not self._beyond_its_part(room, part):
                 return room
         return None
+
+    def _in_kept(self, room: Room) -> bool:
+        return self._kept_held + room.nbytes <= self.limit - self.most
 
     def _beyond_its_part(self, room: Room, part: Part) -> bool:
         """Whether a leaf that runs already would hold more than its part: at its share it would hold it for long."""
@@ -215,7 +235,8 @@ class Prepaid:
 
     def _in_turn(self, part: Part) -> Iterable[Room]:
         def key(room: Room) -> tuple[bool, float, int]:
-            return not room.control, self._by_leaf.get(room.leaf, 0.0) / max(part(room.leaf), 1e-9), room.order
+            through = (self._by_leaf.get(room.leaf, 0.0) + room.nbytes) / (max(part(room.leaf), 1e-9) * self._quota)
+            return not room.control, room.since + through, room.order
 
         return sorted((queue[0] for queue in self._waiting.values()), key=key)
 

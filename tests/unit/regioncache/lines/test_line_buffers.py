@@ -12,6 +12,8 @@ from regioncache.pages import KIB, MIB
 PAYLOAD_RATE = 25_000_000 / 1.06
 IN_80_MS = PAYLOAD_RATE * 0.08
 PREPAID = 25_000_000 * 0.18
+WINDOW_AT_MTU_1500 = 0.61
+"""Of the buffer as read back, measured on Linux 6.18."""
 MOST = PREPAID * 0.75 / 1.06
 
 
@@ -27,8 +29,8 @@ def test_replies_of_unknown_length_leave_room_for_enough_others_to_fill_the_line
 
     at_once = PREPAID // ((2 * buffer + quantum(2 * buffer)) * 1.06)
 
-    assert buffer >= 100 * KIB + KIB
-    assert at_once * 100 * KIB / 0.08 >= 0.9 * PAYLOAD_RATE
+    assert WINDOW_AT_MTU_1500 * 2 * buffer >= 100 * KIB + KIB
+    assert at_once * 100 * KIB / 0.095 >= PAYLOAD_RATE
 
 
 def test_a_page_of_known_length_comes_in_one_round_trip() -> None:

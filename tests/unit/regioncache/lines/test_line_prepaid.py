@@ -25,7 +25,7 @@ def prepaid(quota: float = QUOTA, round_trip: float = 0.08) -> Prepaid:
 
 
 def fill(room: Prepaid, leaf: Leaf, nbytes: float, count: int, small: bool = False) -> list[Room]:
-    return [room.ask(leaf, nbytes, 64 * MIB, small) for _ in range(count)]
+    return [room.ask(leaf, nbytes, 64 * MIB, 0.0, small=small) for _ in range(count)]
 
 
 def test_the_limit_is_the_quota_of_a_round_trip_and_a_tenth_of_a_second() -> None:
@@ -46,12 +46,22 @@ def test_large_requests_leave_a_quarter() -> None:
     assert room.statistics().held == 3_000_000
 
 
-def test_the_quarter_is_for_small_requests() -> None:
+def test_small_requests_find_room_where_large_ones_wait() -> None:
     room = prepaid()
     fill(room, TRAINING, 500_000, 20)
     room.admitted(even)
 
     small = fill(room, TRAINING, 200_000, 10, small=True)
+
+    assert room.admitted(even) == small[:7]
+
+
+def test_small_requests_that_come_late_get_no_more_than_the_quarter() -> None:
+    room = prepaid()
+    fill(room, TRAINING, 500_000, 20)
+    room.admitted(even)
+
+    small = [room.ask(TRAINING, 200_000, 200_000, 60.0, small=True) for _ in range(10)]
 
     assert room.admitted(even) == small[:5]
 
@@ -87,29 +97,35 @@ def test_whose_turn_it_is_goes_by_what_a_leaf_holds_against_its_share() -> None:
     assert sum(admitted.leaf == TRAINING for admitted in let_in) == 6
 
 
-def test_a_leaf_of_the_least_share_is_let_in_too() -> None:
+def test_a_leaf_of_the_least_share_is_let_in_at_last() -> None:
     room = prepaid()
-    fill(room, INTERACTIVE, 400_000, 20)
-    late = room.ask(TRAINING, 400_000, 64 * MIB, small=False)
-    shares = {INTERACTIVE: 0.99, TRAINING: 0.01}
+    part = {INTERACTIVE: 0.99, TRAINING: 0.01}.__getitem__
+    running = fill(room, INTERACTIVE, 400_000, 8)
+    room.admitted(part)
+    late = room.ask(TRAINING, 400_000, 64 * MIB, 0.0, small=False)
 
-    let_in = room.admitted(shares.__getitem__)
+    came = 0.0
+    while late.state == "waiting" and came < 10:
+        came += 0.1
+        running.append(room.ask(INTERACTIVE, 400_000, 64 * MIB, came, small=False))
+        room.release(running.pop(0))
+        room.admitted(part)
 
-    assert late in let_in
+    assert 1 < came < 3
 
 
 def test_small_requests_do_not_overtake_a_large_one_for_ever() -> None:
     room = prepaid()
     small = fill(room, TRAINING, 200_000, 100, small=True)
     room.admitted(even)
-    large = room.ask(TRAINING, 3_000_000, 64 * MIB, small=False)
+    large = room.ask(TRAINING, 3_000_000, 64 * MIB, 0.0, small=False)
 
-    for _ in range(100):
+    for now in range(100):
         if large.state == "running":
             break
         running = next(one for one in small if one.state == "running")
         room.release(running)
-        small.append(room.ask(TRAINING, 200_000, 200_000, small=True))
+        small.append(room.ask(TRAINING, 200_000, 200_000, now / 10, small=True))
         room.admitted(even)
 
     assert large.state == "running"
@@ -149,8 +165,8 @@ def test_promotion_keeps_the_place_of_its_age() -> None:
     room = prepaid()
     fill(room, TRAINING, 3_000_000, 1)
     room.admitted(even)
-    promoted = room.ask(Leaf("rec", "prefetch"), 3_000_000, 64 * MIB, small=False)
-    late = room.ask(INTERACTIVE, 3_000_000, 64 * MIB, small=False)
+    promoted = room.ask(Leaf("rec", "prefetch"), 3_000_000, 64 * MIB, 0.0, small=False)
+    late = room.ask(INTERACTIVE, 3_000_000, 64 * MIB, 0.0, small=False)
     room.promote(promoted, INTERACTIVE)
 
     room.set_round_trip(0.3)
@@ -197,13 +213,20 @@ def test_what_is_held_never_exceeds_the_limit_and_whoever_fits_alone_gets_in(dat
     running: list[Room] = []
     waiting: list[Room] = []
 
-    for _ in range(data.draw(st.integers(1, 60))):
+    for now in range(data.draw(st.integers(1, 60))):
         match data.draw(st.sampled_from(["ask", "ask", "shrink", "end", "leave", "promote"])):
             case "ask":
                 small = data.draw(st.booleans())
                 nbytes = data.draw(st.floats(1, 1_000_000 if small else room.most))
                 waiting.append(
-                    room.ask(data.draw(st.sampled_from(leaves)), nbytes, nbytes, small, data.draw(st.booleans()))
+                    room.ask(
+                        data.draw(st.sampled_from(leaves)),
+                        nbytes,
+                        nbytes,
+                        now,
+                        small=small,
+                        control=data.draw(st.booleans()),
+                    )
                 )
             case "shrink" if running:
                 one = data.draw(st.sampled_from(running))
