@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from gateway.s3.base import Caller, ListPath
 from gateway.segments import LAST, Segment, segments
+from namespace.model import Immutable, Mount
 from namespace.resolver import Place, Resolver
 from policy.match import Rules
 from regioncache.errors import NoSuchObject
@@ -23,6 +24,10 @@ from regioncache.service import Asked, RegionCache
 
 KNOWN_PATHS = 16_384
 """Paths whose place and terms are kept ready; some 10 MB, and 4 us less for each hit."""
+MOST_NAMES = 1000
+"""That a bucket is asked for at once: S3 never gives more."""
+LIST_FRESH_SECONDS = 60.0
+"""Objects of an immutable mount never change, but new ones come: its lists are kept as long as those of others."""
 _Item = tuple[str, Listed | None]
 """A name of a list, in key order: a key, or a rolled-up prefix (None)."""
 _Items = list[_Item]
@@ -111,30 +116,31 @@ class Files:
             if part.rolled > ask.after:
                 yield [(part.rolled, None)], False
             return
-        place = self._resolver.find(part.beginning if part.beginning.endswith("/") else f"{part.mount.path}/")
+        place = self._resolver.find(f"{part.mount.path}/")
         if place is None:
             return
-        place = replace(place, mount=part.mount)
-        page_terms = terms(part.mount, True)
-        question = ListAsk(part.prefix, part.key(ask.after), ask.delimiter, ask.limit)
-        whole = caller.key.may_read(part.beginning) and not part.hidden
+        page_terms = _list_terms(part.mount)
+        limit = max(1, min(ask.limit, MOST_NAMES))
+        question = ListAsk(part.prefix, part.key(ask.after), ask.delimiter, limit)
         while True:
             page = await self._lists.page(place, question, caller.payer, page_terms)
             following = page.next_after
             if following is not None:
-                hidden = part.hides(following)
-                following = following if hidden is None else f"{hidden}/{LAST}"
+                following = part.beyond_hidden(following)
                 self._lists.ahead(place, replace(question, after=following), caller.payer, page_terms)
             names = _of(page)
-            if not whole:
-                names = [
-                    item for item in names if part.hides(item[0]) is None and caller.key.may_show(part.path(item[0]))
-                ]
+            if not part.whole:
+                names = [item for item in names if part.shows(item[0])]
             beginning, cut = part.beginning, len(part.prefix)
             yield [(beginning + name[cut:], entry) for name, entry in names], following is not None
             if following is None:
                 return
             question = replace(question, after=following)
+
+
+def _list_terms(mount: Mount) -> Terms:
+    plain = terms(mount, True)
+    return replace(plain, fresh_seconds=LIST_FRESH_SECONDS) if isinstance(mount.consistency, Immutable) else plain
 
 
 def _of(page: ListPage) -> _Items:
@@ -160,8 +166,12 @@ def _page(items: _Items, limit: int, more: bool) -> ListPage:
 
 async def _merged(streams: list[AsyncGenerator[_Batch]]) -> AsyncGenerator[_Batch]:
     """Merges ordered streams; a prefix that several of them show comes once. Asks all of them at once first."""
-    firsts = await asyncio.gather(*(anext(stream, None) for stream in streams))
-    heads = [iter(first[0] if first else ()) for first in firsts]
+    firsts = await asyncio.gather(*(anext(stream, None) for stream in streams), return_exceptions=True)
+    for first in firsts:
+        # Only now: a stream that still runs cannot be closed.
+        if isinstance(first, BaseException):
+            raise first
+    heads = [iter(first[0] if first else ()) for first in firsts if not isinstance(first, BaseException)]
     heap: list[tuple[str, int, _Item]] = []
     for at in range(len(streams)):
         await _push(heap, at, heads, streams)

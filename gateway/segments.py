@@ -5,8 +5,9 @@ grants reach into a mount, one a grant). A mount hides its parent's keys beneath
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from namespace import paths
 from namespace.keys import AccessKey
 from namespace.model import Mount
 from namespace.table import Table
@@ -19,15 +20,26 @@ LAST = "\U0010ffff"
 class Segment:
     """Names that begin with `beginning`, which are keys of `mount` that begin with `prefix`.
 
-    `rolled`: the whole segment shows as this one common prefix, and no bucket need be asked. `hidden`: keys that, with
-    all beneath them, belong to other mounts.
+    `grant`: only this place and what lies beneath it may be seen; None: all of the segment. `rolled`: the whole segment
+    shows as this one common prefix, and no bucket need be asked. `hidden`: keys that, with all beneath them, belong to
+    other mounts.
     """
 
     mount: Mount
     beginning: str
     prefix: str
     hidden: tuple[str, ...] = ()
+    grant: str | None = None
     rolled: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether every key is shown."""
+        return self.grant is None and not self.hidden
+
+    def shows(self, key: str) -> bool:
+        """Whether this key or rolled-up prefix may be seen here."""
+        return self.hides(key) is None and (self.grant is None or paths.covers(self.grant, self.path(key)))
 
     def key(self, path: str) -> str:
         """The key after which the bucket is asked, for names after `path`."""
@@ -50,6 +62,11 @@ class Segment:
                 return place
         return None
 
+    def beyond_hidden(self, after: str) -> str:
+        """Where a list goes on that would go on after this key: behind everything hidden, if that begins there."""
+        hidden = self.hides(after)
+        return after if hidden is None or after == hidden else f"{hidden}/{LAST}"
+
 
 def segments(table: Table, key: AccessKey, prefix: str, delimiter: str) -> list[Segment]:
     """Returns the segments of the list of `prefix`, in order, as far as the key may see them."""
@@ -59,24 +76,25 @@ def segments(table: Table, key: AccessKey, prefix: str, delimiter: str) -> list[
         found.append(Segment(within.mount, prefix, within.prefix, table.hidden(within.mount)))
     for mount in within.mounts:
         found.append(Segment(mount, f"{mount.path}/", mount.prefix, table.hidden(mount)))
-    granted = [part for segment in found for part in _granted(segment, key)]
+    grants = [
+        place for place in key.read if not any(place != other and paths.covers(other, place) for other in key.read)
+    ]
+    granted = [part for segment in found for part in _granted(segment, grants)]
     return sorted((_roll(part, prefix, delimiter) for part in granted), key=lambda part: part.beginning)
 
 
-def _granted(segment: Segment, key: AccessKey) -> Iterator[Segment]:
-    if key.may_read(segment.beginning):
+def _granted(segment: Segment, grants: list[str]) -> Iterator[Segment]:
+    """What the grants, none of which covers another, open of a segment."""
+    beginning = segment.beginning
+    if any(beginning.startswith(f"{place}/") for place in grants):
         yield segment
         return
-    for grant in sorted(key.read):
-        if grant.startswith(segment.beginning) and segment.hides(segment.key(grant)) is None:
-            yield Segment(segment.mount, grant, segment.key(grant), segment.hidden)
+    for place in grants:
+        key = segment.key(place)
+        if place.startswith(beginning) and segment.hides(key) is None:
+            yield replace(segment, beginning=place, prefix=key, grant=place)
 
 
 def _roll(segment: Segment, prefix: str, delimiter: str) -> Segment:
-    if not delimiter:
-        return segment
-    at = segment.beginning.find(delimiter, len(prefix))
-    if at < 0:
-        return segment
-    rolled = segment.beginning[: at + len(delimiter)]
-    return Segment(segment.mount, segment.beginning, segment.prefix, segment.hidden, rolled)
+    at = segment.beginning.find(delimiter, len(prefix)) if delimiter else -1
+    return segment if at < 0 else replace(segment, rolled=segment.beginning[: at + len(delimiter)])
