@@ -4,6 +4,7 @@ The first SIGTERM or SIGINT stops the node gracefully, the second cuts that shor
 """
 
 import asyncio
+import gc
 import resource
 import signal
 from collections.abc import Awaitable, Callable
@@ -86,6 +87,15 @@ def allow_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
+def set_aside() -> None:
+    """Takes what the start made, which stays to the end, out of the garbage collector's sight.
+
+    With a million objects in the index it would hold up the loop for 70 ms each time.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 class Stop:
     """What signals ask for. Mutable: the first signal, and the task that a second one cancels."""
 
@@ -118,6 +128,7 @@ async def _serve(start: Start, settings: NodeSettings, first: AppliedFiles) -> i
         return stop.code
     try:
         await _first_apply(node, first)
+        set_aside()
         click.echo(ready_line(settings, node.operations))
         await stop.asked.wait()
     finally:

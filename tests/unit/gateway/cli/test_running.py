@@ -61,6 +61,13 @@ def store(tmp_path: Path) -> Iterator[EmbeddedStore]:
     opened.close()
 
 
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """What `run` takes out of the collector's sight is put back."""
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> NodeSettings:
     return parse("region: a\nnode: n1\ncache: {paths: [c]}\n", "node.yaml", tmp_path)
@@ -120,6 +127,16 @@ def test_one_line_says_where_it_listens_and_what_it_waits_for(
         "causeway: node n1 of a is up and waits for its first `causeway apply TOPOLOGY POLICY`: "
         "s3 http://127.0.0.1:9000\n"
     )
+
+
+def test_what_the_start_made_is_not_looked_at_by_the_collector_again(
+    store: EmbeddedStore, settings: NodeSettings
+) -> None:
+    aside = gc.get_freeze_count()
+
+    run(started(FakeRunning(Signalled(store))), settings, ())
+
+    assert gc.get_freeze_count() > aside
 
 
 def test_the_first_start_applies_the_files_given(
