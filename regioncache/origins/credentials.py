@@ -35,13 +35,19 @@ def from_env(name: str, environ: Mapping[str, str] | None = None) -> Credentiale
 
 
 def from_file(path: Path, clock: Callable[[], float] = time.monotonic) -> Credentialer:
-    """Returns the credentials in a file, read again each minute; raises NoCredentials when it cannot be used."""
+    """Returns the credentials in a file, read again each minute; raises NoCredentials when it cannot be used.
+
+    Once it was read, a file that is gone or half written changes nothing until it is whole again.
+    """
     state = (_read(path), clock())
 
     def current() -> Credentials:
         nonlocal state
         if clock() - state[1] > REREAD_SECONDS:
-            state = (_read(path), clock())
+            try:
+                state = (_read(path), clock())
+            except NoCredentials:
+                state = (state[0], clock())
         return state[0]
 
     return current
@@ -74,7 +80,10 @@ def parse(text: str, where: str) -> Credentials:
     if text.startswith("{"):
         try:
             value = json.loads(text)
-            return Credentials(value["access_key"], value["secret_key"], value.get("session_token"))
+            access_key, secret_key, token = value["access_key"], value["secret_key"], value.get("session_token")
+            if not (isinstance(access_key, str) and isinstance(secret_key, str) and isinstance(token, str | None)):
+                raise TypeError("they are texts")
+            return Credentials(access_key, secret_key, token)
         except (ValueError, KeyError, TypeError) as fault:
             raise NoCredentials(f"{where} holds no JSON object with access_key and secret_key") from fault
     access_key, colon, secret_key = text.partition(":")

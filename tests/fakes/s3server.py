@@ -258,7 +258,9 @@ class FakeS3:
 
     async def _list(self, heard: Heard, writer: asyncio.StreamWriter) -> None:
         query = heard.query
-        quote = urllib.parse.quote if query.get("encoding-type") == "url" else str
+        encoded = query.get("encoding-type") == "url"
+        quote = urllib.parse.quote if encoded else str
+        encoding = "<EncodingType>url</EncodingType>" if encoded else ""
         after = query.get("continuation-token") or query.get("start-after", "")
         limit = min(int(query.get("max-keys", "1000")), 1000)
         page = self.buckets[heard.place[0]].list(
@@ -277,7 +279,7 @@ class FakeS3:
         body = (
             '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
             f"<Name>{escape(heard.place[0])}</Name><KeyCount>{len(page.entries) + len(page.prefixes)}</KeyCount>"
-            f"<IsTruncated>{'false' if token is None else 'true'}</IsTruncated>{more}{entries}{rolled}"
+            f"{encoding}<IsTruncated>{'false' if token is None else 'true'}</IsTruncated>{more}{entries}{rolled}"
             "</ListBucketResult>"
         ).encode()
         self.sent[""] += len(body)
