@@ -1,6 +1,7 @@
 """A node's life: one line when it is ready, a stop in good order, an exit code that says why."""
 
 import asyncio
+import gc
 import os
 import resource
 import signal
