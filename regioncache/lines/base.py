@@ -32,6 +32,13 @@ class Crossing(Protocol):
         """
         ...
 
+    def lanes(self, mine: int) -> int:
+        """How many requests one reader should keep under way at once, who has `mine` under way; 1 at least.
+
+        More than one where receive buffers are smaller than the line's rate x round trip.
+        """
+        ...
+
     async def prepay(self, length: int, buffer: int, round_trip: float = 0.0) -> None:
         """Waits until a request whose reply may have `length` bytes may be sent.
 

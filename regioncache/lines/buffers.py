@@ -16,6 +16,8 @@ The figures at 200 Mbit/s, 80 ms, overhead 1.06: prepaid room is 25 MB/s x (80 +
   unknown length treated while the line has room to spare: a lone reader of objects of 1 MiB does not wait ten of them.
 """
 
+import math
+
 from regioncache.pages import KIB, MIB, STEP_BYTES
 
 LEAST_BUFFER = 64 * KIB
@@ -25,6 +27,8 @@ SMALL_BUFFER = 88 * KIB
 SMALL_REQUEST = MIB
 """Requests up to this may use the quarter of the prepaid room that is kept (line-rules, Before it arrives)."""
 LEAST_QUANTUM = 8 * KIB
+WINDOW_PART = 0.61
+"""Of a buffer as read back, the window that the kernel offers: the least that was measured, see above."""
 
 
 def quantum(readback: int) -> int:
@@ -51,6 +55,18 @@ def wanted(length: int, known: bool, in_round_trip: float, most: float) -> int:
         return _rounded(max(LEAST_BUFFER, min(MIB, in_round_trip)))
     readback = min(most * 128 / 129, most - LEAST_QUANTUM)
     return _rounded(max(LEAST_BUFFER, min(MOST_BUFFER, readback / 2, in_round_trip)))
+
+
+def lanes(readback: int, in_round_trip: float, most: float) -> int:
+    """Returns how many requests at once fill a line where the kernel makes buffers of no more than `readback` bytes.
+
+    Args:
+        readback: The buffer as read back.
+        in_round_trip: Payload bytes that the payer's rate moves in a round trip.
+        most: Payload bytes that all of them together may keep prepaid.
+    """
+    fit = int(most / (readback + quantum(readback)))
+    return max(1, min(fit, math.ceil(in_round_trip / (WINDOW_PART * readback))))
 
 
 def among(streams: int) -> int:

@@ -38,6 +38,7 @@ class LineCrossing:
         # The overhead of its first byte goes for all: what is credited must be what was debited.
         self._overhead = gate.terms.overhead
         self._account: Account | None = None
+        self._buffer_asked = 0
         self._room: Room | None = None
         self._ask: Ask | None = None
         self._asker = payer()
@@ -62,7 +63,12 @@ class LineCrossing:
 
     def buffer_wanted(self, length: int, known: bool = True) -> int:
         """The receive buffer to set before connect."""
-        return self._gate.buffer_wanted(self._gate.leaf(self._payer()), length, known)
+        self._buffer_asked = self._gate.buffer_wanted(self._gate.leaf(self._payer()), length, known)
+        return self._buffer_asked
+
+    def lanes(self, mine: int) -> int:
+        """How many requests a reader with `mine` under way should keep under way."""
+        return self._gate.lanes(self._gate.leaf(self._payer()), mine)
 
     async def prepay(self, length: int, buffer: int, round_trip: float = 0.0) -> None:
         """Waits until the request may be sent; cancelled or refused, nothing stays taken."""
@@ -70,6 +76,8 @@ class LineCrossing:
             raise RuntimeError("a crossing is the account of one request; open another one for the next")
         if round_trip:
             self._gate.answered(round_trip)
+        if self._buffer_asked:
+            self._gate.got_buffer(self._buffer_asked, buffer)
         account = self._account = Account(length, buffer)
         self._waiting_since = self._gate.clock()
         try:
@@ -231,6 +239,9 @@ class NoLine:
 
     def buffer_wanted(self, length: int, known: bool = True) -> int:
         return 0
+
+    def lanes(self, mine: int) -> int:
+        return 1
 
     async def prepay(self, length: int, buffer: int, round_trip: float = 0.0) -> None:
         return

@@ -72,6 +72,7 @@ class Gate:
         self._futures: dict[Ask | Room, asyncio.Future[None]] = {}
         self._timer: Handle | None = None
         self._slowed_down = 0
+        self._small_buffer = 0
 
     def __repr__(self) -> str:
         return f"<Gate {self.line}: {self._prepaid!r}, {self._scheduler!r}>"
@@ -104,6 +105,26 @@ class Gate:
         room = self._prepaid.most * self._part(leaf) / self.terms.overhead
         most = room / buffers.among(1 + self._prepaid.streams(leaf))
         return buffers.wanted(length, known or self._prepaid.roomy, rate * self._round_trip.smallest, most)
+
+    def got_buffer(self, wanted: int, readback: int) -> None:
+        """A connection has a buffer of `readback` bytes where `wanted` were asked for; 0: not known.
+
+        Without CAP_NET_ADMIN the kernel makes none beyond net.core.rmem_max.
+        """
+        if 0 < readback < wanted:
+            self._small_buffer = readback
+        elif readback > self._small_buffer:
+            self._small_buffer = 0
+
+    def lanes(self, leaf: Leaf, mine: int) -> int:
+        """Returns how many requests above 1 MiB a reader should keep under way who has `mine` under way already."""
+        if not self._small_buffer or not self.limited:
+            return 1
+        part = self._part(leaf)
+        in_round_trip = part * self.terms.main_rate / self.terms.overhead * self._round_trip.smallest
+        most = self._prepaid.most * part / self.terms.overhead
+        others = max(0, self._prepaid.streams(leaf) - mine)
+        return max(1, buffers.lanes(self._small_buffer, in_round_trip, most) - others)
 
     def request_wanted(self, leaf: Leaf, length: int) -> int:
         """Returns how many bytes one request should ask for: what it moves in its turn, if others want the line too."""

@@ -31,6 +31,8 @@ class World:
     payload: dict[str, int] = field(default_factory=dict)
     """Bytes read, by tenant."""
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    most_buffer: int = 1 << 62
+    """The largest receive buffer that the kernel makes, as read back."""
 
     def start(self, reading: Coroutine[None, None, None]) -> "asyncio.Task[None]":
         """Starts it; the world ends it."""
@@ -44,7 +46,7 @@ class World:
         """Reads one reply, as a flight does."""
         crossing = self.line.crossing(lambda: payer, "train-bj", lambda: "unique")
         try:
-            buffer = 2 * crossing.buffer_wanted(asked, known)
+            buffer = min(2 * crossing.buffer_wanted(asked, known), self.most_buffer)
             connection = self.wire.connect(buffer)
             await crossing.prepay(asked, buffer)
             connection.send(asked if size is None else size)
@@ -82,12 +84,16 @@ class World:
 
 @asynccontextmanager
 async def world(
-    path: Path, of: LinePolicy | None = None, round_trip: float = 0.08, limited: bool = True
+    path: Path,
+    of: LinePolicy | None = None,
+    round_trip: float = 0.08,
+    limited: bool = True,
+    most_buffer: int = 1 << 62,
 ) -> AsyncIterator[World]:
     """A line whose ledger is in `path`; `round_trip` is in seconds."""
     alarms, ledger = Alarms(), Ledger.open(path / "ledger")
     line = Line("bj-use1", "idc-bj>aws-use1", of or policy(), ledger, alarms, later=alarms.later, limited=limited)
-    built = World(line, ledger, alarms, Wire(alarms, round_trip))
+    built = World(line, ledger, alarms, Wire(alarms, round_trip), most_buffer=most_buffer)
     try:
         yield built
     finally:
