@@ -1,7 +1,8 @@
 """Access keys: who may read and list what, on whose account, in which class, until when.
 
-Grants are places under `/ns` and open whole components: `/ns/train` opens `/ns/train/a`, never `/ns/training`. A list
-shows only names under the grants to read, and the parents that lead to them.
+Grants are places under `/ns` and open whole components: `/ns/train` opens `/ns/train/a`, never `/ns/training`, and not
+`/ns/train/../a`, which is one name here but another object to a store that tidies keys. A list shows only names under
+the grants to read, and the parents that lead to them.
 """
 
 import re
@@ -43,10 +44,14 @@ class AccessKey:
 
     def may_read(self, path: str) -> bool:
         """Whether the key opens `path` for reading."""
+        if "/.." in path:
+            return _opened(self._beneath_read, path)
         return path.startswith(self._beneath_read) or path in self.read
 
     def may_write(self, path: str) -> bool:
         """Whether the key opens `path` for writing."""
+        if "/.." in path:
+            return _opened(self._beneath_write, path)
         return path.startswith(self._beneath_write) or path in self.write
 
     def may_show(self, path: str) -> bool:
@@ -114,6 +119,10 @@ def until(text: str) -> float:
         moment = moment.replace(tzinfo=UTC)
     whole_day = len(text) in {8, 10} and not {":", "T", " "} & set(text)
     return (moment + timedelta(days=1) if whole_day else moment).timestamp()
+
+
+def _opened(beneath: tuple[str, ...], path: str) -> bool:
+    return any(path.startswith(place) and not paths.climbs(path[len(place) :]) for place in beneath)
 
 
 def _check(key: AccessKey) -> None:

@@ -62,6 +62,22 @@ def covers(place: str, path: str) -> bool:
     return path.startswith(place) and (len(path) == len(place) or path[len(place)] == "/")
 
 
+def climbs(rest: str) -> bool:
+    """Whether the `..` in what follows a place would lead out of it, were they followed.
+
+    Here they are not; but a store on a file system may follow them (versitygw does), and answer with what lies beside.
+    """
+    depth = 0
+    for part in rest.split("/"):
+        if part == "..":
+            depth -= 1
+            if depth < 0:
+                return True
+        elif part not in {"", "."}:  # a store that follows `..` counts these as nothing
+            depth += 1
+    return False
+
+
 def joined(place: str, key: str) -> str:
     """Returns the path of `key` beneath `place`; `//`, `..` and a slash at the end stay as they are."""
     return f"{place}/{key}"

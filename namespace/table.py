@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from namespace import paths
+from namespace.errors import BadPath
 from namespace.model import Mount
 
 
@@ -56,7 +57,7 @@ class Table:
         object can be: the mount's own path.
 
         Raises:
-            BadPath: the path is not under `/ns`, not UTF-8, or holds a NUL.
+            BadPath: the path is not under `/ns`, not UTF-8, holds a NUL, or its `..` lead out of the mount.
             KeyTooLong: the key would have more than 1,024 bytes.
         """
         paths.check(path)
@@ -127,6 +128,9 @@ class Table:
 def _key(mount: Mount, path: str, rest: int) -> str:
     if rest > len(path):
         return ""
-    key = mount.prefix + path[rest:]
+    below = path[rest:]
+    if ".." in below and paths.climbs(below):
+        raise BadPath(f"the '..' in {path!r} lead out of mount {mount.path}: some stores follow them")
+    key = mount.prefix + below
     paths.check_key(key)
     return key

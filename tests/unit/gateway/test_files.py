@@ -245,7 +245,7 @@ def test_what_is_no_object_is_no_place(path: str) -> None:
         files.place(path)
 
 
-@pytest.mark.parametrize("key", ["k", "x//y", "dir/", "../k", "."])
+@pytest.mark.parametrize("key", ["k", "x//y", "dir/", "x/../k", "."])
 def test_a_path_is_exactly_its_key(key: str) -> None:
     files = Tree({"/ns/a": ("p/", [])}).files()
 

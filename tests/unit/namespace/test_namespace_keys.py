@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from namespace.keys import AccessKey, Keys, new_id, new_secret, until
+from namespace.paths import climbs
 
 _PARTS = ["a", "ab", "b"]
 _places = st.lists(st.sampled_from(_PARTS), max_size=3).map(lambda parts: "/".join(["/ns", *parts]))
@@ -21,7 +22,10 @@ def _reading(*places: str) -> AccessKey:
 
 @given(st.lists(_places, min_size=1, max_size=3), _paths)
 def test_a_grant_opens_whole_components(places: list[str], path: str) -> None:
-    opened = any(path.split("/")[: len(place.split("/"))] == place.split("/") for place in places)
+    opened = any(
+        path.split("/")[: len(place.split("/"))] == place.split("/") and not climbs(path.removeprefix(place))
+        for place in places
+    )
 
     assert _reading(*places).may_read(path) == opened
 
@@ -44,6 +48,25 @@ def test_a_beginning_may_be_listed_if_any_name_with_it_may_be_shown(places: list
     shown = any(name.startswith(beginning) and key.may_read(name) for name in names)
 
     assert key.may_list(beginning) == shown
+
+
+@pytest.mark.parametrize("path", ["../b", "a/../../b", "a//../../b", "./../b", "..", "a/../..", "../train/a"])
+def test_dots_never_lead_out_of_a_grant(path: str) -> None:
+    writing = replace(_KEY, write=("/ns/train",))
+
+    assert not _KEY.may_read(f"/ns/train/{path}")
+    assert not _KEY.may_show(f"/ns/train/{path}")
+    assert not _KEY.may_list(f"/ns/train/{path}")
+    assert not writing.may_write(f"/ns/train/{path}")
+
+
+@pytest.mark.parametrize("path", ["a/../b", "a/..", "..a/b", "a/..b", "a/b/../../c", ".../b"])
+def test_dots_that_stay_beneath_a_grant_are_opened_with_it(path: str) -> None:
+    assert _KEY.may_read(f"/ns/train/{path}")
+
+
+def test_a_wider_grant_opens_what_climbs_out_of_a_narrower_one() -> None:
+    assert _reading("/ns/train/a", "/ns/train").may_read("/ns/train/a/../b")
 
 
 def test_a_grant_of_a_longer_name_opens_nothing() -> None:

@@ -13,7 +13,7 @@ _places = st.lists(st.sampled_from(_PARTS), min_size=1, max_size=3).map(lambda p
 _mounts = st.dictionaries(_places, st.sampled_from(["", "p/", "a/b/"]), max_size=8).map(
     lambda found: [Mount(path=path, bucket="data", prefix=prefix) for path, prefix in found.items()]
 )
-_asked = st.lists(st.sampled_from([*_PARTS, "", "..", "x"]), max_size=5).map(lambda parts: "/".join(["/ns", *parts]))
+_asked = st.lists(st.sampled_from([*_PARTS, "", "..x", "x"]), max_size=5).map(lambda parts: "/".join(["/ns", *parts]))
 
 
 def _mount(path: str, prefix: str = "") -> Mount:
@@ -100,13 +100,22 @@ def test_a_mount_hides_what_its_parent_has_there_once() -> None:
 def test_a_key_is_exact() -> None:
     table = Table([_mount("/ns/a", "p/")])
 
-    assert [table.find(f"/ns/a/{rest}")[1] for rest in ("b//c", "../b", "dir/", "", "%2e%2e")] == [  # type: ignore[index]
+    assert [table.find(f"/ns/a/{rest}")[1] for rest in ("b//c", "a/../b", "dir/", "", "%2e%2e")] == [  # type: ignore[index]
         "p/b//c",
-        "p/../b",
+        "p/a/../b",
         "p/dir/",
         "p/",
         "p/%2e%2e",
     ]
+
+
+@pytest.mark.parametrize("rest", ["../b", "..", "x/../../b", "x//../../b", "./../b"])
+@pytest.mark.parametrize("prefix", ["", "p/"])
+def test_dots_never_lead_out_of_a_mount(prefix: str, rest: str) -> None:
+    table = Table([_mount("/ns/a", prefix)])
+
+    with pytest.raises(BadPath, match="out of mount /ns/a"):
+        table.find(f"/ns/a/{rest}")
 
 
 def test_the_path_of_a_mount_itself_names_no_object() -> None:

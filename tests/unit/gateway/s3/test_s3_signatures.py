@@ -237,10 +237,19 @@ async def test_a_grant_opens_whole_components_only(desk, renter) -> None:
 
     inside = await desk.ask("/train/public/a", key=renter)
     beside = await desk.ask("/train/publicity", key=renter)
-    dotted = await desk.ask("/train/public/../a", key=renter)
+    dotted = await desk.ask("/train/public/a/../b", key=renter)
 
     assert (inside.status, beside.status) == (200, 403)
     assert dotted.status == 404  # A key of this very name, beneath the grant; nothing is tidied out of it.
+
+
+async def test_dots_that_lead_out_of_a_grant_are_refused_for_a_store_may_follow_them(desk, renter) -> None:
+    desk.files.put("/ns/train/public/../a", 10)
+
+    dotted = await desk.ask("/train/public/../a", key=renter)
+    escaped = await desk.ask("/train/public/%2e%2e/a", key=renter)
+
+    assert refused(dotted) == refused(escaped) == (403, "AccessDenied")
 
 
 async def test_writes_need_a_signature_and_then_are_not_implemented(desk) -> None:
