@@ -9,6 +9,10 @@ class NoSuchObject(CacheError):
     """The origin says that there is no such key (or bucket); remembered for 1 to 2 s."""
 
 
+class KeyRefused(NoSuchObject):
+    """The store takes no such key (400), so nothing is there: ask by another name."""
+
+
 class OriginForbids(CacheError):
     """The origin refused our credentials for this object; an operator must mend the bucket's credentials."""
 

@@ -20,6 +20,7 @@ CODES: dict[type[Exception], int] = {
     BadPath: 400,
     KeyExists: 409,
     UnknownKey: 404,
+    errors.KeyRefused: 400,
     errors.NoSuchObject: 404,
     errors.OriginForbids: 502,
     errors.OriginUnavailable: 503,

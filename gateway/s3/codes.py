@@ -48,6 +48,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
 """Code -> (HTTP status, text used where the fault brings none)."""
 
 FAULTS: Final[dict[type[Exception], str]] = {
+    errors.KeyRefused: "InvalidURI",
     errors.NoSuchObject: "NoSuchKey",
     # The caller's key allows the path, so he may be told; only an operator can mend it, and a retry does not.
     errors.OriginForbids: "AccessDenied",
@@ -74,6 +75,7 @@ FAULTS: Final[dict[type[Exception], str]] = {
 
 _KEPT_INSIDE: Final[dict[type[Exception], str]] = {
     errors.BadAnswer: "",
+    errors.KeyRefused: "The store behind this path takes no such key.",
     errors.NoSuchObject: "",
     errors.OriginForbids: "The gateway may not read this at its origin; an operator must mend the credentials.",
     errors.OriginUnavailable: "The origin cannot be reached and this is not cached here; try again later.",

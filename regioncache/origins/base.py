@@ -99,8 +99,9 @@ class Source(Protocol):
     async def read(self, want: Want, crossing: Crossing) -> Reading:
         """Opens a ranged read; the crossing is told what is asked, what comes and what is read.
 
-        Raises: NoSuchObject, OriginForbids, VersionChanged (If-Match failed), RangeOutside (the object's size where
-        known), OriginUnavailable (no answer, 5xx, reset), SlowDown (503 with Retry-After), BadAnswer.
+        Raises: NoSuchObject (KeyRefused where there can be none), OriginForbids, VersionChanged (If-Match failed),
+        RangeOutside (the object's size where known), OriginUnavailable (no answer, 5xx, reset), SlowDown (503 with
+        Retry-After), BadAnswer.
         """
         ...
 

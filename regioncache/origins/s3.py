@@ -13,6 +13,7 @@ from urllib.parse import quote
 from regioncache.errors import (
     BadAnswer,
     CacheError,
+    KeyRefused,
     NoSuchObject,
     OriginBusy,
     OriginForbids,
@@ -43,6 +44,9 @@ QUESTION_SECONDS = 2.0
 STALL_SECONDS = 10.0
 """Between two pieces of a body; a store that is silent for longer is asked again from where it stopped."""
 LONGEST_RETRY_SECONDS = 60.0
+_KEY_CODES = frozenset({b"KeyTooLongError", b"InvalidURI", b"InvalidObjectName", b"XMinioInvalidObjectName", b"400"})
+"""Codes of a 400 that speak of the key (versitygw writes the bare status for `a//` and `../a`); others may speak of
+our credentials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,9 @@ class S3Origin:
 
     async def _fault(self, answer: Answer, crossing: Crossing, key: str) -> CacheError:
         """Returns what an error answer means; its body is read so that the connection can be kept."""
-        await meta_body(answer, crossing, ERROR_BYTES, self.name)
+        body = await meta_body(answer, crossing, ERROR_BYTES, self.name)
+        if key and answer.status == 400 and body.partition(b"<Code>")[2].partition(b"</Code>")[0] in _KEY_CODES:
+            return KeyRefused(f"{self.name}: {key!r}: the origin takes no such key")
         return self._meaning(answer, key)
 
     def _meaning(self, answer: Answer, key: str) -> CacheError:

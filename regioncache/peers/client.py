@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from regioncache.errors import (
     BadAnswer,
     CacheError,
+    KeyRefused,
     NoSuchObject,
     OriginBusy,
     OriginForbids,
@@ -146,6 +147,8 @@ class PeerSource:
         match answer.status:
             case 404:
                 return NoSuchObject(where)
+            case 400 if answer.header(b"x-causeway-fault") == b"key":
+                return KeyRefused(where)
             case 403 if answer.header(b"x-causeway-fault") == b"origin":
                 return OriginForbids(where)
             case 412:

@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 from regioncache.errors import (
     CacheError,
+    KeyRefused,
     NoSuchObject,
     OriginForbids,
     OriginUnavailable,
@@ -142,6 +143,8 @@ async def _frames(opened: Opened) -> AsyncIterator[Buffer]:
 def _fault(fault: CacheError) -> Reply:
     text = str(fault).encode()[:1024]
     match fault:
+        case KeyRefused():
+            return Reply(400, [(b"x-causeway-fault", b"key")], text)
         case NoSuchObject():
             return Reply(404, body=text)
         case OriginForbids():

@@ -183,7 +183,9 @@ class FakeS3:
         await self._strike(fault, -1, writer)
         bucket, key = heard.place
         if fault.status:
-            code = {403: "AccessDenied", 404: "NoSuchKey", 503: "SlowDown"}.get(fault.status, "InternalError")
+            code = {400: "InvalidURI", 403: "AccessDenied", 404: "NoSuchKey", 503: "SlowDown"}.get(
+                fault.status, "InternalError"
+            )
             return await _refuse(heard, fault.status, code, writer, fault.headers)
         if bucket not in self.buckets:
             return await _refuse(heard, 404, "NoSuchBucket", writer)

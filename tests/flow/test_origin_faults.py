@@ -164,8 +164,10 @@ async def test_503_with_retry_after_reaches_the_client(s3: FakeS3, region: str) 
 
 
 @pytest.mark.parametrize("region", REGIONS)
-@pytest.mark.parametrize(("code", "told"), [(403, (403, "AccessDenied")), (404, (404, "NoSuchKey"))])
-async def test_403_and_404_are_asked_for_once_and_told_as_they_are(
+@pytest.mark.parametrize(
+    ("code", "told"), [(400, (400, "InvalidURI")), (403, (403, "AccessDenied")), (404, (404, "NoSuchKey"))]
+)
+async def test_400_403_and_404_are_asked_for_once_and_told_as_they_are(
     s3: FakeS3, code: int, told: tuple[int, str], region: str
 ) -> None:
     s3.bucket("bucket1").put("k", SIZE)

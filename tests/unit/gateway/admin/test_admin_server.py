@@ -185,6 +185,7 @@ async def test_a_body_beyond_any_file_is_refused(port: Port) -> None:
         (namespace_errors.KeyExists("m"), 409),
         (namespace_errors.KeyTooLong("m"), 400),
         (namespace_errors.StoreBroken("m"), 503),
+        (errors.KeyRefused("m"), 400),
         (errors.NoSuchObject("m"), 404),
         (errors.OriginForbids("m"), 502),
         (errors.OriginUnavailable("m", 1.5), 503),

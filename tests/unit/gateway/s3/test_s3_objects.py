@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from regioncache.errors import OriginForbids, OriginUnavailable, SlowDown, VersionChanged
+from regioncache.errors import KeyRefused, OriginForbids, OriginUnavailable, SlowDown, VersionChanged
 from regioncache.opened import Waited
 from regioncache.pages import MIB
 from tests.fakes.ramp import ramp
@@ -304,6 +304,7 @@ async def test_head_gives_the_length_and_no_body(desk) -> None:
         (OriginUnavailable("the origin is away", 1.2), 503, "ServiceUnavailable", "2"),
         (SlowDown("no room", 5.0), 503, "SlowDown", "5"),
         (OriginForbids("refused"), 403, "AccessDenied", None),
+        (KeyRefused("no such key there"), 400, "InvalidURI", None),
         (VersionChanged("again"), 503, "ServiceUnavailable", None),
     ],
 )

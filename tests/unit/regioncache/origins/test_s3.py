@@ -11,6 +11,7 @@ import pytest
 from regioncache.errors import (
     BadAnswer,
     CacheError,
+    KeyRefused,
     NoSuchObject,
     OriginBusy,
     OriginForbids,
@@ -155,7 +156,7 @@ async def test_an_open_bucket_is_read_unsigned(s3: FakeS3, origin: S3Origin) -> 
         (status(502), OriginUnavailable),
         (status(429), OriginBusy),
         (status(503), OriginBusy),
-        (status(400), BadAnswer),
+        (status(400), KeyRefused),
         (status(301), BadAnswer),
         (wrong_etag(), WrongVersion),
         (other_range(1), BadAnswer),
@@ -244,6 +245,26 @@ GOOD: dict[str, str] = {
     "last-modified": "Sun, 13 Sep 2020 12:26:40 GMT",
     "content-range": "bytes 0-9/10",
 }
+
+
+@pytest.mark.parametrize(
+    ("code", "raised"),
+    [
+        ("KeyTooLongError", KeyRefused),
+        ("InvalidURI", KeyRefused),
+        ("XMinioInvalidObjectName", KeyRefused),
+        ("400", KeyRefused),
+        ("ExpiredToken", BadAnswer),
+        ("AuthorizationHeaderMalformed", BadAnswer),
+        ("", BadAnswer),
+    ],
+)
+async def test_a_400_tells_whether_the_key_or_something_else_is_refused(code: str, raised: type[CacheError]) -> None:
+    async with answering(Reply(400, body=f"<Error><Code>{code}</Code></Error>".encode())) as origin:
+        with pytest.raises(raised) as told:
+            await read(origin, want())
+
+    assert told.type is raised
 
 
 @pytest.mark.parametrize(
