@@ -157,7 +157,11 @@ def _shown(view: "View", family: "Family", regions: "Stage", plan: Path) -> list
             step.outcome = f"16 readers, {done.seconds:.1f} s, {done.crossed:,} bytes crossed the line"
         passes.append(done)
     view.table(passes, allowed)
-    return broken(passes, allowed)
+    faults = broken(passes, allowed)
+    if faults:
+        for node in (regions.home, regions.away):
+            faults += [f"{node.region} says: {fault}" for fault in node.client().get("status")["faults"]]
+    return faults
 
 
 def _store(wish: Wish, family: "Family") -> "Store":

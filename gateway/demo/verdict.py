@@ -8,6 +8,9 @@ from policy.units import show_rate, show_size
 # What a clock, and a count by slots of 10 ms, may blur (line-rules: each bound is checked to 2 %).
 TOLERANCE = 0.02
 
+MISSED = 0.01
+"""Of what is read again, so much may be asked for again: questions about the newest version, an object overwritten."""
+
 Slot = tuple[float, float, int]
 """First moment, last moment (seconds of the system's clock) and the payload bytes between."""
 
@@ -72,6 +75,8 @@ def broken(passes: Sequence[Pass], terms: Terms) -> list[str]:
             lines.append(f"{one.name}: once_ratio is {one.once_ratio:.6f}: bytes crossed the line again")
         if one.ledger < one.crossed:
             lines.append(f"{one.name}: {one.crossed:,} bytes crossed the line, the ledger knows of {one.ledger:,}")
+        if one is not passes[0] and one.crossed > one.asked * MISSED:
+            lines.append(f"{one.name}: {show_size(one.crossed)} came over the line again: the cache did not keep them")
         over = above_quota(one.slots, terms) - terms.burst - one.prepaid
         if over > 0:
             lines.append(f"{one.name}: in some interval the line carried {show_size(over)} more than its quota allows")

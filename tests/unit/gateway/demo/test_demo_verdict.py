@@ -11,8 +11,8 @@ MOMENTS = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 5), st.integers(
 
 def one_pass(name: str = "cold", *, slots: tuple[Slot, ...] = (), **more: object) -> Pass:
     crossed = sum(nbytes for _, _, nbytes in slots)
-    facts = {"ledger": crossed, "crossed": crossed, "prepaid": 50, "once_ratio": 1.0, **more}
-    return Pass(name, seconds=1.0, objects=1, asked=crossed, held=0, slots=slots, **facts)  # type: ignore[arg-type]
+    facts = {"asked": crossed, "ledger": crossed, "crossed": crossed, "prepaid": 50, "once_ratio": 1.0, **more}
+    return Pass(name, seconds=1.0, objects=1, held=0, slots=slots, **facts)  # type: ignore[arg-type]
 
 
 def slots_of(moments: list[tuple[int, int, int]]) -> tuple[Slot, ...]:
@@ -60,6 +60,15 @@ def test_bytes_that_the_ledger_does_not_know_are_told():
     assert broken([one_pass(slots=((0.0, 0.1, 100),), ledger=99)], TERMS) == [
         "cold: 100 bytes crossed the line, the ledger knows of 99"
     ]
+
+
+def test_what_crossed_again_because_it_was_not_kept_is_told():
+    warm = one_pass("warm", slots=((0.0, 9.0, 2000),))
+
+    assert broken([one_pass(slots=warm.slots), warm], TERMS) == [
+        "warm: 1.95 KiB came over the line again: the cache did not keep them"
+    ]
+    assert broken([one_pass(), one_pass("warm", slots=((0.0, 0.1, 64),), asked=10_000)], TERMS) == []
 
 
 def test_wrong_bytes_are_told_with_the_pass_that_saw_them():
