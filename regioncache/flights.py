@@ -121,6 +121,10 @@ class Flight:
         inside = self.pages.start * self.page_bytes <= at < self.pages.end * self.page_bytes
         return inside and self.gone_to <= at
 
+    def lacks(self, at: int) -> bool:
+        """Whether a reader at this object offset must wait here for more to land."""
+        return self.reaches(at) and (self.ground is None or self.ground.landed() <= at)
+
     @property
     def brings(self) -> Span:
         """The pages that readers can still have whole from this flight."""

@@ -178,7 +178,7 @@ class Reader:
         """The first bytes of the span once the flight has them; None where they must be looked for anew."""
         at = span.start
         waiter = self._attach(flight, at)
-        while not flight.done and flight.reaches(at) and (flight.ground is None or flight.landed <= at):
+        while not flight.done and flight.lacks(at):
             await flight.change()
         if flight.ground is not None and flight.landed > at:
             landed = await _from_ground(flight.ground, Span(at, min(span.end, flight.landed)))
@@ -231,7 +231,8 @@ class Reader:
         wanted = cover(Span(at, self.span.end), self.page_bytes)
         extent, pages = next(by_extent(wanted, self.page_bytes))
         if self._lanes > 1:
-            pages = pages.within(Span(pages.start, pages.start + max(1, LANE_BYTES // self.page_bytes)))
+            lane = min(LANE_BYTES, -(-(self.span.end - at) // self._lanes))
+            pages = pages.within(Span(pages.start, pages.start + -(-lane // self.page_bytes)))
         held = [] if self.packed else self.shelf.store.present(self.oid, self.meta.version, self.page_bytes, pages)
         held = [part for run in held for part in missing(run, [gone])]
         flying = [flight.brings for flight in self.shelf.flights.of(self.oid, self.meta.version)]

@@ -133,7 +133,8 @@ class RegionCache:
         due = asyncio.get_running_loop().time() + FIRST_PIECE_SECONDS
         for attempt in range(RESTARTS):
             try:
-                return await self._open(asked, due)
+                async with asyncio.timeout_at(due) as limit:
+                    return await self._open(asked, limit)
             except VersionChanged:
                 if asked.version is not None or attempt == RESTARTS - 1:
                     raise
@@ -172,11 +173,11 @@ class RegionCache:
         age = self.catalog.age(asked.oid, meta, self._wall())
         return age is not None and age <= fresh_seconds
 
-    async def _open(self, asked: Asked, due: float) -> Opened:
+    async def _open(self, asked: Asked, limit: asyncio.Timeout) -> Opened:
         self._raise_absence(asked.oid)
         meta, stale, first = await self._recall(asked.oid), None, None
         if meta is None:
-            meta, first = await self._open_unknown(asked, due)
+            meta, first = await self._open_unknown(asked, limit)
             stale = self._stale(asked, meta)
         elif not self._fresh(asked, meta):
             meta, stale = await self._renew(asked, meta)
@@ -193,21 +194,17 @@ class RegionCache:
         finally:
             if first is not None:
                 first[0].detach(first[1])
-        return await self._begin(reader, stale, due)
+        return await self._begin(reader, stale, limit)
 
-    async def _begin(self, reader: Reader, stale: float | None, due: float) -> Opened:
+    async def _begin(self, reader: Reader, stale: float | None, limit: asyncio.Timeout) -> Opened:
         """Waits for the first piece, so that the headers can say where it came from."""
         piece = memoryview(b"")
         try:
             if len(reader.span):
-                async with asyncio.timeout_at(due):
-                    piece = await reader.piece(reader.span.start)
-        except TimeoutError:
-            reader.leave(comes_again=True)
-            raise
+                piece = await reader.piece(reader.span.start)
         finally:
             if not len(piece):
-                reader.leave()
+                reader.leave(comes_again=limit.expired())
         reader.begun = True
         waited = [Waited(line, reader.payer.cls, seconds) for line, seconds in reader.waits.items() if line]
         whole = piece if len(piece) == len(reader.span) else None
@@ -225,7 +222,7 @@ class RegionCache:
             piece,
         )
 
-    async def _open_unknown(self, asked: Asked, due: float) -> tuple[Meta, tuple[Flight, Waiter] | None]:
+    async def _open_unknown(self, asked: Asked, limit: asyncio.Timeout) -> tuple[Meta, tuple[Flight, Waiter] | None]:
         """The first read of an unknown object is the question too."""
         oid, wanted = asked.oid, asked.wanted
         if wanted.suffix is not None or wanted.end == wanted.start:
@@ -234,11 +231,11 @@ class RegionCache:
             flight = self.shelf.flights.opening(oid) or self._start_opening(asked)
             waiter = flight.attach(asked.payer, wanted.start)
             try:
-                async with asyncio.timeout_at(due):
-                    while flight.meta is None and not flight.done:
-                        await flight.change()
-            except BaseException as left:
-                flight.detach(waiter, comes_again=isinstance(left, TimeoutError))
+                # Not only until the head is there: who is woken by it would wait again for the first bytes.
+                while not flight.done and (flight.meta is None or flight.lacks(wanted.start)):
+                    await flight.change()
+            except BaseException:
+                flight.detach(waiter, comes_again=limit.expired())
                 raise
             if flight.meta is not None:
                 return flight.meta, (flight, waiter)
@@ -352,12 +349,14 @@ class RegionCache:
         meta = self.catalog.find(oid)
         if meta is not None:
             return meta
-        store, held = self.shelf.store, self.shelf.store.newest(oid) is not None
+        store = self.shelf.store
+        if store.newest(oid) is None:
+            return None
         try:
             meta = store.recall_now(oid)
         except WouldBlock:
             meta = await store.recall(oid)
-        if meta is None and held:
+        if meta is None:
             self.shelf.spoilt.add(oid, 0)  # its record is damaged: what was here is fetched again
         return meta
 
