@@ -1,9 +1,9 @@
 """Room for prepaid bytes: what is debited and not yet read stays <= quota x (round trip + 100 ms), two steps at least.
 
 A quarter is kept for requests of at most 1 MiB and for classes above those running (line-rules, Before it arrives); the
-others wait for the rest. Whoever would be through with its leaf's room first at its leaf's share goes first, counted
-from when it came: shares follow the classes' order and keep a floor for each, and who waits long comes first at last,
-so nobody starves here either. Inside a leaf, first come first served.
+others wait for the rest. The leaf goes first whose room is least for its share, so that each has enough requests
+running to take up its share of the debits; one that holds nothing goes by how long it has waited too, and comes first
+at last, so nobody starves here either. Inside a leaf, whoever would be through first, counted from when it came.
 
 A request is admitted whole or not at all: two that held a half each would wait for one another for ever.
 """
@@ -68,6 +68,7 @@ class Prepaid:
     def __init__(self, quota: float, overhead: float, order: Callable[[str], int]) -> None:
         """`order` tells the place of a class, 0 the most urgent."""
         self._order = itertools.count()
+        self._latest = -math.inf
         self._rank = order
         self._waiting: dict[_Kind, deque[Room]] = {}
         self._running: set[Room] = set()
@@ -105,6 +106,7 @@ class Prepaid:
     def ask(self, leaf: Leaf, nbytes: float, left: float, now: float, *, small: bool, control: bool = False) -> Room:
         """Queues a request that needs `nbytes` of room, of a reply that has `left` bytes; `admitted` lets it in."""
         room = Room(leaf, nbytes, small, control, next(self._order), now, left=left)
+        self._latest = max(self._latest, now)
         self._waiting.setdefault(_kind(room), deque()).append(room)
         return room
 
@@ -234,9 +236,11 @@ class Prepaid:
         return self._held + room.nbytes <= self.limit
 
     def _in_turn(self, part: Part) -> Iterable[Room]:
-        def key(room: Room) -> tuple[bool, float, int]:
-            through = (self._by_leaf.get(room.leaf, 0.0) + room.nbytes) / (max(part(room.leaf), 1e-9) * self._quota)
-            return not room.control, room.since + through, room.order
+        def key(room: Room) -> tuple[bool, float, float, int]:
+            rate = max(part(room.leaf), 1e-9) * self._quota
+            held, through = self._by_leaf.get(room.leaf, 0.0), room.since + room.nbytes / rate
+            # Who waits at its share always waits longer the smaller that is: age counts only for who holds nothing.
+            return not room.control, self._latest + held / rate if held else through, through, room.order
 
         return sorted((queue[0] for queue in self._waiting.values()), key=key)
 

@@ -114,6 +114,18 @@ def test_a_leaf_of_the_least_share_is_let_in_at_last() -> None:
     assert 1 < came < 3
 
 
+def test_room_follows_the_shares_however_long_the_smaller_one_waits() -> None:
+    room = prepaid()
+    part = {INTERACTIVE: 0.75, TRAINING: 0.25}.__getitem__
+    older = fill(room, TRAINING, 150_000, 30, small=True)
+    newer = [room.ask(INTERACTIVE, 150_000, MIB, 5.0, small=True) for _ in range(30)]
+
+    room.admitted(part)
+
+    held = [sum(one.nbytes for one in each if one.state == "running") for each in (newer, older)]
+    assert held[0] / held[1] == pytest.approx(3, rel=0.25)
+
+
 def test_small_requests_do_not_overtake_a_large_one_for_ever() -> None:
     room = prepaid()
     small = fill(room, TRAINING, 200_000, 100, small=True)
