@@ -18,7 +18,7 @@ from gateway.admin.token import AdminToken
 from gateway.applying import Applying
 from gateway.config import Address, Listener, NodeSettings
 from gateway.files import Files
-from gateway.logs import AccessLog
+from gateway.logs import AccessLog, faults_in
 from gateway.operating.operating import Operating
 from gateway.operating.running import InForce, Running
 from gateway.pairs import Pair
@@ -30,7 +30,7 @@ from namespace.store.embedded import EmbeddedStore
 from policy.match import Rules
 from regioncache.app import CacheApp, CacheAppSettings
 from regioncache.config import SecretRef
-from regioncache.http.messages import Handler, Request
+from regioncache.http.messages import Handler
 from regioncache.http.server import Server
 from regioncache.recent import Recent
 
@@ -134,24 +134,13 @@ def _assembled(
     if pair is not None:
         adopt(pair, store.revision())
     accounts = Accounts(running.counters, AccessLog(access_every), time.perf_counter)
-    door = Door(files, app.resolver, Authenticator(keys, wall), accounts, _fault_in("s3"))
+    door = Door(files, app.resolver, Authenticator(keys, wall), accounts, faults_in("s3"))
     servers = {"s3": _server(door, "s3"), "peer": _server(app.peers, "peer")}
     return Node(running, Operating(running), servers)
 
 
 def _server(handler: Handler, door: str) -> Server:
-    return Server(handler, on_fault=_fault_in(door))
-
-
-def _fault_in(door: str) -> Callable[[Request, BaseException], None]:
-    def told(request: Request, fault: BaseException) -> None:
-        structlog.stdlib.get_logger(f"causeway.{door}").error(
-            "fault in a handler",
-            path=request.target.partition(b"?")[0].decode("latin-1"),
-            exc_info=(type(fault), fault, fault.__traceback__),
-        )
-
-    return told
+    return Server(handler, on_fault=faults_in(door))
 
 
 def _fill_fault(fault: BaseException) -> None:

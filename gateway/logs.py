@@ -5,12 +5,15 @@ Every line, those of libraries included, passes the redactor last.
 
 import logging
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
 import structlog
 
 from gateway.redact import Redactor
+from regioncache.errors import CacheError
+from regioncache.http.messages import Request
 
 LogFormat = Literal["json", "console"]
 LEVELS = ("debug", "info", "warning", "error")
@@ -127,3 +130,21 @@ class AccessLog:
             request=access.request_id,
             sampled=self._every if access.code < 500 else 1,
         )
+
+
+def faults_in(door: str) -> Callable[[Request, BaseException], None]:
+    """Returns what tells the log of a handler's or a stream's fault.
+
+    That a reply ended short because its object was overwritten, or its origin went away, is one line; only what should
+    not be has a traceback.
+    """
+    log = structlog.stdlib.get_logger(f"causeway.{door}")
+
+    def told(request: Request, fault: BaseException) -> None:
+        path = request.target.partition(b"?")[0].decode("latin-1")
+        if isinstance(fault, CacheError):
+            log.warning("a reply ended short", path=path, why=f"{type(fault).__name__}: {fault}")
+        else:
+            log.error("fault in a handler", path=path, exc_info=(type(fault), fault, fault.__traceback__))
+
+    return told

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from gateway.logs import Access, AccessLog, configure
+from gateway.logs import Access, AccessLog, configure, faults_in
 from gateway.redact import Redactor
+from regioncache.errors import VersionChanged
+from regioncache.http.arriving import NO_BODY
+from regioncache.http.messages import Request
 
 SECRET = "kQ7/zP+veryverysecret0123456789"
 
@@ -99,3 +102,16 @@ def test_the_access_log_tells_who_asked_for_what(stream: io.StringIO) -> None:
         "/ns/a",
         "AK",
     )
+
+
+def test_a_reply_that_ends_short_is_one_line_and_what_should_not_be_has_a_traceback(stream: io.StringIO) -> None:
+    configure("json", "info", Redactor(), stream)
+    tell, request = faults_in("s3"), Request(b"GET", b"/ns/a?X-Amz-Signature=1", [], NO_BODY)
+
+    tell(request, VersionChanged("overwritten"))
+    tell(request, ValueError("a bug"))
+
+    expected, bug = map(json.loads, stream.getvalue().splitlines())
+    assert (expected["level"], expected["path"], expected["why"]) == ("warning", "/ns/a", "VersionChanged: overwritten")
+    assert "exception" not in expected
+    assert (bug["level"], "ValueError: a bug" in bug["exception"]) == ("error", True)
