@@ -128,7 +128,7 @@ class Prepaid:
     def admitted(self, part: Part) -> list[Room]:
         """Lets in whoever's turn it is and who fits."""
         let_in: list[Room] = []
-        while self._waiting and (room := self._next(part)) is not None:
+        while self._waiting and not self._full and (room := self._next(part)) is not None:
             self._drop(room)
             self._oversized += room.nbytes > self.most and not room.kept
             room.state = "running"
@@ -136,6 +136,12 @@ class Prepaid:
             self._count(room, room.nbytes)
             let_in.append(room)
         return let_in
+
+    @property
+    def _full(self) -> bool:
+        """Whether nobody fits, whoever's turn it is: so it is at most steps of a busy line, and that is cheap to see."""
+        least = min(queue[0].nbytes for queue in self._waiting.values())
+        return self._held + least > self.limit and self._held > self._kept_held
 
     def change(self, room: Room, nbytes: float, left: float) -> bool:
         """A running request holds `nbytes` from now on; returns whether somebody may fit who did not before."""
