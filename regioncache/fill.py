@@ -137,6 +137,7 @@ class Filler:
         except Exception as fault:
             self._on_fault(fault)
         finally:
+            self._memory.give("flight", flight.unwritten)
             # No await from here on: who finds no flight must find its pages.
             self._flights.remove(flight)
             flight.end()
@@ -190,7 +191,8 @@ class Filler:
                 finally:
                     reading.close()
             finally:
-                self._memory.give("flight", FLIGHT_BYTES)
+                before, flight.unwritten = flight.unwritten, _unwritten(flight)
+                self._memory.give("flight", FLIGHT_BYTES + before - flight.unwritten)
         except (_Abandoned, NotKept):
             crossing.spoil(progress.beyond_page(), "over_read")
             raise
@@ -283,6 +285,11 @@ class Filler:
         flight.on_left = window.leave
         flight.abandoned = not flight.waiting()
         return window
+
+
+def _unwritten(flight: Flight) -> int:
+    """The bytes of a small object that wait for the disk: they stay in the memory budget until they are written."""
+    return flight.ground.landed() if isinstance(flight.ground, Packing) else 0
 
 
 def _whole_pages(remaining: Span, nbytes: int, page_bytes: int) -> Span:

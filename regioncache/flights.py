@@ -96,6 +96,8 @@ class Flight:
     """The object offset up to which bytes have left a window again; 0 where they are kept."""
     on_left: Callable[[], None] | None = None
     """Called when the flight is over and its last reader has left; perhaps more than once."""
+    unwritten: int = 0
+    """Bytes of the memory budget that it holds until it has landed for good."""
     ticket: int = 0
     """The catalog's ticket of the question that a flight of unknown version is."""
     line: str = ""
