@@ -178,6 +178,7 @@ class Reader:
         """The first bytes of the span once the flight has them; None where they must be looked for anew."""
         at = span.start
         waiter = self._attach(flight, at)
+        flight.advance(waiter, at)  # not from where it was attached: what lies between, this reader does not want
         while not flight.done and flight.lacks(at):
             await flight.change()
         if flight.ground is not None and flight.landed > at:

@@ -139,7 +139,7 @@ class Prepaid:
 
     @property
     def _full(self) -> bool:
-        """Whether nobody fits, whoever's turn it is: so it is at most steps of a busy line, and that is cheap to see."""
+        """Whether nobody fits, whoever is next: so it is at most steps of a busy line, and that is cheap to see."""
         least = min(queue[0].nbytes for queue in self._waiting.values())
         return self._held + least > self.limit and self._held > self._kept_held
 

@@ -2,14 +2,18 @@
 
 import asyncio
 import errno
+import os
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from regioncache.opened import Terms
 from regioncache.pages import MIB, STEP_BYTES
+from regioncache.store.disk import Piece, SystemCalls
 from tests.fakes.clock import settle
-from tests.fakes.faulty import stall
+from tests.fakes.faulty import reset, stall
 from tests.fakes.ramp import ramp
 from tests.fakes.region import drained, ended, region
 from tests.fakes.storing import FaultyCalls
@@ -88,6 +92,19 @@ async def test_a_reader_that_stands_still_does_not_hold_up_another_for_ever(
         assert await drained(still) == ramp(0, 40 * MIB)
 
 
+async def test_a_reader_of_a_pages_middle_is_not_waited_for_at_its_beginning(tmp_path: Path) -> None:
+    async with region(tmp_path, page=4 * MIB) as cache:
+        cache.put("k", 4 * MIB)
+        await cache.stat("k")
+        while cache.app.memory.take_now("window", MIB):
+            """Windows are one block wide from now on."""
+
+        async with asyncio.timeout(10):
+            got = await cache.read("k", 3 * MIB, 3 * MIB + 5, terms=NEVER_KEPT)
+
+        assert got == ramp(3 * MIB, 3 * MIB + 5)
+
+
 async def test_windows_stay_inside_the_memory_budget(tmp_path: Path) -> None:
     async with region(tmp_path, memory=24 * MIB) as cache:
         for number in range(6):
@@ -115,6 +132,28 @@ async def test_a_full_disk_goes_on_without_keeping(tmp_path: Path, size: int) ->
         assert await cache.read("k") == ramp(0, size)
 
         assert cache.origin.count("read") == asked
+
+
+async def test_small_objects_count_as_memory_until_the_disk_has_them(tmp_path: Path) -> None:
+    disk_answers = threading.Event()
+
+    def pwritev(fd: int, pieces: Sequence[Piece], offset: int) -> int:
+        disk_answers.wait()
+        return os.pwritev(fd, pieces, offset)
+
+    async with region(tmp_path, calls=SystemCalls(pwritev=pwritev)) as cache:
+        for number in range(8):
+            cache.put(f"k{number}", 100_000)
+        cache.faulty[0].next(reset(after=70_000))
+
+        for number in range(8):
+            assert await cache.read(f"k{number}") == ramp(0, 100_000)
+        waiting = dict(cache.app.memory.held())
+        disk_answers.set()
+        await ended(cache)
+
+        assert waiting["flight"] == 8 * 100_000
+        assert set(cache.app.memory.held().values()) == {0}
 
 
 async def test_a_disk_that_fills_under_a_flight_costs_no_reader_a_byte(tmp_path: Path) -> None:
