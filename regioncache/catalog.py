@@ -14,6 +14,9 @@ from regioncache.pages import Meta, ObjectId
 NEGATIVE_SECONDS = 1.5
 """404 and 403 are remembered for 1 to 2 s (line-rules, section 2)."""
 
+CLOCK_SECONDS = 5.0
+"""A clock may be set back by so much; what was learned further in the future would be believed until then."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Doubt:
@@ -36,7 +39,10 @@ class Catalog:
     """
 
     def __init__(self, limit: int = 65_536, doubts: int = 1024) -> None:
-        """At most `limit` versions and `limit` absences are known, and `doubts` of each kind remembered."""
+        """At most `limit` versions, absences and doubts of keys are known, and `doubts` of prefixes.
+
+        The latter are few: all of them are looked through for what was learned before the last.
+        """
         self._limit = limit
         self._doubt_limit = doubts
         self._known: OrderedDict[ObjectId, Meta] = OrderedDict()
@@ -77,23 +83,29 @@ class Catalog:
             self._known.popitem(last=False)
         return True
 
-    def learn_absent(self, oid: ObjectId, fault: CacheError, ticket: int, now: float, at: float) -> None:
+    def learn_absent(
+        self, oid: ObjectId, fault: CacheError, ticket: int, now: float, at: float, *, held: bool = True
+    ) -> None:
         """Notes a 404 (NoSuchObject) or 403 (OriginForbids), for a moment; other faults teach nothing.
 
-        What the disk holds of a key that is gone is not believed from then on.
+        What the disk holds of a key that is gone is not believed from then on. Of one that it never held there is
+        nothing to doubt: who asks for thousands of absent keys must not use up the doubts that are remembered.
 
         Args:
             now: monotonic seconds.
             at: seconds since the epoch.
+            held: whether anything of the object is on disk.
         """
         if not isinstance(fault, NoSuchObject | OriginForbids) or self._void(oid, ticket):
             return
         if isinstance(fault, NoSuchObject):
-            self.distrust(oid, at)
+            if held:
+                self.distrust(oid, at)
             self._known.pop(oid, None)
-        self._absent[oid] = (now + NEGATIVE_SECONDS, fault)
+        # Without its traceback, which would keep every frame of the question: 5 KiB instead of some 500 bytes.
+        self._absent[oid] = (now + NEGATIVE_SECONDS, type(fault)(*fault.args))
         self._absent.move_to_end(oid)
-        if len(self._absent) > self._limit:
+        while self._absent and (len(self._absent) > self._limit or next(iter(self._absent.values()))[0] <= now):
             self._absent.popitem(last=False)
 
     def distrust(self, oid: ObjectId, at: float) -> None:
@@ -102,7 +114,7 @@ class Catalog:
         self._doubted[oid] = _Doubt(self.ticket(), at)
         self._doubted.move_to_end(oid)
         self._last_doubt = max(self._last_doubt, at)
-        self._bound(self._doubted)
+        self._bound(self._doubted, self._limit)
 
     def doubt(self, bucket: bytes, prefix: str, at: float) -> int:
         """From now on nothing learned before is believed of keys with this prefix; `at` is seconds since the epoch.
@@ -117,12 +129,17 @@ class Catalog:
             del self._swept[older]
         self._swept[bucket, prefix] = _Doubt(self.ticket(), at)
         self._last_doubt = max(self._last_doubt, at)
-        self._bound(self._swept)
+        self._bound(self._swept, self._doubt_limit)
         return len(gone) + sum(oid.bucket == bucket and oid.key.startswith(prefix) for oid in self._known)
 
     def age(self, oid: ObjectId, meta: Meta, now: float) -> float | None:
-        """Seconds since `meta` was known to be the newest, or None where a doubt came after; `now` is epoch seconds."""
+        """Seconds since `meta` was known to be the newest; `now` is epoch seconds.
+
+        None where that is not known: a doubt came after, or the clock has gone back since.
+        """
         learned_at = meta.learned_at
+        if learned_at > now + CLOCK_SECONDS:
+            return None
         if learned_at <= self._last_doubt and any(doubt.at >= learned_at for doubt in self._doubts(oid)):
             return None
         return max(0.0, now - learned_at)
@@ -145,8 +162,10 @@ class Catalog:
         ]
         return found
 
-    def _bound(self, doubts: "OrderedDict[ObjectId, _Doubt] | OrderedDict[tuple[bytes, str], _Doubt]") -> None:
+    def _bound(
+        self, doubts: "OrderedDict[ObjectId, _Doubt] | OrderedDict[tuple[bytes, str], _Doubt]", limit: int
+    ) -> None:
         """A doubt that there is no room to remember becomes one of everything: too much is asked, nothing believed."""
-        if len(doubts) > self._doubt_limit:
+        if len(doubts) > limit:
             forgotten = doubts.popitem(last=False)[1]
             self._floor = _Doubt(max(self._floor.ticket, forgotten.ticket), max(self._floor.at, forgotten.at))

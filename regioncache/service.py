@@ -366,7 +366,9 @@ class RegionCache:
             raise again(fault)
 
     def _learn_absence(self, oid: ObjectId, fault: CacheError, ticket: int) -> None:
-        self.catalog.learn_absent(oid, fault, ticket, self._clock(), self._wall())
+        self.shelf.hot.drop(oid)
+        held = self.shelf.store.newest(oid) is not None
+        self.catalog.learn_absent(oid, fault, ticket, self._clock(), self._wall(), held=held)
 
     def _reader(self, asked: Asked, meta: Meta, span: Span) -> Reader:
         return Reader(self.shelf, asked.place, meta, span, asked.payer, asked.hops, asked.terms.keep)

@@ -24,7 +24,14 @@ def test_what_was_learned_is_found_with_its_age() -> None:
 
     assert catalog.find(oid("k")) == meta(100.0)
     assert catalog.age(oid("k"), meta(100.0), 130.0) == 30.0
-    assert catalog.age(oid("k"), meta(100.0), 90.0) == 0.0, "a clock that went back makes nothing younger than new"
+    assert catalog.age(oid("k"), meta(100.0), 96.0) == 0.0, "a clock that went back makes nothing younger than new"
+
+
+def test_what_was_learned_in_the_future_is_not_believed_until_then() -> None:
+    catalog = Catalog()
+    catalog.learn(oid("k"), meta(100.0), catalog.ticket())
+
+    assert catalog.age(oid("k"), meta(100.0), 94.0) is None
 
 
 def test_a_doubt_takes_the_age_from_what_was_learned_before_and_not_from_what_is_learned_after() -> None:
@@ -70,6 +77,39 @@ def test_an_absence_is_remembered_for_a_moment_and_then_asked_about_again() -> N
     assert catalog.age(oid("k"), meta(1.0), 3.0) is None, "what the disk holds of it is not believed either"
 
 
+def test_absent_keys_that_were_never_held_cast_no_doubt_on_others() -> None:
+    catalog = Catalog(limit=3, doubts=3)
+    catalog.learn(oid("k"), meta(100.0), catalog.ticket())
+
+    for number in range(10):
+        fault = NoSuchObject("no")
+        catalog.learn_absent(oid(f"a{number}"), fault, catalog.ticket(), 0.0, 101.0, held=False)
+
+    assert catalog.age(oid("k"), meta(100.0), 102.0) == 2.0
+    assert catalog.statistics().doubts == 0
+
+
+def test_an_absence_keeps_nothing_of_the_question_that_found_it() -> None:
+    catalog = Catalog()
+    try:
+        raise NoSuchObject("gone") from ValueError("why")
+    except NoSuchObject as fault:
+        catalog.learn_absent(oid("k"), fault, catalog.ticket(), 0.0, 1.0)
+
+    found = catalog.absence(oid("k"), 0.5)
+
+    assert found is not None
+    assert (type(found), str(found), found.__traceback__, found.__cause__) == (NoSuchObject, "gone", None, None)
+
+
+def test_absences_that_are_over_are_let_go() -> None:
+    catalog = Catalog()
+    for number in range(100):
+        catalog.learn_absent(oid(f"a{number}"), NoSuchObject("no"), catalog.ticket(), float(number), 1.0)
+
+    assert catalog.statistics().absent == 2
+
+
 def test_a_refusal_is_remembered_and_says_nothing_about_the_version() -> None:
     catalog = Catalog()
     catalog.learn(oid("k"), meta(1.0), catalog.ticket())
@@ -104,7 +144,7 @@ def test_every_table_is_bounded() -> None:
         catalog.doubt(BUCKET, f"p{number:03}/", 1.0)
 
     found = catalog.statistics()
-    assert (found.known, found.absent, found.doubts) == (10, 10, 10)
+    assert (found.known, found.absent, found.doubts) == (10, 10, 10 + 5)
 
 
 @given(
@@ -115,7 +155,7 @@ def test_every_table_is_bounded() -> None:
 def test_no_doubt_is_ever_forgotten_however_few_are_remembered(
     doubts: list[tuple[bool, str]], key: str, learned: int
 ) -> None:
-    catalog = Catalog(doubts=3)
+    catalog = Catalog(limit=3, doubts=3)
     for at, (exact, name) in enumerate(doubts):
         if exact:
             catalog.distrust(oid(name), float(at))

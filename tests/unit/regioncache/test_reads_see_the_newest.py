@@ -128,6 +128,15 @@ async def test_404_is_asked_for_once_and_remembered_for_a_moment(tmp_path: Path)
         assert await cache.read("no") == ramp(0, 5)
 
 
+async def test_404s_cast_no_doubt_on_what_was_never_held(tmp_path: Path) -> None:
+    async with region(tmp_path) as cache:
+        for number in range(20):
+            with pytest.raises(NoSuchObject):
+                await cache.stat(f"no{number}")
+
+        assert cache.app.catalog.statistics().doubts == 0
+
+
 async def test_403_is_remembered_for_a_moment_too(tmp_path: Path) -> None:
     async with region(tmp_path) as cache:
         cache.put("k", 5)
