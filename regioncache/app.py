@@ -35,6 +35,7 @@ from regioncache.reader import Shelf
 from regioncache.routing import Routing, SigningSecrets
 from regioncache.service import RegionCache
 from regioncache.sources import RouteBuilder, Sources, way_id
+from regioncache.spoilt import Spoilt
 from regioncache.store.base import StoreSettings
 from regioncache.store.store import Store
 from regioncache.tally import Tally
@@ -122,8 +123,11 @@ class CacheApp:
         def changed(oid: ObjectId) -> None:
             catalog.distrust(oid, wall())
 
-        filler = Filler(store, hot, flights, sources, memory, tally, settings.on_fault, changed)
-        cache = RegionCache(Shelf(store, hot, flights, filler, tally), catalog, sources, memory, clock, wall)
+        spoilt = Spoilt()
+        filler = Filler(
+            store, hot, flights, sources, memory, tally, settings.on_fault, on_change=changed, on_part=spoilt.add
+        )
+        cache = RegionCache(Shelf(store, hot, flights, filler, tally, spoilt), catalog, sources, memory, clock, wall)
         lists, places = Lists(sources, clock), Places(resolver)
         peers = PeerDoor(settings.region, settings.secrets, cache, lists, places, wall, digests, settings.on_warning)
         return cls(

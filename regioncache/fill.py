@@ -78,9 +78,14 @@ class Filler:
         memory: Memory,
         tally: Tally,
         on_fault: Callable[[BaseException], None],
+        *,
         on_change: Callable[[ObjectId], None] = lambda oid: None,
+        on_part: Callable[[ObjectId, int], None] = lambda oid, page: None,
     ) -> None:
-        """`on_fault` is told of faults that should not be; `on_change` of objects that were overwritten in flight."""
+        """`on_fault` is told of faults that should not be; `on_change` of objects that were overwritten in flight;
+
+        `on_part` of pages that a failed flight had brought in part: that part is lost with it.
+        """
         self._store = store
         self._hot = hot
         self._flights = flights
@@ -89,6 +94,7 @@ class Filler:
         self._tally = tally
         self._on_fault = on_fault
         self._on_change = on_change
+        self._on_part = on_part
         self._tasks: set[asyncio.Task[None]] = set()
         self._landings: set[asyncio.Task[None]] = set()
 
@@ -157,16 +163,22 @@ class Filler:
                     elif isinstance(failed, OriginTried):
                         tried.add(route.id)
                 if flight.abandoned:
+                    self._tell_part(flight)
                     raise _Abandoned("nobody waits for another try") from fault
             attempt += 1
             if attempt >= ROUNDS:
                 break
             await asyncio.sleep(BACKOFF_SECONDS * 4 ** (attempt - 1))
+        self._tell_part(flight)
         if isinstance(fault, WrongVersion):
             raise VersionChanged(str(fault)) from fault
         if isinstance(fault, BadAnswer):
             raise OriginUnavailable(str(fault)) from fault
         raise fault
+
+    def _tell_part(self, flight: Flight) -> None:
+        if flight.landed % flight.page_bytes and not isinstance(flight.ground, Window):
+            self._on_part(flight.oid, flight.landed // flight.page_bytes)
 
     async def _bring(self, job: Job, route: Route) -> None:
         """Brings what remains of the run, by one request or, while others wait for the line, several."""

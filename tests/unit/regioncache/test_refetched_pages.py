@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from regioncache.errors import OriginUnavailable
+from regioncache.lines.buffers import LEAST_BUFFER
 from regioncache.pages import MIB, Span
-from tests.fakes.faulty import reset, stall
+from tests.fakes.faulty import away, reset, stall
 from tests.fakes.ramp import ramp
-from tests.fakes.region import ended, held, region
+from tests.fakes.region import cut_short, ended, held, region
 
 pytestmark = pytest.mark.anyio
 
@@ -148,3 +150,33 @@ async def test_an_eviction_under_a_reader_costs_bytes_but_no_wrong_ones(tmp_path
         for _ in range(2):
             got = await asyncio.gather(*(cache.read(f"k{number}") for number in range(6)))
             assert got == [ramp(0, 8 * MIB)] * 6
+
+
+async def test_a_page_that_a_failed_flight_brought_in_part_counts_refetch_when_it_comes_whole(tmp_path: Path) -> None:
+    async with region(tmp_path) as cache:
+        cache.put("k", 4 * MIB)
+        cache.faulty[0].next(reset(2 * MIB + MIB // 2), away(), away(), away())
+        opened = await cache.open("k")
+        got, _ = await cut_short(opened)
+        opened.close()
+        await ended(cache)
+
+        assert await cache.read("k") == ramp(0, 4 * MIB)
+        await ended(cache)
+
+        assert len(got) < 3 * MIB
+        assert cache.kinds() == {"unique": 3 * MIB + MIB // 2, "refetch": MIB, "over_read": LEAST_BUFFER}
+
+
+async def test_a_small_object_that_a_failed_flight_brought_in_part_counts_refetch(tmp_path: Path) -> None:
+    async with region(tmp_path) as cache:
+        cache.put("k", 200 * 1024)
+        cache.faulty[0].next(reset(128 * 1024), away(), away(), away())
+        with pytest.raises(OriginUnavailable):
+            await cache.read("k")
+        await ended(cache)
+
+        assert await cache.read("k") == ramp(0, 200 * 1024)
+        await ended(cache)
+
+        assert cache.kinds() == {"unique": 128 * 1024, "refetch": 200 * 1024, "over_read": LEAST_BUFFER}
