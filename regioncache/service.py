@@ -367,7 +367,8 @@ class RegionCache:
 
     def _learn_absence(self, oid: ObjectId, fault: CacheError, ticket: int) -> None:
         self.shelf.hot.drop(oid)
-        held = self.shelf.store.newest(oid) is not None
+        # Known but not on disk yet: it may be on its way there at this moment.
+        held = self.catalog.find(oid) is not None or self.shelf.store.newest(oid) is not None
         self.catalog.learn_absent(oid, fault, ticket, self._clock(), self._wall(), held=held)
 
     def _reader(self, asked: Asked, meta: Meta, span: Span) -> Reader:
