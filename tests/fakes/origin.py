@@ -140,6 +140,8 @@ class FakeOrigin:
         self.asked: list[Asked] = []
         self.bytes_sent: Counter[str] = Counter()
         self.open_readings = 0
+        self.giving = 0
+        """Readings that have something left to give: of the others, the reader may still be writing the last bytes."""
 
     def put(self, key: str, size: int, shift: int = 0, **more: Any) -> FakeObject:
         """Stores (or overwrites) a ramp object."""
@@ -199,8 +201,9 @@ class FakeReading:
         self.span = span
         self._origin, self._key, self._found, self._crossing = origin, key, found, crossing
         self._at = span.start
-        self._open = True
+        self._open = self._gives = True
         origin.open_readings += 1
+        origin.giving += 1
 
     async def receive(self, into: memoryview) -> int:
         """Gives the next bytes, at most `piece` of them, once the crossing has room."""
@@ -212,11 +215,18 @@ class FakeReading:
         self._at += n
         self._origin.bytes_sent[self._key] += n
         self._crossing.read(n)
+        if self._at == self.span.end:
+            self._gives_no_more()
         return n
+
+    def _gives_no_more(self) -> None:
+        self._origin.giving -= self._gives
+        self._gives = False
 
     def close(self) -> None:
         """Tells the crossing, once."""
         if self._open:
             self._open = False
+            self._gives_no_more()
             self._origin.open_readings -= 1
             self._crossing.close()

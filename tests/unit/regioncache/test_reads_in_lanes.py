@@ -26,11 +26,11 @@ class Narrow(NoLine):
 
 
 async def most_at_once(shelf: Bench, reader: Reader, to: int) -> int:
-    """Reads to an offset; returns the most requests that were under way at once."""
+    """Reads to an offset; returns the most requests that were bringing something at once."""
     at, most = reader.span.start, 0
     while at < to:
         at += len(await reader.piece(at))
-        most = max(most, shelf.origin.open_readings)
+        most = max(most, shelf.origin.giving)
     return most
 
 
@@ -40,7 +40,7 @@ async def test_a_reader_keeps_as_many_flights_under_way_as_there_are_lanes(tmp_p
         shelf.origin.put("k", 200 * MIB)
         reader = shelf.reader("k", 0, 200 * MIB)
 
-        # How many of them are open at one look depends on the disk's threads; without lanes it is never more than one.
+        # How many of them are seen at one look depends on the disk's threads; without lanes it is never more than one.
         assert 1 < await most_at_once(shelf, reader, 100 * MIB) <= 3
         reader.leave()
 
