@@ -16,7 +16,7 @@ from gateway.cli.check import PATHS
 from gateway.cli.client import AdminClient, Refusal
 from gateway.cli.faults import CommandFault
 from gateway.cli.reach import client as reach
-from gateway.cli.reach import config_option
+from gateway.cli.reach import config_option, token_files_option
 from gateway.cli.show import json_option, parsed, patience, print_json
 
 if TYPE_CHECKING:
@@ -36,13 +36,7 @@ class Outcome:
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=PATHS)
 @click.option("--to", "urls", multiple=True, metavar="URL", help="A node's admin port; again for each region.")
-@click.option(
-    "--token-file",
-    "token_files",
-    multiple=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The token for --to, in the same order; one for all if given once.",
-)
+@token_files_option
 @config_option
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
 @json_option

@@ -7,7 +7,7 @@ import click
 
 from gateway.cli.apply import clients_of, each
 from gateway.cli.faults import CommandFault
-from gateway.cli.reach import config_option, reaching
+from gateway.cli.reach import config_option, reaching, token_files_option
 from gateway.cli.show import json_option, parsed, patience, print_json, print_table, show_moment
 
 
@@ -27,13 +27,7 @@ def keys() -> None:
 @click.option("--may-class", multiple=True, metavar="CLASS", help="Class that a request may ask for instead.")
 @click.option("--until", metavar="DATE", help="Day to whose end (UTC), or moment until which the key opens anything.")
 @click.option("--to", "urls", multiple=True, metavar="URL", help="A node's admin port; the same key on each.")
-@click.option(
-    "--token-file",
-    "token_files",
-    multiple=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The token for --to, in the same order; one for all if given once.",
-)
+@token_files_option
 @config_option
 @json_option
 def add(urls: tuple[str, ...], token_files: tuple[Path, ...], config: Path | None, as_json: bool, **asked: Any) -> None:

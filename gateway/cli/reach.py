@@ -40,6 +40,17 @@ def config_option(command: Command) -> Command:
     )(command)
 
 
+def token_files_option(command: Command) -> Command:
+    """Adds --token-file of commands that go to several nodes by --to."""
+    return click.option(
+        "--token-file",
+        "token_files",
+        multiple=True,
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="The token for --to, in the same order; one for all if given once.",
+    )(command)
+
+
 def reaching(command: Callable[..., None]) -> Callable[..., None]:
     """Adds --admin, --token-file and --config; the command's first argument is the client they lead to."""
 

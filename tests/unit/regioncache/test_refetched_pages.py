@@ -9,7 +9,9 @@ import pytest
 from regioncache.errors import OriginUnavailable
 from regioncache.lines.buffers import LEAST_BUFFER
 from regioncache.pages import MIB, Span
+from tests.fakes.clock import FakeClock
 from tests.fakes.faulty import away, reset, stall
+from tests.fakes.origin import FakeOrigin
 from tests.fakes.ramp import ramp
 from tests.fakes.region import cut_short, ended, held, region
 
@@ -92,7 +94,8 @@ async def test_a_damaged_small_object_is_fetched_again_and_counts_refetch(tmp_pa
         assert cache.kinds() == {"unique": 50_000, "refetch": 50_000}
 
 
-async def test_after_a_crash_only_the_first_missing_page_of_a_torn_run_counts_refetch(tmp_path: Path) -> None:
+async def torn(tmp_path: Path) -> tuple[Path, FakeClock, FakeOrigin]:
+    """A cache as a crash leaves it: of a run of 20 pages five are whole, and the sixth had begun."""
     live, dead = tmp_path / "live", tmp_path / "dead"
     async with region(live) as cache:
         cache.put("k", 20 * MIB)
@@ -106,7 +109,11 @@ async def test_after_a_crash_only_the_first_missing_page_of_a_torn_run_counts_re
         origin, clock = cache.origin, cache.clock
         opened.close()
         halted.released.set()
+    return dead, clock, origin
 
+
+async def test_after_a_crash_only_the_first_missing_page_of_a_torn_run_counts_refetch(tmp_path: Path) -> None:
+    dead, clock, origin = await torn(tmp_path)
     before = origin.total_bytes
     (dead / "ledger").unlink()
     async with region(dead, clock=clock, origin=origin) as cache:
@@ -121,20 +128,7 @@ async def test_after_a_crash_only_the_first_missing_page_of_a_torn_run_counts_re
 
 
 async def test_a_reader_behind_the_torn_page_pays_nothing_as_refetch(tmp_path: Path) -> None:
-    live, dead = tmp_path / "live", tmp_path / "dead"
-    async with region(live) as cache:
-        cache.put("k", 20 * MIB)
-        halted = stall(after=5 * MIB + 3 * 65536)
-        cache.faulty[0].next(halted)
-        opened = await cache.open("k")
-        await halted.reached.wait()
-        while held(cache, "k", Span(0, 5)) != [Span(0, 5)]:
-            await asyncio.sleep(0)
-        shutil.copytree(live, dead)
-        origin, clock = cache.origin, cache.clock
-        opened.close()
-        halted.released.set()
-
+    dead, clock, origin = await torn(tmp_path)
     (dead / "ledger").unlink()
     async with region(dead, clock=clock, origin=origin) as cache:
         await cache.read("k", 10 * MIB, 12 * MIB)
