@@ -26,12 +26,14 @@ from regioncache.ledger import Ledger
 from regioncache.lines.line import Line
 from regioncache.lists import Lists
 from regioncache.memory import Memory
+from regioncache.opened import Means
 from regioncache.pages import ObjectId
 from regioncache.peers.digests import Digests
 from regioncache.peers.door import PeerDoor
 from regioncache.places import Places
 from regioncache.prober import Prober
 from regioncache.reader import Shelf
+from regioncache.rooms import Rooms
 from regioncache.routing import Routing, SigningSecrets
 from regioncache.service import RegionCache
 from regioncache.sources import RouteBuilder, Sources, way_id
@@ -127,7 +129,8 @@ class CacheApp:
         filler = Filler(
             store, hot, flights, sources, memory, tally, settings.on_fault, on_change=changed, on_part=spoilt.add
         )
-        cache = RegionCache(Shelf(store, hot, flights, filler, tally, spoilt), catalog, sources, memory, clock, wall)
+        shelf, means = Shelf(store, hot, flights, filler, tally, spoilt), Means(memory, Rooms())
+        cache = RegionCache(shelf, catalog, sources, means, clock, wall)
         lists, places = Lists(sources, clock), Places(resolver)
         peers = PeerDoor(settings.region, settings.secrets, cache, lists, places, wall, digests, settings.on_warning)
         return cls(

@@ -6,7 +6,7 @@ A page's identity is (bucket id, key, version, page number); nothing that may ch
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, NewType
+from typing import NamedTuple, NewType, Protocol
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -96,6 +96,24 @@ def by_extent(pages: Span, page_bytes: int) -> Iterator[tuple[int, Span]]:
         end = min(pages.end, (extent + 1) * per_extent)
         yield extent, Span(at, end)
         at = end
+
+
+class Descriptor(Protocol):
+    """An open file; it stays open as long as anybody has it."""
+
+    @property
+    def fd(self) -> int: ...
+
+
+class FilePart(NamedTuple):
+    """Checked bytes in memory, and where in an open file the same bytes lie: the kernel may send them from there.
+
+    `view` is valid until the next part is asked for; `file` is None for bytes that lie nowhere but in memory.
+    """
+
+    view: memoryview
+    file: Descriptor | None
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)

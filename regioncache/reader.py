@@ -1,6 +1,5 @@
 """A reader: one span of one version of an object, piece by piece, from the disk or from the flights that bring it."""
 
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 from namespace.resolver import Place
@@ -9,7 +8,18 @@ from regioncache.fill import Filler, Job
 from regioncache.flights import Flight, Flights, Ground, Waiter, missing
 from regioncache.hot import HotObjects
 from regioncache.origins.base import Payer
-from regioncache.pages import EXTENT_BYTES, MIB, PACKED_BYTES, STEP_BYTES, Meta, ObjectId, Span, by_extent, cover
+from regioncache.pages import (
+    EXTENT_BYTES,
+    MIB,
+    PACKED_BYTES,
+    STEP_BYTES,
+    FilePart,
+    Meta,
+    ObjectId,
+    Span,
+    by_extent,
+    cover,
+)  # fmt: skip
 from regioncache.spoilt import Spoilt
 from regioncache.store.base import CorruptPage, NotKept, PageGone, WouldBlock
 from regioncache.store.store import Store
@@ -75,16 +85,6 @@ class Reader:
         """Takes over a flight that the opener attached to already."""
         self._attached.append((flight, waiter))
 
-    async def pieces(self, at: int) -> AsyncGenerator[memoryview]:
-        """Yields the bytes from `at` on; a piece stays valid until the next one is asked for."""
-        try:
-            while at < self.span.end:
-                piece = await self.piece(at)
-                at += len(piece)
-                yield piece
-        finally:
-            self.leave()
-
     def leave(self, *, comes_again: bool = False) -> None:
         """Detaches from every flight; they go on for a reader that was told to come again. Safe to call twice."""
         for flight, waiter in self._attached:
@@ -113,22 +113,26 @@ class Reader:
             f"pages of {self.place.path!r} leave the cache before they are read; is it too small?", 1.0
         )
 
-    def now(self, span: Span) -> memoryview | None:
-        """The bytes of a span of at most a step if they are held and in the kernel's cache; else None."""
-        store, oid = self.shelf.store, self.oid
+    def now(self, at: int, room: memoryview) -> FilePart | None:
+        """The next bytes, at most a step, if they are held and in the kernel's cache; else None.
+
+        A reader that takes part in a flight gets what lands from `piece`.
+        """
+        if self._attached:
+            return None
+        end = at + STEP_BYTES
+        # Later steps begin at whole blocks; none goes across the border of two extents.
+        end = self.span.end if self.span.end <= end else end - end % STEP_BYTES
+        span = Span(at, min(end, (at // EXTENT_BYTES + 1) * EXTENT_BYTES))
         try:
-            if self.packed:
-                found = store.packed_now(oid)
-                return found[1][span.start : span.end] if found and found[0].version == self.meta.version else None
-            pages = cover(span, self.page_bytes)
-            if store.present(oid, self.meta.version, self.page_bytes, pages) != [pages]:
-                return None
-            return store.read_now(oid, self.meta.version, span)
+            part = self.shelf.store.part_now(self.oid, self.meta.version, span, room)
         except CorruptPage as damage:
-            self._spoilt(span.start, damage)
+            self._spoilt(at, damage)
             return None
         except (WouldBlock, PageGone):
             return None
+        self.shelf.tally.read["page"] += len(part.view)
+        return part
 
     def _spoilt(self, at: int, damage: CorruptPage) -> None:
         first = 0 if self.packed else at // EXTENT_BYTES * (EXTENT_BYTES // self.page_bytes)

@@ -21,10 +21,21 @@ from regioncache.errors import (
 )
 from regioncache.fill import Job
 from regioncache.flights import Flight, Waiter
-from regioncache.memory import Memory
-from regioncache.opened import Opened, Terms, Waited
+from regioncache.opened import Means, Opened, Terms, Waited
 from regioncache.origins.base import Payer, Question
-from regioncache.pages import EXTENT_BYTES, STEP_BYTES, WHOLE, Meta, ObjectId, Span, Version, Wanted, by_extent, cover
+from regioncache.pages import (
+    EXTENT_BYTES,
+    STEP_BYTES,
+    WHOLE,
+    FilePart,
+    Meta,
+    ObjectId,
+    Span,
+    Version,
+    Wanted,
+    by_extent,
+    cover,
+)
 from regioncache.questions import Questions
 from regioncache.reader import Reader, Shelf, again
 from regioncache.sources import Sources
@@ -65,14 +76,14 @@ class RegionCache:
         shelf: Shelf,
         catalog: Catalog,
         sources: Sources,
-        memory: Memory,
+        means: Means,
         clock: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
         self.shelf = shelf
         self.catalog = catalog
         self.sources = sources
-        self.memory = memory
+        self.means = means
         self.questions: Questions[Meta] = Questions()
         self._clock = clock
         self._wall = wall
@@ -114,15 +125,18 @@ class RegionCache:
         span = asked.wanted.of(meta.size)
         if span is None:
             raise RangeOutside(meta.size)
-        if len(span) > STEP_BYTES:
-            return None
         if not len(span):
             return Opened(meta, span, whole=memoryview(b""))
-        whole = self._reader(asked, meta, span).now(span)
-        if whole is None:
+        if len(span) > STEP_BYTES and self.shelf.flights.of(asked.oid, meta.version):
+            return None  # who will need what a flight brings joins it from the start: it may be more urgent, and pay
+        reader, room = self._reader(asked, meta, span), self.means.rooms.take()
+        first = reader.now(span.start, room)
+        if first is None:
+            self.means.rooms.give(room)
             return None
-        self.shelf.tally.read["page"] += len(span)
-        return Opened(meta, span, whole=whole)
+        reader.begun = True
+        whole = first.view if len(first.view) == len(span) else None
+        return Opened(meta, span, reader.source, None, None, whole, reader, self.means, first, room)
 
     async def open(self, asked: Asked) -> Opened:
         """Opens a read and waits for its first piece.
@@ -218,8 +232,8 @@ class RegionCache:
             stale,
             whole,
             reader,
-            self.memory,
-            piece,
+            self.means,
+            FilePart(piece, None, 0),
         )
 
     async def _open_unknown(self, asked: Asked, limit: asyncio.Timeout) -> tuple[Meta, tuple[Flight, Waiter] | None]:

@@ -99,7 +99,7 @@ class Objects:
         whole = opened.whole
         if whole is not None:
             return Reply(status, (), whole, None, None, None, lines)
-        return Reply(status, stream=opened.stream(), length=len(opened.span), encoded=lines)
+        return Reply(status, stream=opened.stream(), length=len(opened.span), encoded=lines, pull=opened.pull)
 
     def _not_modified(self, visit: Visit, meta: Meta) -> Reply:
         return Reply(304, encoded=self._heads.not_modified(visit.id, meta))

@@ -1,15 +1,15 @@
 """One connection of the server: heads in, replies out, in order, one at a time, no faster than the peer reads."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from math import inf
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from regioncache.http.arriving import NO_BODY, ArrivingBody
 from regioncache.http.heads import END, BadRequest, HeadParser, check_host, reply_head
-from regioncache.http.messages import BadBody, BodyTooLarge, Reply, Request
+from regioncache.http.messages import BadBody, BodyTooLarge, Buffer, Reply, Request
 from regioncache.http.outgoing import Outgoing
-from regioncache.http.replying import Replying, close_stream
+from regioncache.http.replying import Pushed, Replying, close_stream
 
 if TYPE_CHECKING:
     from regioncache.http.server import Server
@@ -23,13 +23,14 @@ class ServerConnection(asyncio.Protocol):
 
     All of its state: `_held` bytes not taken yet (a partial head, or the next requests), `_deaf` the socket is not
     read; `_busy` a reply is under way, to the request whose head `_parser` holds, `_body` its body if it has one,
-    `_task` who makes the reply if it takes a task (`_begun` once it ran); `_keep` another request is welcome;
-    `_stage` what the peer is waited for ("idle", "head", "linger", "") and `deadline` when it is given up.
+    `_task` who makes the reply if it takes a task (`_begun` once it ran), `_pulling` it goes on without one; `_keep`
+    another request is welcome; `_stage` what the peer is waited for ("idle", "head", "linger", "") and `deadline`
+    when it is given up.
     """
 
     __slots__ = (
-        "_begun", "_body", "_busy", "_client", "_deaf", "_held", "_keep", "_loop", "_out", "_parser", "_replying",
-        "_server", "_stage", "_task", "_tls", "_transport", "deadline",
+        "_begun", "_body", "_busy", "_client", "_deaf", "_held", "_keep", "_loop", "_out", "_parser", "_pulling",
+        "_replying", "_server", "_stage", "_task", "_tls", "_transport", "deadline",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -43,7 +44,7 @@ class ServerConnection(asyncio.Protocol):
         self._held = b""
         self._body: ArrivingBody | None = None
         self._task: asyncio.Task[None] | None = None
-        self._busy = self._begun = False
+        self._busy = self._begun = self._pulling = False
         self._deaf = False
         self._keep = True
         self._stage = "idle"
@@ -80,7 +81,7 @@ class ServerConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The peer sends no more: a reply that still has to be made has no reader, one that is made is flushed."""
-        if self._task is not None:
+        if self._task is not None or self._pulling:
             self._transport.abort()
         return False
 
@@ -191,11 +192,17 @@ class ServerConnection(asyncio.Protocol):
             if not self._out.paused:
                 return self._finish()
             self._out.when_sent(self._finish_later)
+        elif isinstance(answer, Reply) and answer.pull is not None and head.method != b"HEAD":
+            if self._pull(request, answer):
+                return self._finish()
         else:
-            self._task = self._loop.create_task(self._serve(request, answer))
-            self._task.add_done_callback(self._served)
+            self._start(self._serve(request, answer))
         self._listen()
         return False
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = self._loop.create_task(work)
+        self._task.add_done_callback(self._served)
 
     def _open_body(self, request: Request) -> ArrivingBody:
         expects = (request.header(b"expect") or b"").lower() == b"100-continue" and not self._parser.old
@@ -224,6 +231,40 @@ class ServerConnection(asyncio.Protocol):
 
     # Replies.
 
+    def _pull(self, request: Request, reply: Reply) -> bool:
+        """Sends a reply as far as it is at hand, without a task; True if that was all, and it has left."""
+        self._pulling = True
+        try:
+            self._replying.begin(reply, self._parser.old, self._may_keep())
+        except ValueError as error:
+            self._break_off(request, error)
+            return False
+        return self._push(request, reply)
+
+    def _push(self, request: Request, reply: Reply) -> bool:
+        assert reply.pull is not None, "only what can be pulled is pushed"
+        assert reply.stream is not None, "what cannot be pulled is streamed"
+        try:
+            pushed = self._replying.push(reply.pull)
+        except Exception as error:
+            self._break_off(request, error)
+            return False
+        match pushed:
+            case Pushed.ALL:
+                return True
+            case Pushed.FULL:
+                self._out.when_sent(lambda: self._push_on(request, reply))
+            case Pushed.TURN:
+                self._loop.call_soon(self._push_on, request, reply)
+            case Pushed.DRY:
+                self._pulling = False
+                self._start(self._pour(request, reply, reply.stream))
+        return False
+
+    def _push_on(self, request: Request, reply: Reply) -> None:
+        if not self._out.lost and self._push(request, reply):
+            self._finish_later()
+
     async def _serve(self, request: Request, answer: Reply | Awaitable[Reply]) -> None:
         self._begun = True
         if self._out.lost:
@@ -241,13 +282,22 @@ class ServerConnection(asyncio.Protocol):
             if reply.stream is None or self._parser.method == b"HEAD" or reply.status in (204, 304):
                 self._send(request, reply)
                 await self._out.sent()
+                await close_stream(reply.stream)
             else:
-                await self._replying.pour(reply, reply.stream, self._parser.old, self._may_keep())
+                self._replying.begin(reply, self._parser.old, self._may_keep())
+                await self._pour(request, reply, reply.stream)
         except Exception as error:
-            self._server.on_fault(request, error)
-            self._abort()
+            self._break_off(request, error)
+
+    async def _pour(self, request: Request, reply: Reply, stream: AsyncIterator[Buffer]) -> None:
+        self._begun = True
+        try:
+            if not self._out.lost:
+                await self._replying.pour(reply, stream)
+        except Exception as error:
+            self._break_off(request, error)
         finally:
-            await close_stream(reply.stream)
+            await close_stream(stream)
 
     def _served(self, task: asyncio.Task[None]) -> None:
         self._task = None
@@ -279,6 +329,11 @@ class ServerConnection(asyncio.Protocol):
         """Whether another request may follow this reply: a body that was not read whole would be taken for one."""
         return self._keep and self._parser.keep_alive and (self._body is None or self._body.complete)
 
+    def _break_off(self, request: Request, error: Exception) -> None:
+        """The reply is not what its head said: the peer must see that."""
+        self._server.on_fault(request, error)
+        self._abort()
+
     def _fault(self, request: Request, error: Exception) -> Reply:
         self._server.on_fault(request, error)
         return Reply(500)
@@ -286,7 +341,7 @@ class ServerConnection(asyncio.Protocol):
     def _finish(self) -> bool:
         """The reply has left; True if another request may follow."""
         unread = self._body is not None and not self._body.complete
-        self._busy = False
+        self._busy = self._pulling = False
         self._body = None
         self._replying.settle()
         if not (self._keep and self._replying.keep):

@@ -2,14 +2,20 @@
 
 import asyncio
 import fcntl
+import os
 import struct
 import termios
 from collections.abc import Callable
 
 from regioncache.http.messages import Buffer
+from regioncache.pages import FilePart
 
 _JOINED_BYTES = 64 * 1024
 """Below, small buffers are copied into one write; above, the copy costs more than a second buffer."""
+
+
+_FROM_FILE_BYTES = 128 * 1024
+"""Below, the copy into the socket costs less than sending from the file."""
 
 
 class Outgoing:
@@ -18,13 +24,14 @@ class Outgoing:
     Under TLS the bytes are free as soon as they are encrypted; up to one write more waits below, encrypted.
 
     All of its state: `paused`; `_then` what to call when all is sent; `_backlog` what was unsent when last looked at,
-    unchanged since `_since`.
+    unchanged since `_since`; `_fd` the socket, -1 under TLS.
     """
 
-    __slots__ = ("_backlog", "_since", "_then", "lost", "paused", "transport")
+    __slots__ = ("_backlog", "_fd", "_since", "_then", "lost", "paused", "transport")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport = transport
+        self._fd = -1
         self.paused = False
         self.lost = False
         self._then: Callable[[], None] | None = None
@@ -34,6 +41,8 @@ class Outgoing:
     def attend(self, tls: bool) -> None:
         """Has the transport say when it holds anything; TLS transports pause at their mark, plain ones above it."""
         self.transport.set_write_buffer_limits(high=1 if tls else 0, low=0)
+        sock = None if tls else self.transport.get_extra_info("socket")
+        self._fd = -1 if sock is None else sock.fileno()
 
     def write(self, head: bytes, body: Buffer) -> None:
         """Sends both, in one write where that is cheap; large bodies are not copied."""
@@ -45,6 +54,28 @@ class Outgoing:
             self.transport.write(b"".join((head, body)))
         else:
             self.transport.writelines((head, body) if head else (body,))
+
+    def write_part(self, head: bytes, part: FilePart) -> None:
+        """Sends both, the part from its file where the kernel takes it from there: that saves a copy."""
+        view = part.view
+        if part.file is None or self._fd < 0 or len(view) < _FROM_FILE_BYTES:
+            self.write(head, view)
+            return
+        if head:
+            self.write(head, b"")
+        sent = self._send_file(part.file.fd, part.offset, len(view))
+        if sent < len(view):
+            self.write(b"", view[sent:])
+
+    def _send_file(self, fd: int, offset: int, nbytes: int) -> int:
+        """Returns how many bytes the kernel took; what else there is to know the transport finds out."""
+        # The descriptor is the transport's: once that closes, it may be another connection's.
+        if self.paused or self.lost or self.transport.is_closing():
+            return 0
+        try:
+            return os.sendfile(self._fd, fd, offset, nbytes)
+        except OSError:
+            return 0
 
     def write_chunk(self, head: bytes, piece: Buffer) -> None:
         """Sends `piece` as one chunk of the chunked coding, behind `head`."""

@@ -1,12 +1,14 @@
 """One reply after the other, written to a server connection: whole at once, or poured piece by piece."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from regioncache.http.heads import reply_head
 from regioncache.http.messages import Buffer, Reply
 from regioncache.http.outgoing import Outgoing
+from regioncache.pages import FilePart
 
 if TYPE_CHECKING:
     from regioncache.http.server import Server
@@ -18,20 +20,35 @@ _BARE = frozenset((204, 304))
 """Statuses that never have a body (RFC 9110 15.3.5, 15.4.5)."""
 
 
+class Pushed(Enum):
+    """Why no more is sent now."""
+
+    ALL = 1
+    """The whole reply is handed over."""
+    FULL = 2
+    """The peer has to take some of it first."""
+    TURN = 3
+    """The other connections come first."""
+    DRY = 4
+    """What comes next must be waited for."""
+
+
 class Replying:
     """Writes replies.
 
-    All of its state: `_reply` the one under way and `_sent` its body bytes handed to the transport; `keep` whether
-    its head said that the connection stays open.
+    All of its state: `_reply` the one under way and `_sent` its body bytes handed to the transport, `_head` what must
+    go before the next of them, `_chunked` their coding; `keep` whether the head said that the connection stays open.
     """
 
-    __slots__ = ("_out", "_reply", "_sent", "_server", "keep")
+    __slots__ = ("_chunked", "_head", "_out", "_reply", "_sent", "_server", "keep")
 
     def __init__(self, server: "Server", out: Outgoing) -> None:
         self._server = server
         self._out = out
         self._reply: Reply | None = None
         self._sent = 0
+        self._head = b""
+        self._chunked = False
         self.keep = True
 
     def whole(self, reply: Reply, to_head: bool, keep: bool) -> None:
@@ -41,6 +58,7 @@ class Replying:
             ValueError: a header cannot be sent; nothing is written, and the reply is over.
         """
         self._reply = reply
+        self._chunked = False
         body = reply.body
         length: int | None = len(body)
         if to_head or reply.status in _BARE:
@@ -50,27 +68,61 @@ class Replying:
         self._server.counters.bytes_out += len(head) + self._sent
         self._out.write(head, body)
 
-    async def pour(self, reply: Reply, stream: AsyncIterator[Buffer], old: bool, keep: bool) -> None:
-        """Sends a stream, each piece asked for when the one before has left the process; `old`: to HTTP/1.0.
+    def begin(self, reply: Reply, old: bool, keep: bool) -> None:
+        """Begins a reply that comes piece by piece, each asked for when the one before has left; `old`: to HTTP/1.0.
 
         Raises:
-            ValueError: it is not as long as it said, or a header cannot be sent; the connection must be cut off.
+            ValueError: a header cannot be sent; the connection must be cut off, as after each fault from here on.
         """
         self._reply = reply
-        length = reply.length
-        chunked = length is None and not old
-        head = self._encode(reply, length, keep and (chunked or length is not None), chunked)
-        unyielding = 0
-        async for piece in stream:
-            if not piece:
+        self._chunked = reply.length is None and not old
+        self._head = self._encode(reply, reply.length, keep and (self._chunked or reply.length is not None))
+
+    def push(self, pull: Callable[[], FilePart | None]) -> Pushed:
+        """Sends what can be pulled, until the peer must be waited for, or it is somebody else's turn.
+
+        Raises:
+            ValueError: it is longer than it said.
+        """
+        out, turn = self._out, 0
+        while not self._ended():
+            if turn >= _UNYIELDING_BYTES:
+                return Pushed.TURN
+            part = pull()
+            if part is None:
+                return Pushed.DRY
+            self._count(len(part.view))
+            out.write_part(self._taken_head(), part)
+            if out.paused:
+                return Pushed.FULL
+            turn += len(part.view)
+        return Pushed.ALL
+
+    async def pour(self, reply: Reply, stream: AsyncIterator[Buffer]) -> None:
+        """Sends the stream; what can be pulled is pulled.
+
+        Raises:
+            ValueError: it is not as long as it said.
+        """
+        turn = 0
+        while True:
+            pushed = Pushed.DRY if reply.pull is None else self.push(reply.pull)
+            if pushed is Pushed.ALL:
+                break
+            if pushed is not Pushed.DRY:
+                turn = await self._turn(_UNYIELDING_BYTES)
                 continue
-            self._piece(head, piece, length, chunked)
-            head = b""
-            unyielding = await self._turn(unyielding + len(piece))
-        if length is not None and self._sent != length:
-            raise ValueError(f"the stream ended after {self._sent} of {length} bytes")
-        if head or chunked:
-            self._out.write(head + b"0\r\n\r\n" if chunked else head, b"")
+            piece = await anext(stream, None)
+            if piece is None:
+                break
+            if piece:
+                self._piece(piece)
+                turn = await self._turn(turn + len(piece))
+        if not self._ended() and reply.length is not None:
+            raise ValueError(f"the stream ended after {self._sent} of {reply.length} bytes")
+        end = self._taken_head() + (b"0\r\n\r\n" if self._chunked else b"")
+        if end:
+            self._out.write(end, b"")
         await self._out.sent()
 
     def hold(self, reply: Reply) -> None:
@@ -84,16 +136,26 @@ class Replying:
         if reply is not None and reply.done is not None:
             reply.done(max(0, sent - unsent))
 
-    def _piece(self, head: bytes, piece: Buffer, length: int | None, chunked: bool) -> None:
-        size = len(piece)
+    def _ended(self) -> bool:
+        return self._reply is not None and self._sent == self._reply.length
+
+    def _piece(self, piece: Buffer) -> None:
+        self._count(len(piece))
+        if self._chunked:
+            self._out.write_chunk(self._taken_head(), piece)
+        else:
+            self._out.write(self._taken_head(), piece)
+
+    def _count(self, size: int) -> None:
+        length = None if self._reply is None else self._reply.length
         if length is not None and self._sent + size > length:
             raise ValueError(f"the stream gives more than the {length} bytes it said")
         self._sent += size
-        self._server.counters.bytes_out += len(head) + size
-        if chunked:
-            self._out.write_chunk(head, piece)
-        else:
-            self._out.write(head, piece)
+        self._server.counters.bytes_out += len(self._head) + size
+
+    def _taken_head(self) -> bytes:
+        head, self._head = self._head, b""
+        return head
 
     async def _turn(self, unyielding: int) -> int:
         """Waits for the peer, or lets others have their turn; returns the bytes sent since somebody had one."""
@@ -105,12 +167,12 @@ class Replying:
         await asyncio.sleep(0)
         return 0
 
-    def _encode(self, reply: Reply, length: int | None, keep: bool, chunked: bool = False) -> bytes:
+    def _encode(self, reply: Reply, length: int | None, keep: bool) -> bytes:
         self.keep = keep
         if length is not None:
             tail = b"%b%bContent-Length: %d\r\n" % (reply.encoded, self._server.date, length)
         else:
-            tail = reply.encoded + self._server.date + (b"Transfer-Encoding: chunked\r\n" if chunked else b"")
+            tail = reply.encoded + self._server.date + (b"Transfer-Encoding: chunked\r\n" if self._chunked else b"")
         return reply_head(reply.status, reply.headers, tail if keep else tail + b"Connection: close\r\n")
 
 

@@ -28,6 +28,8 @@ from regioncache.store.header import (
 from regioncache.store.index import mask
 
 _NOWAIT = os.RWF_NOWAIT
+HOLLOWING = ".hollow"
+"""Behind the name of a file that shall take another's place; one that a crash left is removed at the start."""
 
 
 class ExtentFile:
@@ -126,22 +128,33 @@ class ExtentFile:
         self.identity = identity
 
     def hollow(self) -> None:
-        """Gives the pages' room back and keeps the header. Blocks. Raises OSError."""
+        """Gives the pages' room back and keeps the header, in a file that takes this one's place.
+
+        The pages are not cut off where they lie: the kernel would overwrite some that are on their way to readers, sent
+        from the file. Blocks. Raises OSError.
+        """
         with self._lock:
             self.present = 0
-            self._write_presence()
-            os.ftruncate(self.file.fd, HEADER_BYTES)
+            header = self.disk.read(self.file, 0, HEADER_BYTES)
+            fresh = self.disk.open(self.path + HOLLOWING, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+            self.disk.write(fresh, [header], 0)
+            self.disk.write(fresh, [encode_presence(0, self.notes)], PRESENCE_AT)
+            os.rename(self.path + HOLLOWING, self.path)
+            self.file = fresh
 
-    def read_now(self, start: int, end: int) -> memoryview:
+    def read_now(self, start: int, end: int, room: memoryview | None = None) -> memoryview:
         """Returns bytes [start, end) of the extent, checked; reads whole blocks, only from the kernel's memory.
+
+        Args:
+            room: memory to read into, for two blocks more than is asked for; else it is made.
 
         Raises: WouldBlock, CorruptPage, OSError.
         """
         first = start - start % BLOCK_BYTES
         last = min(-(-end // BLOCK_BYTES) * BLOCK_BYTES, self.extent_bytes)
-        buffer = bytearray(last - first)
+        view = memoryview(bytearray(last - first)) if room is None else room[: last - first]
         try:
-            got = self._preadv(self.file.fd, (buffer,), HEADER_BYTES + first, _NOWAIT)
+            got = self._preadv(self.file.fd, (view,), HEADER_BYTES + first, _NOWAIT)
         except BlockingIOError:
             raise WouldBlock(self.path) from None
         except OSError as error:
@@ -150,7 +163,6 @@ class ExtentFile:
             raise
         if got != last - first:
             raise WouldBlock(self.path)
-        view = memoryview(buffer)
         self._check(view, first)
         return view[start - first : end - first]
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from regioncache.store.base import HEADER_BYTES, LayoutTooNew
 from regioncache.store.cachepath import CachePath
 from regioncache.store.disk import Disk
+from regioncache.store.extentfile import HOLLOWING
 from regioncache.store.header import START_BYTES, BadHeader, decode_presence, extent_bytes, outline_identity
 from regioncache.store.identity import extent_digest, squeeze
 from regioncache.store.index import Index, Kind, mask
@@ -117,10 +118,13 @@ def _look_into(path: CachePath, folder: Path) -> _Folder:
     result = _Folder([], [], 0)
     for name in sorted(os.listdir(folder)):
         match = _EXTENT_NAME.match(name)
-        if match is None:
-            result.unknown += 1
-            continue
         whole = f"{folder}/{name}"
+        if match is None:
+            if name.endswith(HOLLOWING):
+                result.unreadable.append(whole)
+            else:
+                result.unknown += 1
+            continue
         try:
             result.seen.append(_see(path.disk, whole, int(match[1], 16), int(match[2], 16)))
         except LayoutTooNew as error:

@@ -6,9 +6,9 @@ kernel has in memory never wait (`*_now`); where they would, the awaiting twin r
 
 import asyncio
 
-from regioncache.pages import EXTENT_BYTES, Meta, ObjectId, Span, Version, by_extent
+from regioncache.pages import EXTENT_BYTES, FilePart, Meta, ObjectId, Span, Version, by_extent
 from regioncache.store.admission import Admission
-from regioncache.store.base import CorruptPage, PageGone, StoreSettings, StoreStatistics
+from regioncache.store.base import HEADER_BYTES, CorruptPage, PageGone, StoreSettings, StoreStatistics
 from regioncache.store.cachepath import CachePath
 from regioncache.store.disk import Disk, Piece, SystemCalls
 from regioncache.store.extentfile import ExtentFile
@@ -192,16 +192,25 @@ class Store:
             early = self.read_now(oid, version, Span(span.start, base + EXTENT_BYTES))
             late = self.read_now(oid, version, Span(base + EXTENT_BYTES, span.end))
             return memoryview(b"".join((early, late)))
+        return self.part_now(oid, version, span).view
+
+    def part_now(self, oid: ObjectId, version: Version, span: Span, room: memoryview | None = None) -> FilePart:
+        """As `read_now`, of one extent, and tells where the bytes lie; those of a packed object lie nowhere.
+
+        Args:
+            room: memory to read into, for two blocks more than the span has; else it is made.
+        """
         index = self._index
-        of_object = object_digest(oid)
-        slot = index.slots.get(extent_digest(of_object, version, extent))
+        extent = span.start // EXTENT_BYTES
+        base = extent * EXTENT_BYTES
+        slot = index.slots.get(extent_digest(object_digest(oid), version, extent))
         if slot is None or index.kinds[slot] == Kind.PACKED:
-            return self._within(self.packed_now(oid), oid, version, span)
+            return FilePart(self._within(self.packed_now(oid), oid, version, span), None, 0)
         path = self._paths[index.paths[slot]]
         file = path.open_now(slot)
         self._check_held(file, slot, oid, version, span)
         try:
-            view = file.read_now(span.start - base, span.end - base)
+            view = file.read_now(span.start - base, span.end - base, room)
         except CorruptPage as error:
             path.spoilt_page(slot, file, error.page)
             raise
@@ -209,7 +218,7 @@ class Store:
             path.failed(error)
             raise PageGone(f"{oid.key!r} cannot be read from {path.disk.path}: {error}: fetch it again") from error
         path.fifo.touch(slot)
-        return view
+        return FilePart(view, file.file, HEADER_BYTES + span.start - base)
 
     async def read(self, oid: ObjectId, version: Version, span: Span) -> memoryview:
         """As `read_now`, from the disk if need be. Raises PageGone, CorruptPage."""

@@ -35,6 +35,9 @@ class FakeOpened(Opened):
             yield memoryview(piece)
             at = end
 
+    def pull(self) -> None:
+        """Nothing is at hand: all comes by the stream."""
+
     def close(self) -> None:
         """Counts."""
         self.closed += 1

@@ -65,9 +65,14 @@ class Bench:
     async def reads(self, key: str, start: int, end: int) -> bool:
         """Reads a span to its end; returns whether every byte is the ramp's."""
         at, right = start, True
-        async for piece in self.reader(key, start, end).pieces(start):
-            right = right and is_ramp(bytes(piece), at, self.origin.bucket.find(key).shift)
-            at += len(piece)
+        reader = self.reader(key, start, end)
+        try:
+            while at < end:
+                piece = await reader.piece(at)
+                right = right and is_ramp(bytes(piece), at, self.origin.bucket.find(key).shift)
+                at += len(piece)
+        finally:
+            reader.leave()
         return right and at == end
 
     async def landed(self) -> None:

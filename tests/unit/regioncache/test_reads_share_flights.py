@@ -34,7 +34,7 @@ async def test_a_reader_joins_in_the_middle_and_gets_what_has_landed_before_the_
         await halted.reached.wait()
 
         late = await cache.open("k", MIB, 3 * MIB)
-        assert bytes(late._first) == ramp(MIB, MIB + len(late._first))
+        assert bytes(late._first.view) == ramp(MIB, MIB + len(late._first.view))
         halted.released.set()
 
         assert await drained(late) == ramp(MIB, 3 * MIB)

@@ -112,6 +112,39 @@ async def test_a_head_keeps_its_metadata_while_another_extent_is_held(tmp_path: 
     await store.close()
 
 
+async def test_what_is_sent_from_a_file_stays_as_it_was_when_its_pages_leave(tmp_path: Path) -> None:
+    store = await opened(tmp_path, 8 * MIB)
+    about = meta(EXTENT_BYTES + 4 * MIB)
+    await put(store, "a", about, Span(0, 2))
+    await put(store, "a", about, Span(64, 66))
+    part = store.part_now(oid("a"), about.version, Span(0, 5000))
+    assert part.file is not None
+
+    for number in range(2):
+        await put(store, f"key {number}", meta(2 * MIB), Span(0, 2))
+    await store.recall(oid("a"))
+
+    assert store.present(oid("a"), version(), MIB, Span(0, 2)) == []
+    assert os.pread(part.file.fd, 5000, part.offset) == content(Span(0, 5000))
+    await store.close()
+
+
+async def test_a_file_that_a_crash_left_half_made_is_removed_at_the_start(tmp_path: Path) -> None:
+    store = await opened(tmp_path, 8 * MIB)
+    await put(store, "a", meta(2 * MIB), Span(0, 2))
+    await store.close()
+    kept = next((tmp_path / "extents").glob("*/*"))
+    left = kept.with_name(kept.name + ".hollow")
+    left.write_bytes(b"half")
+
+    store = await opened(tmp_path, 8 * MIB)
+
+    assert not left.exists()
+    assert (store.statistics().dropped_files, store.statistics().unknown_files) == (1, 0)
+    assert await read(store, "a", Span(0, 9)) == content(Span(0, 9))
+    await store.close()
+
+
 async def test_a_reader_of_what_left_gets_a_miss(tmp_path: Path) -> None:
     store = await opened(tmp_path, 5 * MIB)
     await put(store, "a", meta(2 * MIB), Span(0, 2))
