@@ -1,5 +1,6 @@
 """The program: quick to start, plain about faults, quiet when its reader goes."""
 
+import signal
 import subprocess
 import sys
 import tomllib
@@ -154,11 +155,18 @@ def test_ctrl_c_ends_the_command_without_a_traceback(node: FakeNode) -> None:
     arguments, environment = command_line(node, "cat", "/ns/train/a")
     node.operations.sizes["/ns/train/a"] = 50_000_000
 
-    with subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        arguments,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Ctrl-C is ignored in what a shell starts in the background, these tests perhaps, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         assert process.stdout is not None
         # It has begun, and waits for us to read on.
         assert len(process.stdout.read(10)) == 10
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
 
     assert process.returncode == 130
