@@ -155,14 +155,10 @@ def test_ctrl_c_ends_the_command_without_a_traceback(node: FakeNode) -> None:
     arguments, environment = command_line(node, "cat", "/ns/train/a")
     node.operations.sizes["/ns/train/a"] = 50_000_000
 
-    with subprocess.Popen(
-        arguments,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # Ctrl-C is ignored in what a shell starts in the background, these tests perhaps, and that is inherited.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
+    # Ctrl-C is ignored in what a shell starts in the background, these tests perhaps, and that is inherited.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        signal.signal(signal.SIGINT, before)
         assert process.stdout is not None
         # It has begun, and waits for us to read on.
         assert len(process.stdout.read(10)) == 10
