@@ -33,6 +33,7 @@ from regioncache.config import SecretRef
 from regioncache.http.messages import Handler
 from regioncache.http.server import Server
 from regioncache.recent import Recent
+from regioncache.tidings import Tidings
 
 NAMESPACE_FILE = "namespace.db"
 GRACE_SECONDS = 20.0
@@ -149,8 +150,9 @@ def _fill_fault(fault: BaseException) -> None:
     )
 
 
-def _warning(text: str) -> None:
-    structlog.stdlib.get_logger("causeway.peers").warning(text)
+def _tidings() -> Tidings:
+    log = structlog.stdlib.get_logger("causeway.cache")
+    return Tidings(log.warning, log.info)
 
 
 def _certificate_fault(fault: tls.CertificateFault) -> None:
@@ -175,7 +177,7 @@ def _cache_settings(settings: NodeSettings, limited: bool, wall: Callable[[], fl
         settings.memory,
         secrets.get,
         _fill_fault,
-        on_warning=_warning,
+        tidings=_tidings(),
         limited=limited,
         wall=wall,
     )

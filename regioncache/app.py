@@ -41,6 +41,7 @@ from regioncache.spoilt import Spoilt
 from regioncache.store.base import StoreSettings
 from regioncache.store.store import Store
 from regioncache.tally import Tally
+from regioncache.tidings import UNHEARD, Tidings
 
 LEDGER_FILE = "ledger"
 HOT_PART = 0.125
@@ -59,8 +60,8 @@ class CacheAppSettings:
     memory: int
     secrets: SigningSecrets
     on_fault: Callable[[BaseException], None]
-    on_warning: Callable[[str], None] = lambda _: None
-    """Told what an operator should mend: that another region works by other files."""
+    tidings: Tidings = UNHEARD
+    """Told what an operator should hear: that a way is away or back, that another region works by other files."""
     tls: ssl.SSLContext | None = None
     limited: bool = True
     """False lets lines carry what they can: only a test that must be seen failing says so."""
@@ -99,7 +100,8 @@ class CacheApp:
         Raises: StoreError (a path in use, of a newer layout, or unusable), LedgerUnreadable.
         """
         paths = settings.paths
-        store = await Store.open(StoreSettings(paths, settings.size, open_files=_open_files(len(paths))))
+        of_store = StoreSettings(paths, settings.size, open_files=_open_files(len(paths)))
+        store = await Store.open(of_store, tidings=settings.tidings)
         try:
             ledger = Ledger.open(settings.paths[0] / LEDGER_FILE, settings.wall)
         except BaseException:
@@ -119,8 +121,8 @@ class CacheApp:
         health, flights, tally = Health(), Flights(), Tally()
         resolver, catalog = Resolver(settings.region), Catalog()
         digests = Digests()
-        routing = Routing(settings.region, settings.secrets, client, wall, digests, settings.on_warning)
-        sources = Sources(health, build or routing.route, clock)
+        routing = Routing(settings.region, settings.secrets, client, wall, digests, settings.tidings.warning)
+        sources = Sources(health, build or routing.route, clock, settings.tidings)
 
         def changed(oid: ObjectId) -> None:
             catalog.distrust(oid, wall())
@@ -132,7 +134,9 @@ class CacheApp:
         shelf, means = Shelf(store, hot, flights, filler, tally, spoilt), Means(memory, Rooms())
         cache = RegionCache(shelf, catalog, sources, means, clock, wall)
         lists, places = Lists(sources, clock), Places(resolver)
-        peers = PeerDoor(settings.region, settings.secrets, cache, lists, places, wall, digests, settings.on_warning)
+        peers = PeerDoor(
+            settings.region, settings.secrets, cache, lists, places, wall, digests, settings.tidings.warning
+        )
         return cls(
             settings, store, ledger, client, memory, resolver, catalog, health, flights, tally, routing, sources, cache,
             lists, places, peers, digests, Prober(sources),

@@ -30,20 +30,22 @@ class Health:
     def __init__(self) -> None:
         self._states: dict[WayId, _State] = {}
 
-    def answered(self, way: WayId) -> None:
-        """Any HTTP answer, an error too: somebody is there."""
-        self._states.pop(way, None)
+    def answered(self, way: WayId) -> bool:
+        """Any HTTP answer, an error too: somebody is there. Returns whether the way was away until now."""
+        state = self._states.pop(way, None)
+        return state is not None and state.away_since is not None
 
-    def refused(self, way: WayId, now: float) -> None:
-        """The connection was refused, reset before an answer, or its name not found."""
-        self._away(self._states.setdefault(way, _State()), now)
+    def refused(self, way: WayId, now: float) -> bool:
+        """The connection was refused, reset before an answer, or its name not found. Returns whether it went now."""
+        return self._away(self._states.setdefault(way, _State()), now)
 
-    def unanswered(self, way: WayId, now: float) -> None:
-        """No answer came in time."""
+    def unanswered(self, way: WayId, now: float) -> bool:
+        """No answer came in time. Returns whether the way went away now."""
         state = self._states.setdefault(way, _State())
         state.unanswered += 1
-        if state.unanswered >= UNANSWERED_LIMIT or state.away_since is not None:
-            self._away(state, now)
+        if state.unanswered < UNANSWERED_LIMIT and state.away_since is None:
+            return False
+        return self._away(state, now)
 
     def away(self, way: WayId) -> bool:
         """Whether cached objects are served without asking this way."""
@@ -69,9 +71,11 @@ class Health:
         """All ways that are away, with when they went."""
         return {way: s.away_since for way, s in self._states.items() if s.away_since is not None}
 
-    def _away(self, state: _State, now: float) -> None:
-        if state.away_since is None:
+    def _away(self, state: _State, now: float) -> bool:
+        went = state.away_since is None
+        if went:
             state.away_since = now
         else:
             state.pause = min(state.pause * 2, LAST_TRIAL_SECONDS)
         state.trial_at = now + state.pause
+        return went

@@ -3,7 +3,7 @@
 `usable` is the pure part: the ways that answer as the route orders them; where none does, those whose trial is due.
 """
 
-from collections.abc import Awaitable, Callable, Container, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,6 +13,8 @@ from regioncache.errors import CacheError, OriginBusy, OriginUnavailable, Refuse
 from regioncache.health import Health, WayId
 from regioncache.lines.base import Crossing
 from regioncache.origins.base import Payer, Source
+from regioncache.outages import Outages
+from regioncache.tidings import UNHEARD, Tidings
 
 _T = TypeVar("_T")
 
@@ -55,10 +57,14 @@ def usable(bucket: str, ways: Iterable[Way], health: Health, now: float) -> list
 class Sources:
     """Turns the ways of a place into routes; `build` makes the route of one way (the app's part)."""
 
-    def __init__(self, health: Health, build: RouteBuilder, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, health: Health, build: RouteBuilder, clock: Callable[[], float], tidings: Tidings = UNHEARD
+    ) -> None:
         self.health = health
         self._build = build
         self._clock = clock
+        self._outages = Outages(tidings)
+        self._known: frozenset[WayId] = frozenset()
         self._away: dict[WayId, Route] = {}
 
     def of(self, place: Place) -> list[Route]:
@@ -83,21 +89,34 @@ class Sources:
         try:
             answer = await question
         except (Refused, Unanswered) as silence:
-            tell = self.health.refused if isinstance(silence, Refused) else self.health.unanswered
-            tell(route.id, self._clock())
-            self._away[route.id] = route
+            self._silent(route, silence)
             raise
         except CacheError as fault:
             # A line that has no room says nothing about the far end; a store that asks to slow down is there.
             if not isinstance(fault, SlowDown) or isinstance(fault, OriginBusy):
-                self.health.answered(route.id)
+                self._answered(route)
             raise
-        self.health.answered(route.id)
+        self._answered(route)
         return answer
 
-    def keep(self, known: Container[WayId]) -> None:
+    def _answered(self, route: Route) -> None:
+        if self.health.answered(route.id):
+            self._outages.back(route.id, self._clock())
+
+    def _silent(self, route: Route, silence: Refused | Unanswered) -> None:
+        now = self._clock()
+        tell = self.health.refused if isinstance(silence, Refused) else self.health.unanswered
+        went = tell(route.id, now)
+        self._away[route.id] = route
+        if went:
+            others = sorted(name for name in self._known if not self.health.away(name))
+            self._outages.gone(route.id, route.line, silence, others, now)
+
+    def keep(self, known: Iterable[WayId]) -> None:
         """From now on only these ways are: others are not tried any more."""
-        self._away = {name: route for name, route in self._away.items() if name in known}
+        self._known = frozenset(known)
+        self._away = {name: route for name, route in self._away.items() if name in self._known}
+        self._outages.keep(self._known)
 
     def trials(self) -> list[Route]:
         """The routes that are away and whose trial is due now; whoever takes them asks them."""

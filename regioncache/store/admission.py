@@ -78,6 +78,7 @@ class Admission:
             path.packs.bury(placed, of_object)
             return False
         self._enter_packed(path, of_object, meta, placed)
+        path.kept(placed.length)
         return True
 
     def _packed(self, of_object: int) -> bool:

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from regioncache.pages import MIB
 from regioncache.store.base import (
     HEADER_BYTES,
     LayoutTooNew,
@@ -15,13 +16,14 @@ from regioncache.store.base import (
     StoreSettings,
     WouldBlock,
 )
-from regioncache.store.disk import Disk
+from regioncache.store.disk import FULL, Disk
 from regioncache.store.evict import S3Fifo
 from regioncache.store.extentfile import ExtentFile
 from regioncache.store.header import BadHeader, Identity
 from regioncache.store.index import Index, Kind
 from regioncache.store.opentable import OpenTable
 from regioncache.store.packs import Packs
+from regioncache.tidings import UNHEARD, Tidings
 
 _SWEPT_AT_ONCE = 5000
 """Entries forgotten in one go when a path is out: a few milliseconds of the loop."""
@@ -29,6 +31,9 @@ _VICTIMS_AT_ONCE = 256
 """Most entries evicted without letting others have the loop: about a millisecond."""
 _ROUNDS = 256
 """Most such rounds for one admission: 64 MiB among small objects take 64; beyond it admission is refused."""
+_AGAIN_BYTES = 16 * MIB
+"""So much must have been kept since a path was full before it is told that it keeps again: where some writes fail and
+others do not, the log is not filled in its turn."""
 
 
 @dataclass(slots=True)
@@ -40,10 +45,16 @@ class Doomed:
 
 
 class CachePath:
-    """Mutable state: `opened` and `_opening` (extent files by slot), `landings` open, the counters."""
+    """Mutable state: `opened` and `_opening` (extent files by slot), `landings` open, the counters; `_told_full`, and
+    the bytes kept since."""
 
-    def __init__(self, number: int, disk: Disk, index: Index, settings: StoreSettings) -> None:
+    def __init__(
+        self, number: int, disk: Disk, index: Index, settings: StoreSettings, tidings: Tidings = UNHEARD
+    ) -> None:
         self.number = number
+        self._tidings = tidings
+        self._told_full = False
+        self._kept_since = 0
         self.disk = disk
         disk.on_failure = self.failed
         self.index = index
@@ -80,7 +91,28 @@ class CachePath:
             if not await self._evict_some(short):
                 break
         disk.full = True
+        if disk.spare() < nbytes:
+            self._filled("others have filled its file system")
         return False
+
+    def _filled(self, why: str) -> None:
+        """Admission stops; told once."""
+        self.disk.full = True
+        self._kept_since = 0
+        if not self._told_full:
+            self._told_full = True
+            self._tidings.warning(
+                f"cache path {self.disk.path} is full: {why}; what it has is served, nothing more is kept "
+                "until there is room: free space on its file system"
+            )
+
+    def kept(self, nbytes: int) -> None:
+        """So much more is on the disk."""
+        if self._told_full:
+            self._kept_since += nbytes
+            if self._kept_since >= _AGAIN_BYTES:
+                self._told_full = False
+                self._tidings.news(f"cache path {self.disk.path} has room again: what is read is kept")
 
     def _short(self, nbytes: int) -> int | None:
         """How many bytes are missing for `nbytes` more; None where the path is out."""
@@ -269,7 +301,13 @@ class CachePath:
         was_in = self.disk.out is None
         self.disk.failed(error)
         if was_in and self.disk.out is not None:
+            self._tidings.warning(
+                f"cache path {self.disk.path} is out: {error}; what it held is fetched again and nothing is kept "
+                "there: mend the disk and restart the node"
+            )
             self._sweep(0)
+        elif was_in and error.errno in FULL:
+            self._filled(str(error))
 
     def _sweep(self, start: int) -> None:
         index = self.index

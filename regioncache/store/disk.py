@@ -22,7 +22,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Piece = bytes | bytearray | memoryview
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""A failed call with one of these says that the file system takes no more."""
 _BROKEN = {errno.EIO, errno.EROFS, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.EREMOTEIO, errno.EUCLEAN}
 _PIECES_AT_ONCE = 1024
 """Linux takes no more in one pwritev (IOV_MAX)."""
@@ -168,7 +169,7 @@ class Disk:
 
         What is neither (too many open files, a file that is gone) is that one call's fault.
         """
-        if error.errno in _FULL:
+        if error.errno in FULL:
             self.full = True
         elif error.errno in _BROKEN and self.out is None:
             self.out = f"{error.strerror or error}"

@@ -112,7 +112,9 @@ class Landing:
         finally:
             unnoted = self._path.disk.start(self._file.unnote, self._pages.start, self._pages.end)
             unnoted.add_done_callback(self._noted_fault)
-            self._path.landed(self._slot, self._file, self._stop - min(self._stop, self._whole * self._page_bytes))
+            whole = min(self._stop, self._whole * self._page_bytes)
+            self._path.landed(self._slot, self._file, self._stop - whole)
+            self._path.kept(whole - self._start)
         await asyncio.wait([unnoted])
 
     def _noted_fault(self, done: asyncio.Future[None]) -> None:

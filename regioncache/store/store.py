@@ -17,6 +17,7 @@ from regioncache.store.index import Index, Kind, runs
 from regioncache.store.landing import Landing
 from regioncache.store.loading import Found, load
 from regioncache.store.record import HEAD_BYTES, BadRecord, decode_facts, decode_record
+from regioncache.tidings import UNHEARD, Tidings
 
 
 class Store:
@@ -29,8 +30,10 @@ class Store:
         self._admission = Admission(paths, index, found.last_generation)
 
     @classmethod
-    async def open(cls, settings: StoreSettings, calls: SystemCalls | None = None) -> "Store":
-        """Takes the cache paths and rebuilds the index from headers and journals.
+    async def open(
+        cls, settings: StoreSettings, calls: SystemCalls | None = None, tidings: Tidings = UNHEARD
+    ) -> "Store":
+        """Takes the cache paths and rebuilds the index from headers and journals; `tidings` hears of its disks.
 
         Raises: PathInUse, LayoutTooNew, NoCachePath.
         """
@@ -40,7 +43,7 @@ class Store:
         def prepare() -> tuple[list[CachePath], Found]:
             for disk in disks:
                 disk.prepare()
-            paths = [CachePath(number, disk, index, settings) for number, disk in enumerate(disks)]
+            paths = [CachePath(number, disk, index, settings, tidings) for number, disk in enumerate(disks)]
             return paths, load(paths, index)
 
         try:
