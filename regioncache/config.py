@@ -97,7 +97,7 @@ class CacheSize(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     share: float | None = None
-    """Share of the file system, above 0 and at most 1; 5 % of the file system stays free in any case."""
+    """Share of the file system, above 0 and at most 1; the cache leaves 5 % of the file system free in any case."""
     limit: int | None = None
     """Bytes."""
 

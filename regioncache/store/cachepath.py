@@ -23,6 +23,7 @@ from regioncache.store.header import BadHeader, Identity
 from regioncache.store.index import Index, Kind
 from regioncache.store.opentable import OpenTable
 from regioncache.store.packs import Packs
+from regioncache.store.space import LEAST_FREE, Space
 from regioncache.tidings import UNHEARD, Tidings
 
 _SWEPT_AT_ONCE = 5000
@@ -59,6 +60,7 @@ class CachePath:
         disk.on_failure = self.failed
         self.index = index
         self.limit_bytes = settings.limit(disk.disk_bytes)
+        self.space = Space(self.limit_bytes)
         self.fifo = S3Fifo(index.links)
         self.packs = Packs(number, disk, index, settings, self.spoilt)
         self.opened: OpenTable[ExtentFile] = OpenTable(settings.open_files)
@@ -79,21 +81,48 @@ class CachePath:
         return f"{self.disk.path}/extents/{name[:2]}/{name}-{generation:08x}"
 
     async def room(self, nbytes: int) -> bool:
-        """Makes room for `nbytes`: what leaves for it is off the disk when this returns. False: there can be none."""
-        disk = self.disk
+        """Makes room for `nbytes`: what leaves for it is off the disk when this returns. False: there can be none.
+
+        What others have written to the file system makes nothing leave but what one write takes the place of, and
+        nothing at all where they have filled it (see `space`): the cache keeps what it has.
+        """
         for _ in range(_ROUNDS):
             short = self._short(nbytes)
             if short is None:
                 return False
             if short <= 0:
-                disk.full = False
+                self.disk.full = False
+                self.space.admitted(nbytes)
                 return True
             if not await self._evict_some(short):
                 break
-        disk.full = True
-        if disk.spare() < nbytes:
-            self._filled("others have filled its file system")
+        if self.space.narrow:
+            self._filled("others hold its file system, and nothing here can leave for what is new")
         return False
+
+    def _short(self, nbytes: int) -> int | None:
+        """How many bytes must leave for `nbytes` more; None where there shall be no room."""
+        disk, space = self.disk, self.space
+        if disk.out is not None:
+            return None
+        if space.stale or disk.full:
+            try:
+                space.look(*disk.look(), self._coming())
+            except OSError as error:
+                self.failed(error)
+                return None
+        short = space.short(nbytes, self.fifo.used + self.packs.dead_bytes, full=disk.full)
+        if short is None:
+            self._filled(f"less than {LEAST_FREE:.0%} of its file system is free, though the cache is within its size")
+        return short
+
+    def _coming(self) -> int:
+        """Bytes that were admitted and may not be in the file system yet."""
+        index, weight = self.index, self.index.links.weight
+        return sum(
+            max(0, weight[slot] - HEADER_BYTES - index.present[slot].bit_count() * index.length[slot])
+            for slot in self.fifo.held()
+        )
 
     def _filled(self, why: str) -> None:
         """Admission stops; told once."""
@@ -114,17 +143,6 @@ class CachePath:
                 self._told_full = False
                 self._tidings.news(f"cache path {self.disk.path} has room again: what is read is kept")
 
-    def _short(self, nbytes: int) -> int | None:
-        """How many bytes are missing for `nbytes` more; None where the path is out."""
-        if self.disk.out is not None:
-            return None
-        try:
-            self.disk.sample(nbytes)
-        except OSError as error:
-            self.failed(error)
-            return None
-        return nbytes - min(self.limit_bytes - self.fifo.used - self.packs.dead_bytes, self.disk.spare())
-
     async def _evict_some(self, short: int) -> bool:
         """Evicts for `short` bytes, or as many entries as the loop can bear at once; False where none could leave."""
         doomed: list[Doomed] = []
@@ -140,7 +158,7 @@ class CachePath:
                 await self.disk.append(self.unlink, doomed)
             except OSError as error:
                 self.failed(error)
-            self.disk.resample()
+            self.space.changed()
         # Packed bytes are not free before their segment is rewritten.
         await self.packs.rewritten()
         return entries > 0

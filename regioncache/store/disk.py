@@ -15,8 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from regioncache.pages import MIB
-from regioncache.store.base import KEEP_FREE, LAYOUT, LayoutTooNew, NoCachePath, PathInUse
+from regioncache.store.base import LAYOUT, LayoutTooNew, NoCachePath, PathInUse
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,8 +26,6 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _BROKEN = {errno.EIO, errno.EROFS, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.EREMOTEIO, errno.EUCLEAN}
 _PIECES_AT_ONCE = 1024
 """Linux takes no more in one pwritev (IOV_MAX)."""
-_SAMPLE_BYTES = 16 * MIB
-"""Free space is asked for again after so many admitted bytes: often enough beside a twentieth of a disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +64,8 @@ class Disk:
         self._lock: OpenFile | None = None
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="disk")
         self._appender = ThreadPoolExecutor(1, thread_name_prefix="disk-append")
-        self._free_bytes = 0
-        self._disk_bytes = 0
-        self._unsampled = _SAMPLE_BYTES
+        self.disk_bytes = 0
+        """Of the whole file system, when the path was taken."""
 
     def __repr__(self) -> str:
         state = f"out: {self.out}" if self.out else "full" if self.full else "in use"
@@ -87,7 +83,7 @@ class Disk:
             self._check_layout()
             (self.path / "extents").mkdir(exist_ok=True)
             (self.path / "packs").mkdir(exist_ok=True)
-            self.sample(0)
+            self.disk_bytes = self.look()[1]
         except BlockingIOError as error:
             raise PathInUse(f"cache path {self.path} is in use by another process: stop it, or name another") from error
         except OSError as error:
@@ -142,27 +138,10 @@ class Disk:
         elif error is not None:
             raise error
 
-    def sample(self, coming: int) -> None:
-        """Looks at the file system's free bytes now and then, as `coming` bytes are admitted."""
-        self._unsampled += coming
-        if self._unsampled >= _SAMPLE_BYTES or self.full:
-            at = self.calls.statvfs(str(self.path))
-            self._disk_bytes = at.f_blocks * at.f_frsize
-            self._free_bytes = at.f_bavail * at.f_frsize
-            self._unsampled = 0
-
-    def resample(self) -> None:
-        """Files were removed: the next `sample` looks."""
-        self._unsampled = max(self._unsampled, _SAMPLE_BYTES)
-
-    @property
-    def disk_bytes(self) -> int:
-        """Bytes of the whole file system."""
-        return self._disk_bytes
-
-    def spare(self) -> int:
-        """Free bytes above those that stay free, as last sampled; negative when others filled the file system."""
-        return self._free_bytes - int(self._disk_bytes * KEEP_FREE)
+    def look(self) -> tuple[int, int]:
+        """Returns the file system's free bytes and all of its bytes. Raises OSError."""
+        at = self.calls.statvfs(str(self.path))
+        return at.f_bavail * at.f_frsize, at.f_blocks * at.f_frsize
 
     def failed(self, error: OSError) -> None:
         """Takes note of a failed call: a full disk is full until room is found, a broken one takes the path out.

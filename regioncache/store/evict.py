@@ -7,6 +7,7 @@ the others leave and are remembered for a while as ghosts, which enter the main 
 
 from array import array
 from collections import deque
+from collections.abc import Iterable
 
 NIL = 0xFFFFFFFF
 SMALL_SHARE = 0.1
@@ -165,6 +166,10 @@ class S3Fifo:
         holds = self._held.pop(slot) - 1
         if holds:
             self._held[slot] = holds
+
+    def held(self) -> Iterable[int]:
+        """The slots that may not leave now."""
+        return self._held
 
     def evict(self, capacity: int, fingerprints: list[int]) -> int | None:
         """Takes out and returns the entry that leaves first, or None where all are held.

@@ -10,6 +10,7 @@ from regioncache.pages import EXTENT_BYTES, KIB, MIB, Span
 from regioncache.store.base import PageGone, StoreSettings
 from regioncache.store.disk import SystemCalls
 from regioncache.store.store import Store
+from tests.fakes.hearing import Heard
 from tests.fakes.storing import content, meta, oid, packed, put, read, version
 
 pytestmark = pytest.mark.anyio
@@ -171,4 +172,70 @@ async def test_a_twentieth_of_the_file_system_stays_free(tmp_path: Path) -> None
 
     # Others hold 900 of 1000 MiB and 50 stay free, give or take what is admitted between two looks.
     assert on_disk(tmp_path) <= (50 + 16) * MIB
+    await store.close()
+
+
+class Shared:
+    """A file system of 1000 MiB that the cache shares with others, who hold `others` of it."""
+
+    def __init__(self, path: Path, others: int = 0) -> None:
+        self.path = path
+        self.others = others
+
+    def calls(self) -> SystemCalls:
+        return SystemCalls(statvfs=self._statvfs)
+
+    def _statvfs(self, path: str) -> os.statvfs_result:
+        return Free(1000, MIB, max(0, 1000 - self.others - on_disk(self.path) // MIB))  # type: ignore[return-value]
+
+
+async def kept(store: Store, count: int) -> int:
+    """How many of so many objects are still held."""
+    return sum(store.newest(oid(f"key {number}")) is not None for number in range(count))
+
+
+async def test_a_file_system_that_others_fill_leaves_the_cache_what_it_has(tmp_path: Path) -> None:
+    shared, heard = Shared(tmp_path), Heard()
+    store = await Store.open(StoreSettings((tmp_path,), size=900 * MIB), shared.calls(), heard.tidings())
+    for number in range(10):
+        assert await put(store, f"key {number}", meta(2 * MIB), Span(0, 2))
+
+    shared.others = 1000 - 20
+    for number in range(20):
+        admitted = await put(store, f"new {number}", meta(2 * MIB), Span(0, 2))
+
+    assert not admitted
+    assert await kept(store, 10) == 10
+    assert store.statistics().evicted_bytes == 0
+    assert store.statistics().paths_full == 1
+    (told,) = heard.warnings
+    assert f"cache path {tmp_path} is full: less than 1% of its file system is free, though the cache is within" in told
+    await store.close()
+
+
+async def test_a_cache_on_a_full_file_system_keeps_again_when_there_is_room(tmp_path: Path) -> None:
+    shared = Shared(tmp_path)
+    store = await Store.open(StoreSettings((tmp_path,), size=900 * MIB), shared.calls())
+    shared.others = 995
+    assert not await put(store, "a", meta(2 * MIB), Span(0, 2))
+
+    shared.others = 500
+
+    assert await put(store, "a", meta(2 * MIB), Span(0, 2))
+    assert store.statistics().paths_full == 0
+    await store.close()
+
+
+async def test_where_others_took_the_last_twentieth_what_is_new_takes_the_place_of_as_much(tmp_path: Path) -> None:
+    shared = Shared(tmp_path)
+    store = await Store.open(StoreSettings((tmp_path,), size=900 * MIB), shared.calls())
+    for number in range(10):
+        assert await put(store, f"key {number}", meta(2 * MIB), Span(0, 2))
+    had = store.statistics().clean_bytes
+
+    shared.others = 1000 - 50
+    for number in range(30):
+        assert await put(store, f"new {number}", meta(2 * MIB), Span(0, 2))
+        assert had - 8 * MIB < store.statistics().clean_bytes <= had + 16 * MIB
+
     await store.close()
