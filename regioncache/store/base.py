@@ -11,7 +11,7 @@ LAYOUT = 1
 HEADER_BYTES = 16 * 1024
 """Before the first page of an extent file: identity, presence and notes, block checksums (design, section 6)."""
 KEEP_FREE = 0.05
-"""Share of each file system that the cache never grows into: a full one hurts others, and ext4 slows down above 95 %."""
+"""Share of each file system that the cache never grows into: full ones hurt others, and ext4 slows down above 95 %."""
 KEY_LIMIT = 1024
 """Bytes of a key, as S3 has it; longer ones are not kept."""
 
