@@ -46,6 +46,18 @@ def test_entries_tell_key_size_tag_time_and_class() -> None:
     )
 
 
+def test_each_key_has_its_own_facts_and_what_stands_elsewhere_is_nobodys() -> None:
+    bare = "<Contents><Size>1</Size><Key>a</Key><LastModified>2020-09-13T12:26:40Z</LastModified></Contents>"
+    owned = entry("b").replace("<Size>", "<Owner><ID>i</ID><Key>no</Key><Size>9</Size></Owner><Size>")
+
+    found = parse_list(page("<Key>no</Key>", bare, prefix("b/"), owned, "<Size>7</Size>"), ListAsk()).entries
+
+    assert [(one.key, one.size, one.etag, one.storage_class) for one in found] == [
+        ("a", 1, "", "STANDARD"),
+        ("b", 5, '"e"', "GLACIER"),
+    ]
+
+
 def test_a_document_without_a_namespace_is_read_too() -> None:
     assert len(parse_list(page(entry("k"), prefix("p/"), namespace=""), ListAsk()).entries) == 1
 
@@ -86,6 +98,7 @@ def test_the_key_a_list_begins_after_is_not_shown_although_some_stores_do() -> N
         page(entry("k", size="many")),
         page(entry("k", modified="yesterday")),
         page("<Contents><Size>5</Size></Contents>"),
+        page(entry("a"), entry("b").replace("<Key>b</Key>", ""), "<Key>b</Key>"),
         page(entry("%ff"), encoded=True),
         page(truncated=True),
     ],
