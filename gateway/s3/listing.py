@@ -9,6 +9,8 @@ from binascii import Error as NotBase64
 from dataclasses import dataclass
 
 from gateway.s3.codes import Refusal
+from gateway.segments import LAST
+from regioncache.origins.base import ListPage
 
 MOST_KEYS = 1000
 """S3 never gives more on one page, whatever max-keys says."""
@@ -40,12 +42,13 @@ def list_query(query: dict[str, str], *, v2: bool) -> ListQuery:
     """
     token = query.get("continuation-token") if v2 else None
     start_after = query.get("start-after" if v2 else "marker", "")
+    prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
     return ListQuery(
         v2=v2,
-        prefix=query.get("prefix", ""),
-        delimiter=query.get("delimiter", ""),
+        prefix=prefix,
+        delimiter=delimiter,
         max_keys=max_keys(query.get("max-keys", "")),
-        after=start_after if token is None else read_token(token),
+        after=_behind(start_after, prefix, delimiter) if token is None else read_token(token),
         start_after=start_after,
         token=token,
         url=_url(query.get("encoding-type", "")),
@@ -81,6 +84,21 @@ def read_token(token: str) -> str:
         message = "The continuation token provided is incorrect"
         raise Refusal("InvalidArgument", message, (("ArgumentName", "continuation-token"),)) from fault
     return after
+
+
+def next_marker(page: ListPage) -> str:
+    """Returns the last name of a page that is not the last: a list of version 1 goes on behind it."""
+    last_key = page.entries[-1].key if page.entries else ""
+    last_prefix = page.prefixes[-1] if page.prefixes else ""
+    return max(last_key, last_prefix)
+
+
+def _behind(after: str, prefix: str, delimiter: str) -> str:
+    """Where a list begins that shall begin after this name: behind a common prefix is behind all keys beneath it."""
+    if not delimiter or not after.startswith(prefix):
+        return after
+    at = after.find(delimiter, len(prefix))
+    return after + LAST if at >= 0 and at + len(delimiter) == len(after) else after
 
 
 def _url(encoding: str) -> bool:

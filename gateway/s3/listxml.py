@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.s3.dates import IsoDates
-from gateway.s3.listing import ListQuery, token_of
+from gateway.s3.listing import ListQuery, next_marker, token_of
 from gateway.s3.xmltext import DECLARATION, NAMESPACE, escape, url_encode
 from regioncache.origins.base import ListPage
 
@@ -20,10 +20,12 @@ def render(bucket: str, query: ListQuery, page: ListPage, root: int, iso: IsoDat
     """
     next_after = None if page.next_after is None else page.next_after[root:]
     name = url_encode if query.url else escape
-    head = _head_v2 if query.v2 else _head_v1
     parts = [DECLARATION, f'<ListBucketResult xmlns="{NAMESPACE}"><Name>{escape(bucket)}</Name>']
     parts.append(f"<Prefix>{name(query.prefix)}</Prefix>")
-    parts += head(query, len(page.entries) + len(page.prefixes), next_after, name)
+    if query.v2:
+        parts += _head_v2(query, len(page.entries) + len(page.prefixes), next_after, name)
+    else:
+        parts += _head_v1(query, None if next_after is None else next_marker(page)[root:], name)
     parts.append(f"<MaxKeys>{query.max_keys}</MaxKeys>")
     if query.delimiter:
         parts.append(f"<Delimiter>{name(query.delimiter)}</Delimiter>")
@@ -53,9 +55,9 @@ def _head_v2(query: ListQuery, count: int, next_after: str | None, name: Callabl
     return parts
 
 
-def _head_v1(query: ListQuery, count: int, next_after: str | None, name: Callable[[str], str]) -> list[str]:
+def _head_v1(query: ListQuery, marker: str | None, name: Callable[[str], str]) -> list[str]:
     parts = [f"<Marker>{name(query.start_after)}</Marker>"]
-    if next_after is not None:
-        # S3 gives it only with a delimiter; without it a page that grants left empty could not be continued.
-        parts.append(f"<NextMarker>{name(next_after)}</NextMarker>")
+    if marker is not None:
+        # S3 gives it only with a delimiter; a client that looks for it always goes on too.
+        parts.append(f"<NextMarker>{name(marker)}</NextMarker>")
     return parts

@@ -66,6 +66,36 @@ def test_a_page_of_version_1_has_marker_next_marker_and_owner() -> None:
     assert text(root, "KeyCount") is None
 
 
+@pytest.mark.parametrize(("key", "marker"), [("a", "p<q/"), ("z", "z")])
+def test_the_next_marker_is_the_last_key_or_common_prefix_of_the_page(key: str, marker: str) -> None:
+    root = page({"delimiter": "/"}, v2=False, next_after="p<q/\U0010ffff", key=key)
+
+    assert text(root, "NextMarker") == marker
+
+
+@pytest.mark.parametrize("v2", [False, True])
+@pytest.mark.parametrize(
+    ("begin", "after"),
+    [
+        ("x/a/", "x/a/\U0010ffff"),
+        ("x/a/b", "x/a/b"),
+        ("x/a", "x/a"),
+        ("x/", "x/"),
+        ("x", "x"),
+        ("a/", "a/"),
+        ("x/a/b/", "x/a/b/"),
+        ("", ""),
+    ],
+)
+def test_a_list_that_begins_after_a_common_prefix_passes_over_all_beneath_it(begin: str, after: str, v2: bool) -> None:
+    name = "start-after" if v2 else "marker"
+
+    query = list_query({"prefix": "x/", "delimiter": "/", name: begin}, v2=v2)
+
+    assert (query.after, query.start_after) == (after, begin)
+    assert list_query({"prefix": "x/", name: begin}, v2=v2).after == begin
+
+
 def test_the_owner_comes_in_version_2_only_when_asked_for() -> None:
     assert text(page({}), "Contents/Owner/ID") is None
     assert text(page({"fetch-owner": "true"}), "Contents/Owner/ID") == "causeway"
@@ -74,14 +104,14 @@ def test_the_owner_comes_in_version_2_only_when_asked_for() -> None:
 def test_url_encoding_covers_keys_prefixes_and_markers() -> None:
     query = {"encoding-type": "url", "prefix": "a b", "delimiter": "+", "marker": "m m"}
 
-    root = page(query, v2=False, next_after="n\x01/n", key="dir/a b+\x01%\u00e9")
+    root = page(query, v2=False, next_after="q\x01/n", key="q/a b+\x01%\u00e9")
 
     assert text(root, "EncodingType") == "url"
     assert text(root, "Prefix") == "a%20b"
     assert text(root, "Delimiter") == "%2B"
     assert text(root, "Marker") == "m%20m"
-    assert text(root, "NextMarker") == "n%01/n"
-    assert text(root, "Contents/Key") == "dir/a%20b%2B%01%25%C3%A9"
+    assert text(root, "NextMarker") == "q/a%20b%2B%01%25%C3%A9"
+    assert text(root, "Contents/Key") == "q/a%20b%2B%01%25%C3%A9"
     assert text(root, "CommonPrefixes/Prefix") == "p%3Cq/"
 
 
