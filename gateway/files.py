@@ -121,18 +121,25 @@ class Files:
             return
         page_terms = _list_terms(part.mount)
         limit = max(1, min(ask.limit, MOST_NAMES))
-        question = ListAsk(part.prefix, part.key(ask.after), ask.delimiter, limit)
+        straddles = part.straddles(ask.prefix, ask.delimiter)
+        question = ListAsk(part.prefix, part.key(ask.after), "" if straddles else ask.delimiter, limit)
         while True:
             page = await self._lists.page(place, question, caller.payer, page_terms)
-            following = page.next_after
-            if following is not None:
-                following = part.beyond_hidden(following)
-                self._lists.ahead(place, replace(question, after=following), caller.payer, page_terms)
             names = _of(page)
             if not part.whole:
                 names = [item for item in names if part.shows(item[0])]
             beginning, cut = part.beginning, len(part.prefix)
-            yield [(beginning + name[cut:], entry) for name, entry in names], following is not None
+            items: _Items = [(beginning + name[cut:], entry) for name, entry in names]
+            following = page.next_after
+            if straddles:
+                items = _rolled_up(items, ask)
+                if following is not None and items and items[-1][1] is None:
+                    following = max(following, part.key(items[-1][0] + LAST))
+            if following is not None:
+                following = part.beyond_hidden(following)
+                coming = replace(question, after=following)
+                await self._lists.ahead(place, question, coming, caller.payer, page_terms)
+            yield items, following is not None
             if following is None:
                 return
             question = replace(question, after=following)
@@ -149,6 +156,18 @@ def _of(page: ListPage) -> _Items:
     if not page.prefixes:
         return entries
     return list(heapq.merge(entries, ((prefix, None) for prefix in page.prefixes), key=lambda item: item[0]))
+
+
+def _rolled_up(items: _Items, ask: ListPath) -> _Items:
+    """Paths in order, those with the delimiter behind the list's prefix as the prefix that they share, once."""
+    found: _Items = []
+    for path, entry in items:
+        at = path.find(ask.delimiter, len(ask.prefix))
+        if at < 0:
+            found.append((path, entry))
+        elif not found or found[-1] != (path[: at + len(ask.delimiter)], None):
+            found.append((path[: at + len(ask.delimiter)], None))
+    return found
 
 
 def _page(items: _Items, limit: int, more: bool) -> ListPage:

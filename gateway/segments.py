@@ -55,6 +55,12 @@ class Segment:
         """Whether no name of this segment comes after `after`."""
         return after > self.beginning and not after.startswith(self.beginning)
 
+    def straddles(self, prefix: str, delimiter: str) -> bool:
+        """Whether a delimiter behind `prefix` may begin in `beginning` and end in the key, unseen by the bucket."""
+        end = len(self.beginning)
+        first = max(len(prefix), end - len(delimiter) + 1)
+        return any(delimiter.startswith(self.beginning[at:]) for at in range(first, end))
+
     def hides(self, key: str) -> str | None:
         """The hidden place that this key or prefix lies in, or None."""
         for place in self.hidden:

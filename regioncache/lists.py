@@ -20,6 +20,8 @@ STORE_BYTES = 64 * MIB
 """What all kept pages together may take (design, section 4)."""
 ENTRY_BYTES = 400
 """A listed key with its strings and its share of the tuple, measured on CPython 3.11, plus the key's own length."""
+ENDS = 1024
+"""Ends of pages that are remembered, to see who walks on: more than lists under way at a time, some 300 KiB."""
 
 _Key = tuple[bytes, ListAsk]
 
@@ -39,7 +41,7 @@ class ListsStatistics:
 
 
 class Lists:
-    """Asks for pages of lists and keeps them. Mutable state: `_kept`, `_nbytes`, `_doubted`."""
+    """Asks for pages of lists and keeps them. Mutable state: `_kept`, `_nbytes`, `_ends`, `_doubted`."""
 
     def __init__(self, sources: Sources, clock: Callable[[], float], limit: int = STORE_BYTES) -> None:
         self._sources = sources
@@ -47,6 +49,7 @@ class Lists:
         self._limit = limit
         self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
         self._nbytes = 0
+        self._ends: OrderedDict[_Key, None] = OrderedDict()
         self._questions: Questions[ListPage] = Questions()
         self._doubted = 0
 
@@ -74,12 +77,25 @@ class Lists:
                 return self._aged(kept)
             raise
 
-    def ahead(self, place: Place, ask: ListAsk, payer: Payer, terms: Terms) -> None:
-        """Begins to ask for the page that a sequential reader wants next, unless it is here."""
-        key = (place.bucket.id, ask)
-        kept = self._kept.get(key)
-        if terms.fresh_seconds > 0 and (kept is None or self._age(kept) > terms.fresh_seconds):
-            self._asking(place, ask, payer, terms, 0)
+    async def ahead(self, place: Place, ask: ListAsk, following: ListAsk, payer: Payer, terms: Terms) -> None:
+        """A reader was given the page `ask`: if it walks, the question for `following` leaves now, unless that is here.
+
+        It walks when `ask` is where a page given before had its end: who looks at a first page alone costs the origin
+        and the line that page alone. One page ahead of a walk, never more; it is kept, and forgotten, as any other.
+        """
+        if terms.fresh_seconds <= 0:
+            return
+        coming = (place.bucket.id, following)
+        walks = (place.bucket.id, ask) in self._ends
+        self._ends[coming] = None
+        self._ends.move_to_end(coming)
+        if len(self._ends) > ENDS:
+            self._ends.popitem(last=False)
+        kept = self._kept.get(coming)
+        if walks and (kept is None or self._age(kept) > terms.fresh_seconds):
+            self._asking(place, following, payer, terms, 0)
+            # It leaves before the reader's page is made ready and sent: that takes the loop for milliseconds.
+            await asyncio.sleep(0)
 
     def doubt(self, bucket: bytes, prefix: str) -> None:
         """Drops every page on which a key with this prefix may stand; pages asked for before are not kept."""

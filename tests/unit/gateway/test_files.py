@@ -106,7 +106,7 @@ def expected(tree: Tree, key: AccessKey, prefix: str, delimiter: str) -> tuple[s
 
     def rolled(path: str) -> str | None:
         at = path.find(delimiter, len(prefix)) if delimiter else -1
-        return None if at < 0 else path[: at + 1]
+        return None if at < 0 else path[: at + len(delimiter)]
 
     must = {rolled(path) or path for path in tree.visible(key) if path.startswith(prefix)}
     for path in tree.mounts:
@@ -140,11 +140,13 @@ def trees(draw: st.DrawFn) -> dict[str, tuple[str, list[str]]]:
     trees(),
     st.lists(st.sampled_from(GRANTS), min_size=1, max_size=3, unique=True),
     st.sampled_from(PREFIXES),
-    st.sampled_from(["", "/", "b"]),
+    st.sampled_from(["", "/", "b", "b/", "/b", "a/b", "b/b", "/a/", "b/ab"]),
     st.integers(1, 4),
 )
 @example({"/ns/a": ("", ["b", "b!", "b/x", "c"]), "/ns/a/b": ("", ["k"])}, ["/ns"], "/ns/a/", "", 1)
 @example({"/ns/a": ("", ["a/x", "ab", "a"])}, ["/ns/a/a"], "/ns/a/a", "", 2)
+@example({"/ns/a": ("", ["c"]), "/ns/a/b": ("p/", ["p/b", "p/bc", "p/c", "p/d/b/b"])}, ["/ns"], "/ns/a/", "b/b", 1)
+@example({"/ns/a": ("", ["a/b", "ab", "b"])}, ["/ns/a/a"], "/ns/a/", "a/b", 1)
 @example({"/ns/a": ("", ["a/b/x", "ab", "a"])}, ["/ns/a/a", "/ns/a/a/b", "/ns/a/ab"], "/ns/a/", "", 2)
 async def test_a_list_shows_what_the_key_may_see_in_order_once_and_nothing_else(
     mounts: dict[str, tuple[str, list[str]]], grants: list[str], prefix: str, delimiter: str, limit: int
@@ -197,10 +199,42 @@ async def test_the_page_after_is_asked_for_while_the_one_before_is_read() -> Non
     tree = Tree({"/ns/a": ("", [f"k{n:04}" for n in range(30)])})
     files = tree.files()
 
-    await files.list(caller("/ns"), ListPath("/ns/a/", limit=10))
+    first = await files.list(caller("/ns"), ListPath("/ns/a/", limit=10))
+    await settle()
+    assert tree.origins["b0"].asked == 1
+    await files.list(caller("/ns"), ListPath("/ns/a/", first.next_after or "", limit=10))
     await settle()
 
-    assert tree.origins["b0"].asked == 2
+    assert tree.origins["b0"].asked == 3
+
+
+async def test_the_page_after_is_asked_for_before_the_reader_is_given_his_own() -> None:
+    tree = Tree({"/ns/a": ("", [f"k{n:04}" for n in range(30)])})
+    files = tree.files()
+    first = await files.list(caller("/ns"), ListPath("/ns/a/", limit=10))
+
+    await files.list(caller("/ns"), ListPath("/ns/a/", first.next_after or "", limit=10))
+
+    assert tree.origins["b0"].asked == 3
+
+
+async def test_all_of_a_list_is_asked_for_once_however_many_walk_it() -> None:
+    tree = Tree({"/ns/a": ("", [f"k{n:04}" for n in range(30)])})
+    files = tree.files()
+
+    walked = await asyncio.gather(*(listed(files, caller("/ns"), "/ns/a/", "", 5) for _ in range(8)))
+
+    assert [len(names) for names in walked] == [30] * 8
+    assert tree.origins["b0"].asked == 6
+
+
+async def test_a_delimiter_across_a_mounts_border_does_not_bring_what_it_rolls_up() -> None:
+    keys = [f"b/{n:05}" for n in range(4000)] + ["c"]
+    tree = Tree({"/ns/a": ("", []), "/ns/a/b": ("", keys)})
+    files = tree.files()
+
+    assert await listed(files, caller("/ns"), "/ns/a/", "b/b", 1000) == ["/ns/a/b/b", "/ns/a/b/c"]
+    assert tree.origins["b1"].asked == 2
 
 
 async def test_new_objects_of_an_immutable_mount_show_after_a_while() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from regioncache.errors import BadAnswer, NoSuchObject, OriginUnavailable, Refused
-from regioncache.lists import Lists
+from regioncache.lists import ENDS, Lists
 from regioncache.opened import Terms
 from regioncache.origins.base import ListAsk, ListPage
 from tests.fakes.clock import settle
@@ -158,15 +158,53 @@ async def test_a_page_asked_for_before_a_doubt_is_not_kept(tmp_path: Path) -> No
         assert names(await page(cache)) == ["a", "b"]
 
 
-async def test_a_page_asked_for_in_advance_is_not_asked_for_again(tmp_path: Path) -> None:
+def at(after: str) -> ListAsk:
+    return ListAsk(after=after, limit=1)
+
+
+async def given(cache: Region, ask: ListAsk, following: ListAsk, terms: Terms = TERMS) -> None:
+    await cache.app.lists.ahead(cache.place(""), ask, following, PAYER, terms)
+    await settle()
+
+
+async def test_a_reader_of_one_page_has_none_asked_for_in_advance(tmp_path: Path) -> None:
     async with region(tmp_path) as cache:
-        cache.put("a", 1)
-        cache.app.lists.ahead(cache.place(""), ListAsk(), PAYER, TERMS)
+        await given(cache, at(""), at("a"))
+        await given(cache, at("elsewhere"), at("f"))
 
-        await page(cache)
-        cache.app.lists.ahead(cache.place(""), ListAsk(), PAYER, TERMS)
-        await settle()
+        assert cache.origin.count("list") == 0
 
+
+async def test_a_walking_reader_has_one_page_asked_for_in_advance_and_not_again(tmp_path: Path) -> None:
+    async with region(tmp_path) as cache:
+        for key in ("a", "b", "c", "d"):
+            cache.put(key, 1)
+        await given(cache, at(""), at("a"))
+
+        await given(cache, at("a"), at("b"))
+        await given(cache, at("a"), at("b"))
+        await page(cache, at("b"))
+
+        assert cache.origin.count("list") == 1
+
+
+async def test_nothing_is_asked_for_in_advance_where_each_list_is_asked_for_anew(tmp_path: Path) -> None:
+    async with region(tmp_path) as cache:
+        await given(cache, at(""), at("a"), VALIDATE)
+        await given(cache, at("a"), at("b"), VALIDATE)
+
+        assert cache.origin.count("list") == 0
+
+
+async def test_of_all_walks_only_the_newest_ends_are_remembered(tmp_path: Path) -> None:
+    async with region(tmp_path) as cache:
+        await given(cache, at(""), at("first"))
+        for number in range(ENDS):
+            await cache.app.lists.ahead(cache.place(""), at(""), at(f"{number}"), PAYER, TERMS)
+
+        await given(cache, at("first"), at("second"))
+        assert cache.origin.count("list") == 0
+        await given(cache, at("7"), at("8"))
         assert cache.origin.count("list") == 1
 
 
