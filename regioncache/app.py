@@ -17,6 +17,7 @@ from namespace.routes import routes
 from policy.match import Rules
 from policy.model import LinePolicy, Policy
 from regioncache.catalog import Catalog
+from regioncache.doubts import Doubts
 from regioncache.fill import Filler
 from regioncache.flights import Flights
 from regioncache.health import Health
@@ -44,6 +45,7 @@ from regioncache.tally import Tally
 from regioncache.tidings import UNHEARD, Tidings
 
 LEDGER_FILE = "ledger"
+DOUBTS_FILE = "doubts"
 HOT_PART = 0.125
 """Of the memory budget is for the small objects read most of late."""
 OPEN_EXTENTS = 2048
@@ -91,6 +93,7 @@ class CacheApp:
     peers: PeerDoor
     digests: Digests
     prober: Prober
+    doubts: Doubts
     lines: dict[str, Line] = field(default_factory=dict)
 
     @classmethod
@@ -119,8 +122,10 @@ class CacheApp:
         hot = HotObjects(int(settings.memory * HOT_PART))
         memory = Memory(settings.memory - int(settings.memory * HOT_PART))
         health, flights, tally = Health(), Flights(), Tally()
-        resolver, catalog = Resolver(settings.region), Catalog()
-        digests = Digests()
+        resolver, digests = Resolver(settings.region), Digests()
+        doubts = Doubts(settings.paths[0] / DOUBTS_FILE, settings.tidings)
+        catalog = Catalog(on_doubt=doubts.note)
+        doubts.restore(catalog, wall())
         routing = Routing(settings.region, settings.secrets, client, wall, digests, settings.tidings.warning)
         sources = Sources(health, build or routing.route, clock, settings.tidings)
 
@@ -139,7 +144,7 @@ class CacheApp:
         )
         return cls(
             settings, store, ledger, client, memory, resolver, catalog, health, flights, tally, routing, sources, cache,
-            lists, places, peers, digests, Prober(sources),
+            lists, places, peers, digests, Prober(sources), doubts,
         )  # fmt: skip
 
     def adopt(self, topology: Topology, policy: Policy, revision: int) -> None:
@@ -168,6 +173,7 @@ class CacheApp:
         await self.prober.stop()
         await self.lists.stop()
         await self.cache.stop()
+        await self.doubts.close()
         self.client.close()
         await self.store.close()
         self.ledger.close()

@@ -6,6 +6,7 @@ older than the key's last doubt teaches nothing (line-rules, Newest pointer).
 """
 
 from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from regioncache.errors import CacheError, NoSuchObject, OriginForbids
@@ -24,6 +25,20 @@ class _Doubt:
     at: float  # seconds since the epoch
 
 
+EVERYTHING = b""
+"""In place of a bucket's id: a doubt of all keys of all buckets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubted:
+    """A doubt as it is kept: nothing learned up to `at` (epoch seconds) is believed of the key, or of all below it."""
+
+    bucket: bytes
+    key: str
+    whole: bool
+    at: float
+
+
 @dataclass(frozen=True, slots=True)
 class CatalogStatistics:
     known: int
@@ -38,11 +53,15 @@ class Catalog:
     a doubt of everything; `_last_doubt`, the latest time of any of them; `_ticket`.
     """
 
-    def __init__(self, limit: int = 65_536, doubts: int = 1024) -> None:
+    def __init__(
+        self, limit: int = 65_536, doubts: int = 1024, on_doubt: Callable[[Doubted], None] = lambda _: None
+    ) -> None:
         """At most `limit` versions, absences and doubts of keys are known, and `doubts` of prefixes.
 
-        The latter are few: all of them are looked through for what was learned before the last.
+        The latter are few: all of them are looked through for what was learned before the last. `on_doubt` is told of
+        each, so that it outlives the process.
         """
+        self._on_doubt = on_doubt
         self._limit = limit
         self._doubt_limit = doubts
         self._known: OrderedDict[ObjectId, Meta] = OrderedDict()
@@ -110,6 +129,10 @@ class Catalog:
 
     def distrust(self, oid: ObjectId, at: float) -> None:
         """From now on nothing learned before is believed of this key; `at` is seconds since the epoch."""
+        self._distrust(oid, at)
+        self._on_doubt(Doubted(oid.bucket, oid.key, True, at))
+
+    def _distrust(self, oid: ObjectId, at: float) -> None:
         self._absent.pop(oid, None)
         self._doubted[oid] = _Doubt(self.ticket(), at)
         self._doubted.move_to_end(oid)
@@ -125,12 +148,35 @@ class Catalog:
         gone = [oid for oid in self._absent if oid.bucket == bucket and oid.key.startswith(prefix)]
         for oid in gone:
             del self._absent[oid]
+        self._sweep(bucket, prefix, at)
+        self._on_doubt(Doubted(bucket, prefix, False, at))
+        return len(gone) + sum(oid.bucket == bucket and oid.key.startswith(prefix) for oid in self._known)
+
+    def recall(self, doubts: Iterable[Doubted]) -> None:
+        """Doubts again what was doubted before a restart, oldest first; nobody is told."""
+        for doubt in doubts:
+            if doubt.bucket == EVERYTHING:
+                self._doubt_everything(_Doubt(self.ticket(), doubt.at))
+            elif doubt.whole:
+                self._distrust(ObjectId(doubt.bucket, doubt.key), doubt.at)
+            else:
+                self._sweep(doubt.bucket, doubt.key, doubt.at)
+
+    def doubts(self) -> Iterator[Doubted]:
+        """All doubts that are remembered, as `recall` takes them."""
+        if self._floor.at != float("-inf"):
+            yield Doubted(EVERYTHING, "", False, self._floor.at)
+        for oid, doubt in self._doubted.items():
+            yield Doubted(oid.bucket, oid.key, True, doubt.at)
+        for (bucket, prefix), doubt in self._swept.items():
+            yield Doubted(bucket, prefix, False, doubt.at)
+
+    def _sweep(self, bucket: bytes, prefix: str, at: float) -> None:
         for older in [name for name in self._swept if name[0] == bucket and name[1].startswith(prefix)]:
             del self._swept[older]
         self._swept[bucket, prefix] = _Doubt(self.ticket(), at)
         self._last_doubt = max(self._last_doubt, at)
         self._bound(self._swept, self._doubt_limit)
-        return len(gone) + sum(oid.bucket == bucket and oid.key.startswith(prefix) for oid in self._known)
 
     def age(self, oid: ObjectId, meta: Meta, now: float) -> float | None:
         """Seconds since `meta` was known to be the newest; `now` is epoch seconds.
@@ -167,5 +213,8 @@ class Catalog:
     ) -> None:
         """A doubt that there is no room to remember becomes one of everything: too much is asked, nothing believed."""
         if len(doubts) > limit:
-            forgotten = doubts.popitem(last=False)[1]
-            self._floor = _Doubt(max(self._floor.ticket, forgotten.ticket), max(self._floor.at, forgotten.at))
+            self._doubt_everything(doubts.popitem(last=False)[1])
+
+    def _doubt_everything(self, doubt: _Doubt) -> None:
+        self._floor = _Doubt(max(self._floor.ticket, doubt.ticket), max(self._floor.at, doubt.at))
+        self._last_doubt = max(self._last_doubt, doubt.at)

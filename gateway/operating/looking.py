@@ -28,7 +28,10 @@ class Looking:
     running: Running
 
     async def refresh(self, path: str) -> Refreshed:
-        """Doubts everything at `path` and beneath it, and asks anew for the object itself if there is one."""
+        """Doubts everything at `path` and beneath it, and asks anew for the object itself if there is one.
+
+        The doubt is on disk when this returns: what was not read again since is looked at again after a restart too.
+        """
         app = self.running.app
         try:
             mounts = app.resolver.table.within(path)
@@ -44,6 +47,7 @@ class Looking:
             dropped += self._doubt(place.bucket.id, place.key)
             if place.key and not place.key.endswith("/"):
                 await self._ask_anew(place.path)
+        await app.doubts.kept()
         return Refreshed(path, dropped)
 
     async def list(self, path: str, after: str, limit: int, recursive: bool) -> Listing:
