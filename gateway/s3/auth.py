@@ -11,10 +11,15 @@ from gateway.s3.codes import Refusal
 from gateway.s3.dates import IsoDates
 from gateway.s3.visit import Visit
 from namespace.keys import AccessKey, Keys
-from regioncache.http.canonical import seconds_of
-from regioncache.http.claims import SKEW_SECONDS, Claim, ClockSkewed, SignatureExpired, Verifier
+from regioncache.http.arriving import NO_BODY
+from regioncache.http.canonical import EMPTY_SHA256, seconds_of
+from regioncache.http.claims import SKEW_SECONDS, Claim, ClockSkewed, PayloadMismatch, SignatureExpired, Verifier
+from regioncache.http.messages import Request
 from regioncache.origins.base import Payer
 
+_LAST_SECOND: Final = 253_402_300_799
+"""9999-12-31T23:59:59Z: no date of S3 lies behind it."""
+_HASH_LETTERS: Final = 64
 _CALLERS: Final = 4096
 """Callers remembered, one a key and class; when it is full it starts anew. It only saves making values again."""
 
@@ -53,6 +58,7 @@ class Authenticator:
             self._verifier.check(claim, request, key.secret, now)
         except (ClockSkewed, SignatureExpired) as fault:
             raise self._untimely(claim, fault, now) from fault
+        _match_empty_body(claim.payload, request)
         if claim.token is not None:
             raise Refusal("InvalidToken", "keys of this gateway have no session token; sign without one")
         # After the signature: only who knows the secret learns that the key was good once.
@@ -78,5 +84,13 @@ class Authenticator:
             skew = ("MaxAllowedSkewMilliseconds", str(SKEW_SECONDS * 1000))
             return Refusal("RequestTimeTooSkewed", details=(("RequestTime", self._iso(at)), server, skew))
         message = "Request has expired" if at < now else str(fault)
-        expires = ("Expires", self._iso(at + claim.expires))
+        expires = ("Expires", self._iso(min(at + claim.expires, _LAST_SECOND)))
         return Refusal("AccessDenied", message, (("X-Amz-Expires", str(claim.expires)), expires, server))
+
+
+def _match_empty_body(payload: bytes | None, request: Request) -> None:
+    """Raises PayloadMismatch where the hash of a body was told and none came; what comes, its reader must check."""
+    if payload is None or payload == EMPTY_SHA256 or request.body is not NO_BODY:
+        return
+    if len(payload) == _HASH_LETTERS:
+        raise PayloadMismatch(f"the body is empty, and its hash was told as {payload.decode()}")

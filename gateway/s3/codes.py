@@ -44,6 +44,10 @@ CODES: Final[dict[str, tuple[int, str]]] = {
         "Check your secret access key and signing method.",
     ),
     "SlowDown": (503, "Please reduce your request rate."),
+    "XAmzContentSHA256Mismatch": (
+        400,
+        "The provided 'x-amz-content-sha256' header does not match what was computed.",
+    ),
 }
 """Code -> (HTTP status, text used where the fault brings none)."""
 
@@ -66,6 +70,7 @@ FAULTS: Final[dict[type[Exception], str]] = {
     claims.ClockSkewed: "RequestTimeTooSkewed",
     claims.HeadersNotSigned: "AccessDenied",
     claims.OtherSignature: "InvalidRequest",
+    claims.PayloadMismatch: "XAmzContentSHA256Mismatch",
     claims.SignatureExpired: "AccessDenied",
     claims.SignatureMismatch: "SignatureDoesNotMatch",
     BadPath: "InvalidURI",
@@ -82,6 +87,7 @@ _KEPT_INSIDE: Final[dict[type[Exception], str]] = {
     errors.RangeOutside: "",
     BodyTooLarge: "",
     claims.OtherSignature: "",
+    claims.PayloadMismatch: "",
     claims.SignatureMismatch: "",
 }
 """Faults whose own words stay inside, since they may name endpoints and hosts, or since clients know S3's text; empty:

@@ -94,7 +94,7 @@ def seconds_of(date: bytes) -> int:
     if not (day.isdigit() and hour.isdigit() and minute.isdigit() and second.isdigit()):
         raise ValueError("not a date")
     numbers = (int(day[:4]), int(day[4:6]), int(day[6:]), int(hour), int(minute), int(second))
-    if not (1 <= numbers[1] <= 12 and 1 <= numbers[2] <= 31 and numbers[3] < 24 and numbers[4] < 60):
+    if not (1 <= numbers[1] <= 12 and 1 <= numbers[2] <= 31 and numbers[3] < 24 and max(numbers[4], int(second)) < 60):
         raise ValueError("not a date")
     return calendar.timegm(numbers)
 

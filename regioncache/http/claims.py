@@ -34,6 +34,16 @@ SKEW_SECONDS = 15 * 60
 _HEX = frozenset(b"0123456789abcdef")
 _REMEMBERED = 1024
 """Texts remembered in their parsed form: who signs (it changes daily) and which headers; clients repeat a few dozen."""
+_STREAMING = frozenset(
+    (
+        b"STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+        b"STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+        b"STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
+        b"STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD",
+        b"STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER",
+    )
+)
+"""All that S3 knows (S3 API reference, Authenticating requests, x-amz-content-sha256)."""
 _NEED_NO_SIGNATURE = frozenset((b"x-amz-date", b"x-amz-content-sha256", b"x-amz-user-agent"))
 """The first two are signed as what they say even where they are not listed."""
 
@@ -56,6 +66,10 @@ class OtherSignature(SignatureFault):
 
 class BadPayloadHash(SignatureFault):
     """x-amz-content-sha256 is none of the forms that exist (400 InvalidArgument)."""
+
+
+class PayloadMismatch(SignatureFault):
+    """x-amz-content-sha256 is not the hash of what was sent (400 XAmzContentSHA256Mismatch)."""
 
 
 class SignatureMismatch(SignatureFault):
@@ -140,6 +154,8 @@ class Verifier:
                 return self._from_query(query[1:], request)
             if b"Signature=" in query and b"AWSAccessKeyId=" in query:
                 raise OtherSignature("only Signature Version 4 is accepted")
+            if b"X-Amz-Credential=" in query or b"X-Amz-Algorithm=" in query:
+                raise BadAuthorizationQuery("a presigned URL needs X-Amz-Signature beside its other X-Amz- parameters")
             return None
         if presigned:
             raise BadAuthorization("signed both in the headers and in the query: only one is allowed")
@@ -205,7 +221,7 @@ class Verifier:
             raise BadAuthorization("the credential's date is not the day of the request's date")
         payload = first.get(b"x-amz-content-sha256")
         if payload is not None and not _is_payload(payload):
-            raise BadPayloadHash("x-amz-content-sha256 is no SHA-256, UNSIGNED-PAYLOAD or STREAMING-*")
+            raise BadPayloadHash("x-amz-content-sha256 is no SHA-256, UNSIGNED-PAYLOAD or known STREAMING- form")
         return Claim(signing, date, signature, payload, None, first.get(b"x-amz-security-token"))
 
     def _authorization(self, value: bytes, start: bytes) -> tuple[Signing, bytes]:
@@ -231,7 +247,7 @@ class Verifier:
                     raise BadAuthorizationQuery(f"{name.decode('latin-1')} is given twice")
                 found[name] = unquote_to_bytes(value)
         if found.get(b"X-Amz-Algorithm") != ALGORITHM:
-            raise OtherSignature("only Signature Version 4 (AWS4-HMAC-SHA256) is accepted")
+            raise BadAuthorizationQuery("X-Amz-Algorithm only supports AWS4-HMAC-SHA256")
         expires = found.get(b"X-Amz-Expires", b"")
         if not expires.isdigit() or len(expires) > 6 or not 1 <= int(expires) <= LONGEST_PRESIGNED_SECONDS:
             raise BadAuthorizationQuery(f"X-Amz-Expires must be 1 to {LONGEST_PRESIGNED_SECONDS} seconds")
@@ -295,4 +311,4 @@ def _is_payload(value: bytes) -> bool:
         return True
     if len(value) == 64:
         return _HEX.issuperset(value)
-    return value == UNSIGNED_PAYLOAD or value.startswith(b"STREAMING-")
+    return value == UNSIGNED_PAYLOAD or value in _STREAMING

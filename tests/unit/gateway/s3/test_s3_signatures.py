@@ -1,10 +1,13 @@
 """Who may enter: signatures, their age, unknown keys and keys without a grant."""
 
+import re
 from dataclasses import replace
 
+import botocore.auth
 import pytest
 
 from namespace.keys import AccessKey
+from regioncache.http.messages import Request
 
 pytestmark = pytest.mark.anyio
 
@@ -104,6 +107,52 @@ async def test_a_presigned_url_of_the_future_is_refused(desk) -> None:
 @pytest.mark.parametrize("expires", [0, -1, 604801])
 async def test_a_presigned_url_lives_a_second_to_seven_days(desk, expires: int) -> None:
     answer = await desk.ask(expires=expires)
+
+    assert refused(answer) == (400, "AuthorizationQueryParametersError")
+
+
+@pytest.mark.parametrize("date", ["99991231T235959Z", "99991231T235999Z", "00010101T000000Z"])
+async def test_a_signature_of_an_unlikely_date_is_refused_like_any_other(desk, date: str) -> None:
+    request = desk.request(expires=60)
+    target = request.target.decode()
+    day = re.search(r"X-Amz-Date=(\d{8})T\d{6}Z", target)
+    assert day is not None
+    request.target = target.replace(day[0], f"X-Amz-Date={date}").replace(day[1], date[:8]).encode()
+    signed = desk.request()
+    headers = dict(signed.headers)
+    headers[b"authorization"] = headers[b"authorization"].replace(day[1].encode(), date[:8].encode())
+    headers[b"x-amz-date"] = date.encode()
+
+    presigned = await desk.send(request)
+    header = await desk.send(Request(signed.method, signed.target, list(headers.items()), signed.body))
+
+    assert presigned.status in (400, 403)
+    assert header.status in (400, 403)
+
+
+@pytest.mark.parametrize(
+    ("payload", "told"),
+    [("0" * 64, (400, "XAmzContentSHA256Mismatch")), ("STREAMING-NONE", (400, "InvalidArgument")),
+     ("UNSIGNED-PAYLOAD", (200, None))],
+)  # fmt: skip
+async def test_a_payload_hash_that_is_not_the_empty_bodys_is_told_apart(
+    desk, payload: str, told: tuple[int, str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.files.put("/ns/train/a", 10)
+    monkeypatch.setattr(botocore.auth.S3SigV4Auth, "payload", lambda *_: payload)
+
+    assert refused(await desk.ask()) == told
+
+
+@pytest.mark.parametrize("missing", ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-SignedHeaders",
+                                     "X-Amz-Expires", "X-Amz-Signature"])  # fmt: skip
+async def test_a_presigned_url_without_one_of_its_parameters_is_told_so(desk, missing: str) -> None:
+    request = desk.request(expires=60)
+    path, _, query = request.target.partition(b"?")
+    kept = [part for part in query.split(b"&") if not part.startswith(f"{missing}=".encode())]
+    request.target = path + b"?" + b"&".join(kept)
+
+    answer = await desk.send(request)
 
     assert refused(answer) == (400, "AuthorizationQueryParametersError")
 

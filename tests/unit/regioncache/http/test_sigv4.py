@@ -276,7 +276,9 @@ def test_a_credential_that_cannot_be_is_refused(credential: bytes) -> None:
         Verifier().claim(Request(b"GET", b"/b/k", headers, NO_BODY))
 
 
-@pytest.mark.parametrize("payload", [b"", b"abc", b"E" * 64, b"unsigned-payload"])
+@pytest.mark.parametrize(
+    "payload", [b"", b"abc", b"E" * 64, b"unsigned-payload", b"STREAMING-", b"STREAMING-AWS4-HMAC-SHA1-PAYLOAD"]
+)
 def test_a_payload_hash_of_no_known_form_is_refused(payload: bytes) -> None:
     request = signed()
     headers = [(name, payload if name == b"x-amz-content-sha256" else value) for name, value in request.headers]
