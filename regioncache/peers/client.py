@@ -91,7 +91,7 @@ class PeerSource:
     async def list(self, ask: ListAsk, question: Question, crossing: Crossing) -> ListPage:
         """Asks for a page of a list; see `Source.list`."""
         request = self._request("list", replace(question, key=ask.prefix), ask=ask)
-        answer = await self._send(self._ask(request, QUESTION_SECONDS), crossing, 0)
+        answer = await self._send(self._ask(request, LIST_SECONDS), crossing, 0)
         try:
             if answer.status != 200:
                 raise await self._fault(answer, crossing, ask.prefix)

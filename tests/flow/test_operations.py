@@ -1,0 +1,97 @@
+"""What a running node says of itself to its administrators, and what it refuses to put in force."""
+
+import errno
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.admin.exposition import Exposition
+from policy.errors import Faults
+from tests.fakes.ramp import ramp
+from tests.fakes.s3server import FakeS3
+from tests.fakes.storing import FaultyCalls
+from tests.flow.journeys import landed, read
+from tests.flow.world import DIRECTION, FAR, LINE, MIB, NEAR, World, topology, two_regions, world
+
+pytestmark = pytest.mark.anyio
+Labels = frozenset[tuple[str, str]]
+
+
+def told(regions: World, region: str) -> dict[tuple[str, Labels], float]:
+    """What `/metrics` of a region's node says, by name and labels."""
+    text = Exposition(regions.nodes[region].operations.metrics).text().decode()
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_a_topology_without_the_nodes_region_is_refused_and_the_node_starts_again(s3: FakeS3) -> None:
+    async with world() as regions:
+        await regions.start(NEAR)
+        elsewhere = topology(s3.url, None)
+        elsewhere["regions"] = {FAR: {}, "gpu-7": {}}
+        elsewhere["lines"] = {LINE: {"between": [FAR, "gpu-7"], "capacity": "1Gbps"}}
+
+        with pytest.raises(Faults, match="region 'aws-use1' of this node is not among them"):
+            await regions.apply(NEAR, elsewhere)
+
+        assert await regions.nodes[NEAR].operations.history() == ()
+        await regions.stop(NEAR)
+        await regions.start(NEAR)
+        await regions.apply(NEAR, topology(s3.url, None))
+        assert regions.nodes[NEAR].operations.status().ready
+
+
+async def test_what_was_read_over_the_line_is_in_the_metrics(s3: FakeS3) -> None:
+    s3.bucket("bucket1").put("k", 3 * MIB)
+    async with two_regions(s3.url) as regions:
+        await read(regions, "k")
+        await landed(regions)
+
+        near = told(regions, NEAR)
+
+        ledger = {("line", LINE), ("direction", DIRECTION)}
+        unique = frozenset({*ledger, ("tenant", "admin"), ("class", "interactive"), ("kind", "unique")})
+        assert near["causeway_line_bytes_total", unique] == 3 * MIB
+        assert near["causeway_line_once_ratio", frozenset(ledger)] == 1.0
+        assert near["causeway_read_bytes_total", frozenset({("source", "line")})] == 3 * MIB
+        assert near["causeway_brought_bytes_total", frozenset()] == 3 * MIB
+        assert near["causeway_cache_bytes", frozenset({("state", "clean")})] >= 3 * MIB
+        assert near["causeway_namespace_revision", frozenset()] == 1
+        assert near["causeway_members", frozenset()] == 1
+        assert told(regions, FAR)["causeway_read_bytes_total", frozenset({("source", "origin")})] == 3 * MIB
+
+
+async def test_the_age_of_the_namespace_counts_from_its_apply_also_after_a_restart(s3: FakeS3) -> None:
+    async with world() as regions:
+        await regions.start(NEAR)
+        await regions.apply(NEAR, topology(s3.url, None))
+        name = ("causeway_namespace_snapshot_age_seconds", frozenset[tuple[str, str]]())
+        assert told(regions, NEAR)[name] < 1000
+
+        regions.ahead = 5000.0
+        before = told(regions, NEAR)[name]
+        await regions.stop(NEAR)
+        await regions.start(NEAR)
+
+        assert 5000 <= before <= told(regions, NEAR)[name]
+
+
+async def test_a_node_that_lost_its_disk_stays_ready_and_says_so(s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3.bucket("bucket1").put("k", MIB)
+    disk = FaultyCalls()
+    monkeypatch.setattr("regioncache.store.store.SystemCalls", disk.calls)
+    async with world() as regions:
+        node = await regions.start(NEAR)
+        await regions.apply(NEAR, topology(s3.url, None))
+        disk.writes = errno.EIO
+
+        body = await read(regions, "k")
+        await landed(regions)
+
+        now = node.operations.status()
+        assert body == ramp(0, MIB)
+        assert now.ready, "what it cannot keep it still serves"
+        assert any("Input/output error" in fault for fault in now.faults)
