@@ -46,6 +46,7 @@ class Routing:
         self._wall = wall
         self._digests = digests
         self._on_warning = on_warning
+        self._role = credentials.of_role()
         self._lines: Mapping[str, Line] = {}
         self._sources: dict[WayId, Source] = {}
 
@@ -97,14 +98,17 @@ class Routing:
             f"bucket {bucket.name} at {endpoint.url}",
             Base.parse(endpoint.url),
             bucket.bucket,
-            credentialer(bucket.credentials),
+            credentialer(bucket.credentials, self._role),
             self._client,
             wall=self._wall,
         )
 
 
-def credentialer(reference: Reference) -> Credentialer:
-    """Returns what finds the credentials that a bucket refers to; raises CacheError where they are not to be had."""
+def credentialer(reference: Reference, role: Credentialer) -> Credentialer:
+    """Returns what finds the credentials that a bucket refers to; raises CacheError where they are not to be had.
+
+    The machine has one `role`: its credentials are asked for once for all buckets.
+    """
     match reference.kind:
         case "none":
             return credentials.unsigned
@@ -113,5 +117,5 @@ def credentialer(reference: Reference) -> Credentialer:
         case "file":
             return credentials.from_file(Path(reference.name))
         case "role":
-            return credentials.of_role()
+            return role
     raise CacheError(f"credentials of kind {reference.kind!r} are not known")

@@ -4,25 +4,34 @@
 need be, `session_token`. `role` asks the machine's own identity through boto3's chain; `none` sends unsigned requests.
 """
 
+import asyncio
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regioncache.errors import CacheError
 from regioncache.http.sigv4 import Credentials
+
+if TYPE_CHECKING:
+    import boto3
 
 
 class NoCredentials(CacheError):
     """The reference leads to nothing usable; the message names the reference, never what it holds."""
 
 
-Credentialer = Callable[[], Credentials | None]
-"""Gives the credentials to sign the next request with; None = unsigned. May block for a moment at first use."""
+Credentialer = Callable[[], Awaitable[Credentials | None]]
+"""Gives the credentials to sign the next request with; None = unsigned. Raises NoCredentials."""
 
 REREAD_SECONDS = 60.0
-"""A file is read again this often, so that a rotated key needs no restart."""
+"""A file is read again, and a role is asked again, this often, so that a rotated key needs no restart."""
+SURE_SECONDS = 540.0
+"""boto3 gives out none that end within 10 minutes: so long after it was asked, nobody waits for new ones."""
+WAIT_SECONDS = 2.0
+"""For new ones where those held may have ended: a healthy metadata service takes milliseconds."""
 
 
 def from_env(name: str, environ: Mapping[str, str] | None = None) -> Credentialer:
@@ -31,7 +40,11 @@ def from_env(name: str, environ: Mapping[str, str] | None = None) -> Credentiale
     if text is None:
         raise NoCredentials(f"the environment variable {name} is not set; it holds ACCESS_KEY:SECRET")
     found = parse(text, f"the environment variable {name}")
-    return lambda: found
+
+    async def current() -> Credentials:
+        return found
+
+    return current
 
 
 def from_file(path: Path, clock: Callable[[], float] = time.monotonic) -> Credentialer:
@@ -41,7 +54,7 @@ def from_file(path: Path, clock: Callable[[], float] = time.monotonic) -> Creden
     """
     state = (_read(path), clock())
 
-    def current() -> Credentials:
+    async def current() -> Credentials:
         nonlocal state
         if clock() - state[1] > REREAD_SECONDS:
             try:
@@ -53,23 +66,76 @@ def from_file(path: Path, clock: Callable[[], float] = time.monotonic) -> Creden
     return current
 
 
-def of_role() -> Credentialer:
-    """Returns the machine's own credentials, refreshed by boto3."""
-    import boto3
+class Renewed:
+    """Credentials that end, asked for by a blocking call on a thread, one at a time, and held meanwhile.
 
-    session = boto3.session.Session()
+    Those held serve while new ones are asked for, and go on where none are to be had: when they end, the store says so.
+    Mutable state: `_held`, `_asked_at`, the last time that the call began and gave some, `_tried_at`, `_asking`.
+    """
 
-    def current() -> Credentials:
-        found = session.get_credentials()
-        if found is None:
+    def __init__(self, ask: Callable[[], Credentials], clock: Callable[[], float] = time.monotonic) -> None:
+        """Args: ask: gives credentials that are good for another `SURE_SECONDS`. Blocks. Raises NoCredentials."""
+        self._ask = ask
+        self._clock = clock
+        self._held: Credentials | None = None
+        self._asked_at = self._tried_at = float("-inf")
+        self._asking: asyncio.Task[Credentials] | None = None
+
+    async def __call__(self) -> Credentials:
+        """Returns the credentials to sign with; waits where there are none yet, or those held may have ended.
+
+        Raises NoCredentials where none were ever to be had.
+        """
+        now = self._clock()
+        if self._held is None:
+            return await asyncio.shield(self._renewal(now))
+        if now - max(self._asked_at, self._tried_at) > REREAD_SECONDS or self._asking is not None:
+            renewal = self._renewal(now)
+            if now - self._asked_at > SURE_SECONDS:
+                await asyncio.wait({renewal}, timeout=WAIT_SECONDS)
+        return self._held
+
+    def _renewal(self, now: float) -> "asyncio.Task[Credentials]":
+        if self._asking is None:
+            self._tried_at = now
+            self._asking = asyncio.create_task(self._renew(now))
+            self._asking.add_done_callback(self._over)
+        return self._asking
+
+    async def _renew(self, now: float) -> Credentials:
+        self._held = await asyncio.to_thread(self._ask)
+        self._asked_at = now
+        return self._held
+
+    def _over(self, asking: "asyncio.Task[Credentials]") -> None:
+        self._asking = None
+        if not asking.cancelled():
+            asking.exception()  # who waited has it; nobody else needs it, while those held serve
+
+
+def of_role(clock: Callable[[], float] = time.monotonic) -> Credentialer:
+    """Returns the machine's own credentials; boto3 finds and renews them, on a thread."""
+    sessions: list[boto3.session.Session] = []
+
+    def ask() -> Credentials:
+        import boto3
+        import botocore.exceptions
+
+        if not sessions:
+            sessions.append(boto3.session.Session())
+        try:
+            found = sessions[0].get_credentials()
+            frozen = None if found is None else found.get_frozen_credentials()
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as fault:
+            raise NoCredentials(f"this machine's role gives no credentials now: {type(fault).__name__}") from fault
+        if frozen is None:
             raise NoCredentials("this machine has no role or profile that gives credentials")
-        frozen = found.get_frozen_credentials()
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
 
-    return current
+    return Renewed(ask, clock)
 
 
-def unsigned() -> None:
+async def unsigned() -> None:
     """The credentials of a bucket that is open to everyone."""
     return
 

@@ -68,7 +68,7 @@ class S3Origin:
         if want.version is not None:
             headers.append((b"if-match", want.version.encode()))
         asked_at = self.wall()
-        ask = self._ask(b"GET", self._target(want.key), headers, ANSWER_SECONDS)
+        ask = await self._ask(b"GET", self._target(want.key), headers, ANSWER_SECONDS)
         answer = await send(self.client, ask, crossing, len(want.span), known=want.version is not None)
         try:
             if answer.status not in {200, 206}:
@@ -82,7 +82,8 @@ class S3Origin:
     async def head(self, question: Question, crossing: Crossing) -> Meta:
         """Asks for the newest version; see `Source.head`."""
         asked_at, key = self.wall(), question.key
-        answer = await send(self.client, self._ask(b"HEAD", self._target(key), [], QUESTION_SECONDS), crossing, 0)
+        ask = await self._ask(b"HEAD", self._target(key), [], QUESTION_SECONDS)
+        answer = await send(self.client, ask, crossing, 0)
         try:
             crossing.learned(0)
             if answer.status != 200:
@@ -100,7 +101,7 @@ class S3Origin:
             query.append(("start-after", ask.after))
         text = "&".join(f"{name}={quote(value, safe='')}" for name, value in sorted(query))
         target = f"/{quote(self.bucket, safe='')}?{text}".encode()
-        answer = await send(self.client, self._ask(b"GET", target, [], ANSWER_SECONDS), crossing, 0)
+        answer = await send(self.client, await self._ask(b"GET", target, [], ANSWER_SECONDS), crossing, 0)
         try:
             if answer.status != 200:
                 raise await self._fault(answer, crossing, "")
@@ -112,9 +113,9 @@ class S3Origin:
         # Dots stay as they are: `a/../b` is a key of its own, and nothing on this path tidies it.
         return f"/{quote(self.bucket, safe='')}/{quote(key, safe='/')}".encode()
 
-    def _ask(self, method: bytes, target: bytes, headers: Sequence[Header], answer_seconds: float) -> Ask:
+    async def _ask(self, method: bytes, target: bytes, headers: Sequence[Header], answer_seconds: float) -> Ask:
         named = [(b"host", self.base.authority), (b"accept-encoding", b"identity"), *headers]
-        credentials = self.credentials()
+        credentials = await self.credentials()
         if credentials is not None:
             signed = Signer(credentials, self.region, keys=self.keys).sign(method, target, named, self.wall())
         else:

@@ -25,9 +25,9 @@ from regioncache.errors import (
 from regioncache.http.client import Base, Client
 from regioncache.http.messages import Reply
 from regioncache.http.server import Server
-from regioncache.http.sigv4 import Credentials
 from regioncache.lines.crossing import NoLine
 from regioncache.origins.base import ListAsk, Payer, Question, Reading, Want
+from regioncache.origins.credentials import from_env, unsigned
 from regioncache.origins.s3 import S3Origin
 from regioncache.pages import MIB, Span, Version
 from tests.fakes.ramp import ramp
@@ -47,7 +47,7 @@ async def s3() -> AsyncIterator[FakeS3]:
 async def origin(s3: FakeS3) -> AsyncIterator[S3Origin]:
     client = Client()
     yield S3Origin(
-        "the bucket", Base.parse(s3.url), "data", lambda: Credentials("KEY", "secret"), client, wall=lambda: WALL
+        "the bucket", Base.parse(s3.url), "data", from_env("B", {"B": "KEY:secret"}), client, wall=lambda: WALL
     )
     client.close()
 
@@ -141,7 +141,7 @@ async def test_a_connection_is_used_again_after_a_whole_reply_and_after_an_error
 async def test_an_open_bucket_is_read_unsigned(s3: FakeS3, origin: S3Origin) -> None:
     s3.bucket("data").put("k", 5)
 
-    assert await read(replace(origin, credentials=lambda: None), want()) == ramp(0, 5)
+    assert await read(replace(origin, credentials=unsigned), want()) == ramp(0, 5)
     assert "authorization" not in s3.heard[0].headers
 
 
@@ -234,7 +234,7 @@ async def answering(reply: Reply) -> AsyncIterator[S3Origin]:
     server, client = Server(lambda _: reply), Client()
     host, port = await server.listen(("127.0.0.1", 0))
     try:
-        yield S3Origin("the bucket", Base("http", host, port), "data", lambda: None, client)
+        yield S3Origin("the bucket", Base("http", host, port), "data", unsigned, client)
     finally:
         client.close()
         await server.stop(0.0)
