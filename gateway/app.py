@@ -126,14 +126,15 @@ def _assembled(
     def adopt(pair: Pair, revision: int) -> None:
         app.adopt(pair.topology, pair.policy, revision)
         app.digests.adopt(pair.digest)
-        in_force.rules, in_force.pair = Rules(pair.policy.cache), pair
+        in_force.rules, in_force.pair, in_force.since = Rules(pair.policy.cache), pair, wall()
 
-    keys, recent, applying = Keys(store.keys()), Recent(), Applying(store, adopt, wall)
+    keys, recent, applying = Keys(store.keys()), Recent(), Applying(store, adopt, wall, settings.region)
     files = Files(app.resolver, lambda: in_force.rules, app.cache, app.lists, recent)
     running = Running(settings, app, store, applying, keys, files, recent, in_force, wall, wall())
-    pair = applying.in_force()
-    if pair is not None:
-        adopt(pair, store.revision())
+    pair, kept = applying.in_force(), store.current()
+    if pair is not None and kept is not None:
+        adopt(pair, kept.revision.number)
+        in_force.since = kept.revision.at
     accounts = Accounts(running.counters, AccessLog(access_every), time.perf_counter)
     door = Door(files, app.resolver, Authenticator(keys, wall), accounts, faults_in("s3"))
     servers = {"s3": _server(door, "s3"), "peer": _server(app.peers, "peer")}

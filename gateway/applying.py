@@ -28,11 +28,17 @@ class Applied:
 class Applying:
     """Applies files over one store."""
 
-    def __init__(self, revisions: Revisions, adopt: Callable[[Pair, int], None], wall: Callable[[], float]) -> None:
-        """`adopt` puts a pair in force in the running parts and must not fail; `wall` is seconds since the epoch."""
+    def __init__(
+        self, revisions: Revisions, adopt: Callable[[Pair, int], None], wall: Callable[[], float], region: str
+    ) -> None:
+        """`adopt` puts a pair in force in the running parts and must not fail; `wall` is seconds since the epoch.
+
+        `region` is the node's own: a topology without it could be kept, but neither put in force nor started with.
+        """
         self._revisions = revisions
         self._adopt = adopt
         self._wall = wall
+        self._region = region
 
     def in_force(self) -> Pair | None:
         """Returns the pair of the newest revision, None if there is none.
@@ -50,7 +56,7 @@ class Applying:
         """
         before = self.in_force()
         texts = {} if before is None else before.texts
-        pair = check(files, texts)
+        pair = check(files, texts, region=self._region)
         revision = self._revisions.revision()
         if pair.texts != texts and dry_run:
             revision += 1

@@ -160,3 +160,4 @@ class Snapshot:
     revision: int = 0
     """Revision of the namespace in force; 0 = none was applied."""
     snapshot_age_seconds: float = 0.0
+    """Since the revision in force was applied."""

@@ -78,12 +78,15 @@ def kind_of(value: object) -> Kind | None:
     return "topology" if of_topology else "policy"
 
 
-def check(files: Sequence[File], in_force: Mapping[str, str], *, future: bool = False) -> Pair:
+def check(
+    files: Sequence[File], in_force: Mapping[str, str], *, region: str | None = None, future: bool = False
+) -> Pair:
     """Returns the pair that `files` make with what is in force.
 
     Args:
         files: One or both, in any order.
         in_force: Texts by kind, for the file that is not given; empty where nothing is in force.
+        region: The node's own, which the topology must have; None where it is not for one node.
         future: Accept what this version checks but does not keep.
 
     Raises:
@@ -100,7 +103,7 @@ def check(files: Sequence[File], in_force: Mapping[str, str], *, future: bool = 
             faults.append(
                 Fault(name, 1, 1, "document", "no topology is in force yet: give it together with the policy")
             )
-    topology, policy = _both(given, faults, future)
+    topology, policy = _both(given, faults, future, region)
     if topology is None or policy is None:
         raise Faults(faults)
     texts = {kind: read.text for kind, read in given.items()}
@@ -124,9 +127,11 @@ def inspect(files: Sequence[File], *, future: bool = False) -> tuple[str, ...]:
     return _warnings(topology, policy)
 
 
-def _both(given: Mapping[str, "_Read"], faults: list[Fault], future: bool) -> tuple[Topology | None, Policy | None]:
+def _both(
+    given: Mapping[str, "_Read"], faults: list[Fault], future: bool, region: str | None = None
+) -> tuple[Topology | None, Policy | None]:
     """Returns both parts, or None for both where `faults` has any."""
-    topology = _topology(given.get("topology"), faults, future)
+    topology = _topology(given.get("topology"), faults, future, region)
     policy = _policy(given.get("policy"), topology, faults, future)
     return (None, None) if faults else (topology, policy)
 
@@ -164,7 +169,7 @@ def _by_kind(files: Sequence[File], faults: list[Fault]) -> dict[str, _Read]:
     return given
 
 
-def _topology(read: _Read | None, faults: list[Fault], future: bool) -> Topology | None:
+def _topology(read: _Read | None, faults: list[Fault], future: bool, region: str | None) -> Topology | None:
     if read is None:
         return None
     document = read.document
@@ -175,6 +180,9 @@ def _topology(read: _Read | None, faults: list[Fault], future: bool) -> Topology
         return None
     if not future:
         faults += [document.fault(loc, message) for loc, message in checks.not_kept(topology)]
+    if region is not None and region not in topology.regions:
+        known = ", ".join(topology.regions)
+        faults.append(document.fault(("regions",), f"region {region!r} of this node is not among them; known: {known}"))
     return topology
 
 

@@ -26,6 +26,7 @@ class NodeCollector(Collector):
         yield from _lines(now)
         yield from _cache(now)
         yield from _process(now)
+        yield from _alone()
 
 
 class Exposition:
@@ -117,6 +118,15 @@ def _process(now: Snapshot) -> Iterator[Metric]:
         (),
         [((), now.snapshot_age_seconds)],
     )
+
+
+def _alone() -> Iterator[Metric]:
+    """Names that dashboards may rely on before there are clusters and writes: what a region's only node says, which
+    leases nothing and holds nothing that its origin lacks."""
+    yield _gauge("causeway_members", "Nodes of this region's cluster.", (), [((), 1)])
+    yield _gauge("causeway_dirty_objects", "Writes not yet in the origin.", (), [((), 0)])
+    yield _gauge("causeway_dirty_oldest_seconds", "Age of the oldest of them.", (), [((), 0)])
+    yield _gauge("causeway_lease_state", "The lease on a line; no sample where the node is alone.", ("line",), [])
 
 
 def _one(values: Mapping[str, float]) -> Labelled:

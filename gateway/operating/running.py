@@ -21,6 +21,8 @@ class InForce:
 
     rules: Rules
     pair: Pair | None = None
+    since: float = 0.0
+    """When it was applied, seconds since the epoch."""
 
 
 @dataclass(slots=True)

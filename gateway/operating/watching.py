@@ -24,7 +24,8 @@ class Watching:
             node=running.settings.node,
             region=running.settings.region,
             version=version("causeway"),
-            ready=pair is not None and not held.paths_out,
+            # A disk that is out costs keeping, not reading: the node still serves.
+            ready=pair is not None,
             uptime_seconds=max(0.0, running.wall() - running.began),
             revision=app.resolver.revision,
             digest="" if pair is None else pair.digest,
@@ -90,7 +91,12 @@ class Watching:
             memory_bytes={**app.memory.held(), "budget": app.memory.budget},
             loop_delay=running.loop_delay,
             revision=app.resolver.revision,
+            snapshot_age_seconds=self._age(),
         )
+
+    def _age(self) -> float:
+        in_force = self.running.in_force
+        return 0.0 if in_force.pair is None else max(0.0, self.running.wall() - in_force.since)
 
     def _url(self, door: str) -> str:
         listener = {

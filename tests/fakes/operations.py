@@ -120,7 +120,7 @@ class FakeOperations:
 
     async def apply(self, files: AppliedFiles, author: str, dry_run: bool) -> Applied:
         self._ask(f"apply dry_run={dry_run}")
-        return Applying(self.store, lambda _pair, _revision: None, lambda: 1000.0).apply(files, author, dry_run)
+        return Applying(self.store, lambda _pair, _revision: None, lambda: 1000.0, "a").apply(files, author, dry_run)
 
     async def history(self) -> tuple[Revision, ...]:
         self._ask("history")

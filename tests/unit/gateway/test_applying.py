@@ -36,7 +36,7 @@ def adopted() -> Adopted:
 
 @pytest.fixture
 def applying(store: EmbeddedStore, adopted: Adopted) -> Applying:
-    return Applying(store, adopted, wall=lambda: 1000.0)
+    return Applying(store, adopted, wall=lambda: 1000.0, region="a")
 
 
 def test_an_apply_is_one_revision_and_is_adopted(applying: Applying, store: EmbeddedStore, adopted: Adopted) -> None:
@@ -62,6 +62,21 @@ def test_a_faulty_pair_is_refused_whole(applying: Applying, store: EmbeddedStore
     with pytest.raises(Faults, match="above the line's capacity"):
         applying.apply((TOPOLOGY, WRONG), "admin", dry_run=False)
 
+    assert store.revision() == 0
+    assert adopted == []
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_topology_without_this_nodes_region_is_refused_whole(
+    applying: Applying, store: EmbeddedStore, adopted: Adopted, dry_run: bool
+) -> None:
+    other = File("t.yaml", "regions:\n  b: {}\n  c: {}\n")
+
+    with pytest.raises(Faults) as refused:
+        applying.apply((other, WRONG), "admin", dry_run=dry_run)
+
+    assert "t.yaml:2:3: regions: region 'a' of this node is not among them; known: b, c" in str(refused.value)
+    assert len(refused.value.faults) == 2
     assert store.revision() == 0
     assert adopted == []
 
@@ -98,7 +113,7 @@ def test_one_file_alone_goes_with_the_other_in_force(applying: Applying, store: 
 def test_what_is_in_force_is_found_again_after_a_restart(store: EmbeddedStore, applying: Applying) -> None:
     applied = applying.apply((TOPOLOGY, POLICY), "admin", dry_run=False)
 
-    pair = Applying(store, Adopted(), wall=lambda: 0.0).in_force()
+    pair = Applying(store, Adopted(), wall=lambda: 0.0, region="a").in_force()
 
     assert pair is not None
     assert pair.digest == applied.digest

@@ -24,6 +24,10 @@ NAMES = {
     "causeway_memory_bytes",
     "causeway_loop_delay_seconds",
     "causeway_namespace_snapshot_age_seconds",
+    "causeway_members",
+    "causeway_dirty_objects",
+    "causeway_dirty_oldest_seconds",
+    "causeway_lease_state",
 }
 
 
