@@ -22,6 +22,8 @@ class _State:
     away_since: float | None = None
     trial_at: float = 0.0
     pause: float = FIRST_TRIAL_SECONDS
+    trial: bool = False
+    """Whether a trial went out that has not failed yet."""
 
 
 class Health:
@@ -60,6 +62,7 @@ class Health:
         if now < state.trial_at:
             return False
         state.trial_at = now + state.pause
+        state.trial = True
         return True
 
     def retry_after(self, way: WayId, now: float) -> float:
@@ -75,7 +78,11 @@ class Health:
         went = state.away_since is None
         if went:
             state.away_since = now
-        else:
+        elif state.trial:
             state.pause = min(state.pause * 2, LAST_TRIAL_SECONDS)
+        else:
+            # Asked before it went: a hundred requests that one cut took are one failure, not a hundred trials.
+            return False
+        state.trial = False
         state.trial_at = now + state.pause
         return went

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regioncache.health import LAST_TRIAL_SECONDS, Health
+from regioncache.health import FIRST_TRIAL_SECONDS, LAST_TRIAL_SECONDS, Health
 
 WAY = ("data", "endpoint", "http://origin")
 OTHER = ("data", "region", "idc-bj")
@@ -65,6 +65,16 @@ def test_trials_become_rarer_up_to_a_limit() -> None:
 
     assert pauses == sorted(pauses)
     assert pauses[-1] == LAST_TRIAL_SECONDS
+
+
+def test_requests_that_one_cut_took_together_do_not_put_the_first_trial_off() -> None:
+    health = Health()
+    for n in range(100):
+        health.refused(WAY, 0.001 * n)
+    health.unanswered(WAY, 0.2)
+
+    assert health.retry_after(WAY, 0.2) <= FIRST_TRIAL_SECONDS
+    assert health.may_ask(WAY, FIRST_TRIAL_SECONDS)
 
 
 def test_a_way_that_is_away_says_nothing_about_another() -> None:
