@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from regioncache.http.client import Ask, Base, Client
+from regioncache.http.client import Answer, Ask, Base, Client
 from regioncache.http.messages import Header
 from regioncache.http.sigv4 import Credentials, Signer
 from regioncache.origins.base import ListAsk, Payer
@@ -169,6 +169,39 @@ async def test_a_request_that_no_node_sends_is_told_so_to_a_pair(home: World) ->
 
     assert status == 400
     assert b"protocol 9" in body
+
+
+async def test_a_reader_hears_a_beat_while_nothing_lands(
+    home: World, s3: FakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without beats it would take a far node whose bucket stalls for one that is gone."""
+    monkeypatch.setattr("regioncache.peers.door.BEAT_SECONDS", 0.01)
+    s3.bucket("bucket1").put("slow", 2 * MIB)
+    slow = stall(MIB)
+    s3.next(slow)
+    target, headers = signed(home, asked(home, key="slow", span=Span(0, 2 * MIB)))
+    client = Client()
+    answer = await client.request(Ask(Base.parse(f"http://{home.peer(FAR)}"), b"GET", target, headers))
+
+    body, beats = bytearray(), 0
+    while (head := parse(await exactly(answer, HEADER_BYTES))).kind != Kind.END:
+        body += await exactly(answer, head.length)
+        beats += head.kind == Kind.BEAT
+        if beats == 2:
+            slow.released.set()
+    answer.close()
+    client.close()
+
+    assert beats >= 2
+    assert body == ramp(0, 2 * MIB)
+
+
+async def exactly(answer: Answer, nbytes: int) -> bytes:
+    """The next so many bytes of an answer."""
+    into, got = memoryview(bytearray(nbytes)), 0
+    while got < nbytes:
+        got += await answer.receive(into[got:])
+    return bytes(into)
 
 
 async def test_a_reader_that_hangs_up_before_its_reply_begins_leaves_no_flight_behind(home: World, s3: FakeS3) -> None:
