@@ -95,6 +95,9 @@ class CacheApp:
     prober: Prober
     doubts: Doubts
     lines: dict[str, Line] = field(default_factory=dict)
+    known_lines: dict[tuple[str, str], Line] = field(default_factory=dict)
+    """Each that was ever in force, by name and direction: what still crosses one that was taken out and comes back
+    must count against the same quota."""
 
     @classmethod
     async def start(cls, settings: CacheAppSettings) -> "CacheApp":
@@ -155,9 +158,11 @@ class CacheApp:
             if region not in line.between:
                 continue
             rules = policy.lines.get(name) or LinePolicy.of_capacity(line.capacity)
-            known, direction = self.lines.get(name), f"{line.far(region)}>{region}"
-            if known is None or known.direction != direction:
+            direction = f"{line.far(region)}>{region}"
+            known = self.known_lines.get((name, direction))
+            if known is None:
                 known = Line(name, direction, rules, self.ledger, self.settings.clock, limited=self.settings.limited)
+                self.known_lines[name, direction] = known
             else:
                 known.adopt(rules)
             lines[name] = known
