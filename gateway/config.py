@@ -102,6 +102,17 @@ class S3Listener(Listener):
         return value
 
 
+class PeerListener(Listener):
+    """The address for nodes of other regions."""
+
+    @field_validator("tls", mode="before")
+    @classmethod
+    def _plain_only(cls, value: object, info: ValidationInfo) -> object:
+        if value is not None and not _asks_for_future(info):
+            raise ValueError(f"{NOT_KEPT}: leave it out, nodes ask each other in plain HTTP, signed and checked")
+        return value
+
+
 class ListenSettings(BaseModel):
     """The doors of this node."""
 
@@ -109,7 +120,7 @@ class ListenSettings(BaseModel):
 
     s3: S3Listener = S3Listener(address=Address("127.0.0.1", 9000))
     """S3. Default 127.0.0.1:9000: open to other machines only when that is said."""
-    peer: Listener = Listener(address=Address("127.0.0.1", 9100))
+    peer: PeerListener = PeerListener(address=Address("127.0.0.1", 9100))
     """Nodes of other regions; every request on it is signed with the pair's secret. Default 127.0.0.1:9100."""
     admin: Listener = Listener(address=Address("127.0.0.1", 9200))
     """Administration: health, metrics and the API behind the administrators' token. Default 127.0.0.1:9200, since who

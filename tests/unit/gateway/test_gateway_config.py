@@ -79,6 +79,13 @@ def test_the_designs_example_without_that_is_read_whole() -> None:
     assert node.namespace_directory == Path("/var/lib/causeway")
 
 
+def test_a_certificate_of_the_peer_door_is_refused_since_nodes_would_not_ask_by_it() -> None:
+    faults = faults_of(LEAST + 'listen: {peer: {address: "0.0.0.0:9100", tls: {cert: p.pem, key: p.key}}}\n')
+
+    assert [fault.split(": ")[1] for fault in faults] == ["listen.peer.tls"]
+    assert "not kept by this version: leave it out, nodes ask each other in plain HTTP" in faults[0]
+
+
 def test_every_fault_comes_at_once_with_its_place() -> None:
     text = """\
 regoin: x
