@@ -122,11 +122,20 @@ class Watching:
         app, mine = self.running.app, self.running.settings.region
         away = {name[2] for name in app.health.away_since() if name[1] == "region"}
         return tuple(
-            PeerStatus(region.name, node, region.name not in away, app.digests.of(region.name))
+            PeerStatus(
+                region.name, node, region.name not in away, app.digests.of(region.name), self._round_trip(region.name)
+            )
             for region in app.resolver.topology.regions.values()
             for node in region.nodes
             if region.name != mine
         )
+
+    def _round_trip(self, far: str) -> float | None:
+        """Seconds, as seen on the line that leads there; None: not measured yet, or there is no line."""
+        app, mine = self.running.app, self.running.settings.region
+        between = app.resolver.topology.lines_between(mine, far)
+        line = app.lines.get(between[0].name) if between else None
+        return None if line is None else line.statistics().round_trip or None
 
     def _faults(self, held: StoreStatistics) -> tuple[str, ...]:
         faults = list(held.paths_out)

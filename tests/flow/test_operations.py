@@ -1,11 +1,14 @@
 """What a running node says of itself to its administrators, and what it refuses to put in force."""
 
+import asyncio
 import errno
+import sqlite3
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.admin.exposition import Exposition
+from gateway.app import NAMESPACE_FILE
 from policy.errors import Faults
 from tests.fakes.ramp import ramp
 from tests.fakes.s3server import FakeS3
@@ -64,6 +67,21 @@ async def test_what_was_read_over_the_line_is_in_the_metrics(s3: FakeS3) -> None
         assert told(regions, FAR)["causeway_read_bytes_total", frozenset({("source", "origin")})] == 3 * MIB
 
 
+async def test_a_peer_is_shown_with_its_files_and_its_round_trip_once_it_was_asked(s3: FakeS3) -> None:
+    s3.bucket("bucket1").put("k", 1000)
+    async with two_regions(s3.url) as regions:
+        near = regions.nodes[NEAR].operations
+        (before,) = near.status().peers
+        await read(regions, "k")
+
+        (after,) = near.status().peers
+
+        assert (before.region, before.answers, before.digest, before.round_trip_seconds) == (FAR, True, "", None)
+        assert after.digest == regions.nodes[FAR].operations.status().digest
+        assert after.round_trip_seconds is not None
+        assert after.round_trip_seconds > 0
+
+
 async def test_the_age_of_the_namespace_counts_from_its_apply_also_after_a_restart(s3: FakeS3) -> None:
     async with world() as regions:
         await regions.start(NEAR)
@@ -95,3 +113,39 @@ async def test_a_node_that_lost_its_disk_stays_ready_and_says_so(s3: FakeS3, mon
         assert body == ramp(0, MIB)
         assert now.ready, "what it cannot keep it still serves"
         assert any("Input/output error" in fault for fault in now.faults)
+
+
+async def test_a_namespace_that_another_process_holds_keeps_an_apply_waiting_and_nobody_else(s3: FakeS3) -> None:
+    async with world() as regions:
+        node = await regions.start(NEAR)
+        file = node.running.settings.namespace_directory / NAMESPACE_FILE
+        backup = sqlite3.connect(file, isolation_level=None)
+        backup.execute("BEGIN IMMEDIATE")
+        applied = asyncio.ensure_future(regions.apply(NEAR, topology(s3.url, None)))
+        made = asyncio.ensure_future(regions.admit(NEAR))
+        await asyncio.sleep(0)
+
+        # The loop comes here at once: else nobody would let go, and both would fail as locked after their 5 s.
+        backup.execute("ROLLBACK")
+        backup.close()
+
+        await applied
+        assert node.operations.status().revision == 1
+        assert node.running.keys.find((await made).id) is not None
+
+
+async def test_files_applied_at_once_are_one_revision_each_and_the_last_is_in_force(s3: FakeS3) -> None:
+    async with world() as regions:
+        node = await regions.start(NEAR)
+        quotas = [f"{100 + n}Mbps" for n in range(8)]
+
+        await asyncio.gather(
+            *(regions.apply(NEAR, topology(s3.url, None), {"lines": {LINE: {"quota": each}}}) for each in quotas)
+        )
+
+        assert [each.number for each in await node.operations.history()] == [8, 7, 6, 5, 4, 3, 2, 1]
+        kept = node.running.store.current()
+        assert kept is not None
+        assert node.running.in_force.pair is not None
+        assert kept.revision.digest == node.running.in_force.pair.digest
+        assert node.operations.status().revision == 8
