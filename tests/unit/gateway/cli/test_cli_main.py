@@ -22,7 +22,7 @@ def test_help_names_every_command(causeway: Command) -> None:
     assert all(f"\n  {name} " in ended.out for name in COMMANDS)
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "demo"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_has_its_help(causeway: Command, name: str) -> None:
     ended = causeway(name, "--help")
 
