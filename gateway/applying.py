@@ -25,6 +25,14 @@ class Applied:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was kept in the store. `pair` is to be adopted now; None: what was in force stays."""
+
+    applied: Applied
+    pair: Pair | None
+
+
 class Applying:
     """Applies files over one store."""
 
@@ -54,13 +62,30 @@ class Applying:
         Raises:
             Faults: What is wrong; nothing was changed.
         """
+        kept = self.keep(files, author, dry_run)
+        self.adopt(kept)
+        return kept.applied
+
+    def keep(self, files: AppliedFiles, author: str, dry_run: bool) -> Kept:
+        """The first half of `apply`, for a thread: large files are parsed, and the store may be held by a backup.
+
+        Whoever calls it calls `adopt` before the next one.
+
+        Raises:
+            Faults: What is wrong; nothing was changed.
+        """
         before = self.in_force()
         texts = {} if before is None else before.texts
         pair = check(files, texts, region=self._region)
-        revision = self._revisions.revision()
-        if pair.texts != texts and dry_run:
+        revision, changed = self._revisions.revision(), pair.texts != texts
+        if changed and dry_run:
             revision += 1
-        elif pair.texts != texts:
+        elif changed:
             revision = self._revisions.apply(pair.texts, author, self._wall())
-            self._adopt(pair, revision)
-        return Applied(revision, pair.digest, dry_run, changes(before, pair), pair.warnings)
+        applied = Applied(revision, pair.digest, dry_run, changes(before, pair), pair.warnings)
+        return Kept(applied, pair if changed and not dry_run else None)
+
+    def adopt(self, kept: Kept) -> None:
+        """The second half, where the running parts are: between two requests."""
+        if kept.pair is not None:
+            self._adopt(kept.pair, kept.applied.revision)

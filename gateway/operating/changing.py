@@ -12,16 +12,23 @@ from namespace.keys import AccessKey
 
 
 class Changing:
-    """`gateway.admin.operations.Changing`. One change at a time: each is a commit of a few milliseconds."""
+    """`gateway.admin.operations.Changing`. One change at a time, kept by a thread and then put in force.
+
+    A commit takes milliseconds, but while another process holds the file (a backup) it waits for seconds.
+    """
 
     running: Running
 
     async def apply(self, files: AppliedFiles, author: str, dry_run: bool) -> Applied:
         """Puts files in force; raises `policy.yamlfile.Faults`, BadOperation."""
-        try:
-            return self.running.applying.apply(files, author, dry_run)
-        except NamespaceError as wrong:
-            raise BadOperation(str(wrong)) from wrong
+        applying = self.running.applying
+        async with self.running.changing:
+            try:
+                kept = await asyncio.to_thread(applying.keep, files, author, dry_run)
+            except NamespaceError as wrong:
+                raise BadOperation(str(wrong)) from wrong
+            applying.adopt(kept)
+        return kept.applied
 
     async def history(self) -> tuple[Revision, ...]:
         """Every revision, newest first."""
@@ -46,18 +53,20 @@ class Changing:
                 key.write,
                 key.until,
             )
-            await asyncio.to_thread(self.running.store.add_key, made, author, self.running.wall())
+            async with self.running.changing:
+                await asyncio.to_thread(self.running.store.add_key, made, author, self.running.wall())
+                self.running.keys.adopt(await asyncio.to_thread(self.running.store.keys))
         except KeyExists:
             raise
         except (NamespaceError, ValueError) as wrong:
             raise BadOperation(str(wrong)) from wrong
-        self.running.keys.adopt(self.running.store.keys())
         return MadeKey(made.id, made.secret)
 
     async def remove_key(self, name: str, author: str) -> KeyShown:
         """Removes a key by name or id. Raises UnknownKey."""
-        removed = await asyncio.to_thread(self.running.store.remove_key, name, author, self.running.wall())
-        self.running.keys.adopt(self.running.store.keys())
+        async with self.running.changing:
+            removed = await asyncio.to_thread(self.running.store.remove_key, name, author, self.running.wall())
+            self.running.keys.adopt(await asyncio.to_thread(self.running.store.keys))
         return _shown(removed)
 
 

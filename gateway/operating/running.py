@@ -1,5 +1,6 @@
 """The parts of a running node that its administrators' operations are made of."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -42,3 +43,5 @@ class Running:
     counters: DoorCounters = field(default_factory=DoorCounters)
     loop_delay: Histogram = field(default_factory=Histogram)
     addresses: dict[str, Address] = field(default_factory=dict)
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by whoever changes the namespace, from the store to what is in force: the second must not overtake."""
