@@ -18,6 +18,7 @@ from gateway.admin.operations import OperationFault, Operations
 from gateway.admin.token import TokenUnusable
 from gateway.applying import AppliedFiles
 from gateway.cli.faults import CommandFault
+from gateway.cli.show import patience
 from gateway.config import NodeSettings
 from gateway.tls import CertificateFault
 from namespace.errors import NamespaceError
@@ -123,7 +124,8 @@ async def _serve(start: Start, settings: NodeSettings, first: AppliedFiles) -> i
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         loop.add_signal_handler(number, stop.signalled, number)
-    node = await _started(start, settings, stop)
+    with patience(f"reading what node {settings.node} keeps on disk"):
+        node = await _started(start, settings, stop)
     if node is None:
         return stop.code
     try:
@@ -132,7 +134,8 @@ async def _serve(start: Start, settings: NodeSettings, first: AppliedFiles) -> i
         click.echo(ready_line(settings, node.operations))
         await stop.asked.wait()
     finally:
-        await _stopped(node, stop)
+        with patience("finishing the running replies; another signal cuts them"):
+            await _stopped(node, stop)
     return stop.code
 
 
