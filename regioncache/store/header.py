@@ -25,6 +25,7 @@ START_BYTES = SUMS_AT
 BLOCKS = EXTENT_BYTES // BLOCK_BYTES
 
 _IDENTITY = struct.Struct("<QIII")  # after the prefix: checksum of what follows, extent, page bytes, length of facts
+_PREFIX = encode_prefix(MAGIC)
 _SUMMED_FROM = PREFIX_BYTES + 8
 _FACTS_AT = PREFIX_BYTES + _IDENTITY.size
 _PRESENCE = struct.Struct("<QI")  # checksum of what follows, number of notes
@@ -82,10 +83,11 @@ def outline_identity(raw: memoryview) -> tuple[int, int, facts.Outline]:
 def _checked(raw: memoryview) -> tuple[int, int, int]:
     if len(raw) < START_BYTES:
         raise BadHeader("cut short")
-    try:
-        check_prefix(raw, MAGIC)
-    except NotOurs as error:
-        raise BadHeader(str(error)) from error
+    if raw[:PREFIX_BYTES] != _PREFIX:
+        try:
+            check_prefix(raw, MAGIC)
+        except NotOurs as error:
+            raise BadHeader(str(error)) from error
     checksum, extent, page_bytes, about = _IDENTITY.unpack_from(raw, PREFIX_BYTES)
     end = _FACTS_AT + about
     if end > PRESENCE_AT or xxh3_64_intdigest(raw[_SUMMED_FROM:end]) != checksum:
@@ -108,6 +110,8 @@ def decode_presence(raw: memoryview) -> tuple[int, list[tuple[int, int]]]:
     end = notes_at + count * _NOTE_BYTES
     if end > SUMS_AT or xxh3_64_intdigest(raw[PRESENCE_AT + 8 : end]) != checksum:
         raise BadHeader("damaged presence")
+    if not count:
+        return int.from_bytes(raw[bits_at:notes_at], "little"), []
     flat = struct.unpack_from(f"<{2 * count}H", raw, notes_at)
     return int.from_bytes(raw[bits_at:notes_at], "little"), list(zip(flat[::2], flat[1::2], strict=True))
 

@@ -4,30 +4,17 @@ Of two versions of an object the one learned of later stays. What cannot be read
 newer than ours is refused before anything is removed.
 """
 
-import os
-import re
 from array import array
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
-from regioncache.store.base import HEADER_BYTES, LayoutTooNew
 from regioncache.store.cachepath import CachePath
-from regioncache.store.disk import Disk
-from regioncache.store.extentfile import HOLLOWING
-from regioncache.store.header import START_BYTES, BadHeader, decode_presence, extent_bytes, outline_identity
-from regioncache.store.identity import extent_digest, squeeze
-from regioncache.store.index import Index, Kind, mask
+from regioncache.store.index import Index, Kind
+from regioncache.store.looking import Seen, look
 from regioncache.store.record import Line, What
 from regioncache.store.segment import Segment
 
-_FOLDER_NAME = re.compile(r"[0-9a-f]{2}$")
-_EXTENT_NAME = re.compile(r"([0-9a-f]{32})-([0-9a-f]{8})$")
 _SLOT = 0xFFFFFFFF
-_LOOKERS = 8
-"""Headers asked for at once: an NVMe disk answers many in the time of one."""
 
 
 @dataclass(slots=True)
@@ -62,47 +49,18 @@ def _leave_out(path: CachePath, index: Index) -> None:
             index.remove(slot)
 
 
-@dataclass(slots=True)
-class _Seen:
-    """What the index wants of one extent file."""
-
-    digest: int
-    generation: int
-    kind: Kind
-    version: bytes
-    learned_at: float
-    size: int
-    page_bytes: int
-    present: int
-    notes: list[tuple[int, int]]
-    disk_bytes: int
-
-
-@dataclass(slots=True)
-class _Folder:
-    seen: list[_Seen]
-    unreadable: list[str]
-    unknown: int
-
-
 def _load_extents(path: CachePath, paths: list[CachePath], index: Index, found: Found) -> None:
-    inside = list((path.disk.path / "extents").iterdir())
-    folders = [folder for folder in inside if _FOLDER_NAME.match(folder.name) and folder.is_dir()]
-    found.unknown += len(inside) - len(folders)
     order = array("Q")
     unreadable: list[str] = []
-    with ThreadPoolExecutor(_LOOKERS, thread_name_prefix="look") as lookers:
-        # A few at a time: what all headers say at once would leave the process larger than its index.
-        windows = (folders[at : at + _LOOKERS] for at in range(0, len(folders), _LOOKERS))
-        for folder in (seen for window in windows for seen in lookers.map(partial(_look_into, path), window)):
-            for seen in folder.seen:
-                slot, worse = _enter(path, paths, index, seen)
-                if slot is not None:
-                    order.append(seen.generation << 32 | slot)
-                if worse is not None:
-                    unreadable.append(worse)
-            unreadable.extend(folder.unreadable)
-            found.unknown += folder.unknown
+    for looked in look(path.disk):
+        for seen in looked.seen:
+            slot, worse = _enter(path, paths, index, seen)
+            if slot is not None:
+                order.append(seen.generation << 32 | slot)
+            if worse is not None:
+                unreadable.append(worse)
+        unreadable.extend(looked.unreadable)
+        found.unknown += looked.unknown
     # As they were made, so that the oldest leave first again.
     for word in sorted(order):
         slot = word & _SLOT
@@ -114,47 +72,7 @@ def _load_extents(path: CachePath, paths: list[CachePath], index: Index, found: 
         path.disk.unlink(name)
 
 
-def _look_into(path: CachePath, folder: Path) -> _Folder:
-    result = _Folder([], [], 0)
-    for name in sorted(os.listdir(folder)):
-        match = _EXTENT_NAME.match(name)
-        whole = f"{folder}/{name}"
-        if match is None:
-            if name.endswith(HOLLOWING):
-                result.unreadable.append(whole)
-            else:
-                result.unknown += 1
-            continue
-        try:
-            result.seen.append(_see(path.disk, whole, int(match[1], 16), int(match[2], 16)))
-        except LayoutTooNew as error:
-            raise LayoutTooNew(f"{whole}: {error}: start the later version again, or empty the path") from error
-        except BadHeader:
-            result.unreadable.append(whole)
-    return result
-
-
-def _see(disk: Disk, path: str, digest: int, generation: int) -> _Seen:
-    """Reads a file's header; pages beyond the file's end do not count. Raises OSError, BadHeader, LayoutTooNew."""
-    file = disk.open(path, os.O_RDONLY)
-    # No readahead: of a hundred thousand files it would read the first 128 KiB each.
-    os.posix_fadvise(file.fd, 0, 0, os.POSIX_FADV_RANDOM)
-    raw = disk.read(file, 0, START_BYTES)
-    extent, page_bytes, (of_object, version, size, learned_at) = outline_identity(raw)
-    if extent_digest(of_object, version, extent) != digest:
-        raise BadHeader("another extent's")
-    present, notes = decode_presence(raw)
-    about = os.fstat(file.fd)
-    held = about.st_size - HEADER_BYTES
-    full = extent_bytes(size, extent)
-    if held < full:
-        present &= mask(0, max(0, held) // page_bytes)
-    kind, small = (Kind.TAIL, b"") if extent else (Kind.HEAD, squeeze(version))
-    disk_bytes = max(HEADER_BYTES, about.st_blocks * 512)
-    return _Seen(digest, generation, kind, small, learned_at, size, page_bytes, present, notes, disk_bytes)
-
-
-def _enter(path: CachePath, paths: list[CachePath], index: Index, seen: _Seen) -> tuple[int | None, str | None]:
+def _enter(path: CachePath, paths: list[CachePath], index: Index, seen: Seen) -> tuple[int | None, str | None]:
     """Returns the slot, None where another file of the same extent is better; and the path of the worse, if any."""
     held, worse = index.slots.get(seen.digest), None
     if held is not None:

@@ -1,12 +1,15 @@
 """Bad disks, bad bytes and bad files: never a wrong byte, and everything else goes on."""
 
 import errno
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from regioncache.pages import EXTENT_BYTES, KIB, MIB, Span
 from regioncache.store.base import CorruptPage, LayoutTooNew, NotKept, PageGone, PathInUse, StoreSettings
+from regioncache.store.disk import SystemCalls
 from regioncache.store.layout import encode_prefix
 from regioncache.store.store import Store
 from tests.fakes.storing import FaultyCalls, content, meta, oid, packed, put, read, version
@@ -50,6 +53,37 @@ async def test_a_flipped_bit_in_a_page_loses_that_page_alone(tmp_path: Path) -> 
         await read(store, "a", Span(MIB, MIB + 1))
     await put(store, "a", meta(2 * MIB), Span(1, 2))
     assert await read(store, "a", Span(MIB, 2 * MIB)) == content(Span(MIB, 2 * MIB))
+    await store.close()
+
+
+@pytest.mark.parametrize("nowhere", [errno.EAGAIN, errno.EOPNOTSUPP])
+async def test_headers_that_are_not_in_memory_are_read_from_the_disk(tmp_path: Path, nowhere: int) -> None:
+    store = await opened(tmp_path)
+    for number in range(20):
+        await put(store, f"key {number}", meta(2 * MIB), Span(0, 2))
+    await store.close()
+    for file in tmp_path.glob("extents/[0-7]*/*"):
+        flip(file, 100)
+    asked: set[int] = set()
+
+    def preadv(fd: int, buffers: Sequence[bytearray | memoryview], offset: int, flags: int) -> int:
+        inode = os.fstat(fd).st_ino
+        if flags and inode % 3 == 0:
+            raise OSError(nowhere, os.strerror(nowhere))
+        if flags and inode % 3 == 1 and inode not in asked:
+            # The beginning alone is in memory.
+            asked.add(inode)
+            return os.preadv(fd, [buffers[0][:5000]], offset, 0)
+        if flags and inode % 3 == 1:
+            raise OSError(nowhere, os.strerror(nowhere))
+        return os.preadv(fd, buffers, offset, 0)
+
+    store = await Store.open(StoreSettings((tmp_path,), size=1 << 34), SystemCalls(preadv=preadv))
+
+    whole = [n for n in range(20) if store.present(oid(f"key {n}"), version(), MIB, Span(0, 2)) == [Span(0, 2)]]
+    assert len(whole) == len(list(tmp_path.glob("extents/[89a-f]*/*"))) == store.statistics().extents
+    assert store.statistics().dropped_files == 20 - len(whole)
+    assert store.statistics().unknown_files == 0
     await store.close()
 
 
