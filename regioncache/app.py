@@ -110,6 +110,12 @@ class CacheApp:
         store = await Store.open(of_store, tidings=settings.tidings)
         try:
             ledger = Ledger.open(settings.paths[0] / LEDGER_FILE, settings.wall)
+            found = ledger.statistics()
+            if found.torn or found.lost:
+                settings.tidings.warning(
+                    f"{ledger!r} is damaged: {found.torn} counters are unreadable and {found.lost} bytes are missing;"
+                    " what they had counted is in no sum any more, unless the file is put back from a copy"
+                )
         except BaseException:
             await store.close()
             raise

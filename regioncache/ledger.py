@@ -81,12 +81,18 @@ class LedgerStatistics:
     """Times that an entry found no place of its own and was counted under `other`."""
     torn: int
     """Records that opening dropped because their names were half written (a power failure)."""
+    lost: int
+    """Bytes that opening found missing at the file's end, and what they had counted with them."""
 
 
 class Ledger:
-    """Counters by entry. Mutable state: the mapped file, and `_places` (where each entry's counter lies)."""
+    """Counters by entry.
 
-    def __init__(self, file: int, wall: Callable[[], float], where: str) -> None:
+    Mutable state: the mapped file, `_places` where each entry's counter lies, `_used` records in use from the front,
+    `_free` those among them that were torn, to be written again.
+    """
+
+    def __init__(self, file: int, wall: Callable[[], float], where: str, lost: int = 0) -> None:
         self._file = file
         self._wall = wall
         self._where = where
@@ -96,8 +102,10 @@ class Ledger:
         self._lumps: dict[Entry, int] = {}
         self._windows: dict[str, int] = {}
         self._used = 0
+        self._free: list[int] = []
         self._lumped = 0
         self._torn = 0
+        self._lost = lost
         self._read_records()
         self._read_windows()
 
@@ -115,8 +123,8 @@ class Ledger:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             _own(file, path)
-            _prepare(file, path)
-            return cls(file, wall, str(path))
+            lost = _prepare(file, path)
+            return cls(file, wall, str(path), lost)
         except BaseException:
             os.close(file)
             raise
@@ -158,7 +166,7 @@ class Ledger:
         return min(1.0, max(0.0, unique / brought)) if brought > 0 else 1.0
 
     def statistics(self) -> LedgerStatistics:
-        return LedgerStatistics(self._used, CAPACITY, self._lumped, self._torn)
+        return LedgerStatistics(self._taken, CAPACITY, self._lumped, self._torn, self._lost)
 
     def close(self) -> None:
         """Lets go of the file; safe to call twice."""
@@ -180,12 +188,12 @@ class Ledger:
 
     def _settle(self, entry: Entry) -> int:
         names = _names_of(entry)
-        if len(names) <= _NAMES_BYTES and self._used < CAPACITY - _SPARE:
+        if len(names) <= _NAMES_BYTES and self._taken < CAPACITY - _SPARE:
             return self._append(entry, names)
         self._lumped += 1
         lump = _lump(entry)
         place = self._places.get(lump)
-        if place is None and self._used < CAPACITY - len(KINDS):
+        if place is None and self._taken < CAPACITY - len(KINDS):
             place = self._append(lump, _names_of(lump))
         if place is None:
             lump = Entry(OTHER, OTHER, OTHER, OTHER, OTHER, entry.kind)
@@ -197,11 +205,18 @@ class Ledger:
             self._lumps[entry] = place
         return place
 
+    @property
+    def _taken(self) -> int:
+        return self._used - len(self._free)
+
     def _append(self, entry: Entry, names: bytes) -> int:
-        at = _HEAD_BYTES + self._used * _RECORD_BYTES
+        if self._free:
+            index = self._free.pop()
+        else:
+            index, self._used = self._used, self._used + 1
+        at = _HEAD_BYTES + index * _RECORD_BYTES
         self._map[at + _RECORD.size : at + _RECORD.size + len(names)] = names
         _RECORD.pack_into(self._map, at, 0, xxhash.xxh3_64_intdigest(names), len(names))
-        self._used += 1
         self._places[entry] = at // 8
         return at // 8
 
@@ -216,6 +231,7 @@ class Ledger:
             entry = _entry_of(names) if digest == xxhash.xxh3_64_intdigest(names) else None
             if entry is None or self._words[at // 8] < 0:
                 self._torn += 1
+                self._free.append(index)
             else:
                 self._places[entry] = at // 8
 
@@ -292,22 +308,27 @@ def _own(file: int, path: Path) -> None:
         ) from None
 
 
-def _prepare(file: int, path: Path) -> None:
-    """Checks the head and brings the file to its full size; one whose making was cut short is made anew."""
+def _prepare(file: int, path: Path) -> int:
+    """Checks the head and brings the file to its full size; one whose making was cut short is made anew.
+
+    Returns the bytes that had been there and are lost: the head is written last, so a file that has one was whole.
+    """
     head = os.pread(file, _HEAD.size, 0)
     ours = _HEAD.pack(_MAGIC, LAYOUT, _HEAD_BYTES, _RECORD_BYTES, CAPACITY, LINES)
     if head.strip(b"\0"):
         magic, layout = struct.unpack_from("<8sI", head.ljust(_HEAD.size, b"\0"))
         if magic != _MAGIC:
             raise LedgerUnreadable(f"{path} is not a ledger; move it away")
-        if head != ours:
+        if head != ours[: len(head)]:
             raise LedgerUnreadable(
                 f"the ledger {path} has layout {layout}, this version writes {LAYOUT};"
                 " run the version that made it, or move the file away to count from zero"
             )
-    if os.fstat(file).st_size != _FILE_BYTES:
+    size = os.fstat(file).st_size
+    if size != _FILE_BYTES:
         os.ftruncate(file, _FILE_BYTES)
     # A hole that is written to through the map on a full disk is no error but SIGBUS, the end of the process.
     os.posix_fallocate(file, 0, _FILE_BYTES)
-    if not head.strip(b"\0"):
+    if head != ours:
         os.pwrite(file, ours, 0)
+    return max(0, _FILE_BYTES - size) if head.strip(b"\0") else 0

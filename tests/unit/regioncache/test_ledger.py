@@ -117,6 +117,41 @@ def test_counters_outlive_a_kill(path: Path) -> None:
     after.close()
 
 
+@pytest.mark.parametrize("size", [10, 100, 4096, ledgers._FILE_BYTES - 1, ledgers._FILE_BYTES + 1])
+def test_a_ledger_that_lost_its_end_says_how_much(path: Path, size: int) -> None:
+    Ledger.open(path).close()
+    os.truncate(path, size)
+
+    ledger = Ledger.open(path)
+
+    assert ledger.statistics().lost == max(0, ledgers._FILE_BYTES - size)
+    ledger.close()
+    again = Ledger.open(path)
+    assert again.statistics().lost == 0
+    again.close()
+
+
+def test_torn_records_are_written_again_and_never_what_lies_behind_them(path: Path, wall: Wall) -> None:
+    before = Ledger.open(path, wall)
+    before.raise_(entry(), 300)
+    before.raise_(entry("retry"), 100)
+    before.close()
+    with path.open("r+b") as file:
+        file.seek(ledgers._HEAD_BYTES)
+        file.write(b"\x5a" * (ledgers.CAPACITY * ledgers._RECORD_BYTES))
+
+    after = Ledger.open(path, wall)
+    for n in range(ledgers.CAPACITY + 10):
+        after.raise_(entry(bucket=f"b{n}"), 1)
+    ratio = after.once_ratio("bj-use1")
+    after.close()
+    again = Ledger.open(path, wall)
+
+    assert sum(again.totals().values()) == ledgers.CAPACITY + 10
+    assert again.once_ratio("bj-use1") == ratio > 0.9
+    again.close()
+
+
 def test_one_process_owns_a_ledger(path: Path, ledger: Ledger) -> None:
     with pytest.raises(LedgerUnreadable, match="belongs to another process"):
         Ledger.open(path)
