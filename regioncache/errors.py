@@ -45,6 +45,10 @@ class SlowDown(CacheError):
         self.retry_after = retry_after
 
 
+class NotSoon(SlowDown):
+    """The line serves others first and is not expected to come to this request soon: come again for what it brings."""
+
+
 class OriginBusy(SlowDown):
     """The source itself asks to slow down: somebody is there."""
 

@@ -13,6 +13,7 @@ from namespace.resolver import Place
 from regioncache.errors import (
     BadAnswer,
     CacheError,
+    NotSoon,
     OriginTried,
     OriginUnavailable,
     RangeOutside,
@@ -40,6 +41,9 @@ ROUNDS = 3
 """Over the routes without a whole page's progress."""
 BACKOFF_SECONDS = 0.1
 """Before the second round over the routes; four times as much before the third."""
+PATIENT_FLIGHTS = 16
+"""Flights that wait on for a line that has no room soon; they hold 12 MiB, of the 14 that the least budget keeps for
+flights. One more ends: nothing of it was asked for yet."""
 PATIENCE_SECONDS = 2.0
 """Where nothing is kept, a reader that stands still holds up the others at its flight for so long."""
 
@@ -66,7 +70,7 @@ class Job:
 class Filler:
     """Runs flights, each in a task of its own that ends before `stop` returns.
 
-    Mutable state: `_tasks`, and `_landings`, those of them that are at their last step.
+    Mutable state: `_tasks`, and `_landings`, those of them that are at their last step; `_patient`, how many wait on.
     """
 
     def __init__(
@@ -97,6 +101,7 @@ class Filler:
         self._on_part = on_part
         self._tasks: set[asyncio.Task[None]] = set()
         self._landings: set[asyncio.Task[None]] = set()
+        self._patient = 0
 
     def start(self, job: Job) -> None:
         """Starts the flight; it is registered already, and leaves the register when it ends."""
@@ -189,10 +194,25 @@ class Filler:
             await self._fetch(job, route)
 
     async def _fetch(self, job: Job, route: Route) -> None:
+        """One request. Where the line has no room soon, who waits is told to come again, and the flight waits on."""
+        try:
+            return await self._request(job, route, patient=False)
+        except NotSoon as late:
+            if not job.keep or self._patient >= PATIENT_FLIGHTS:
+                raise
+            job.flight.tell_late(late)
+        self._patient += 1
+        try:
+            await self._request(job, route, patient=True)
+        finally:
+            self._patient -= 1
+
+    async def _request(self, job: Job, route: Route, *, patient: bool) -> None:
         flight = job.flight
         remaining = self._remaining(flight)
         progress = _Progress(job, remaining.start)
         crossing = route.crossing(flight.payer, progress.kind)
+        crossing.patient = patient
         flight.began(route.kind, route.line, crossing)
         try:
             await self._memory.take("flight", FLIGHT_BYTES)

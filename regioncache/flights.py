@@ -74,6 +74,8 @@ class Waiter:
 
     payer: Payer
     at: int
+    late: CacheError | None = None
+    """Said to who waited when the line had no room soon: to come again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -148,6 +150,12 @@ class Flight:
             self._waiters.remove(waiter)
         self.abandoned = not self._waiters and not comes_again
         self._release()
+        self.notify()
+
+    def tell_late(self, late: CacheError) -> None:
+        """It will not begin soon: who waits for its first bytes shall come again. It goes on."""
+        for waiter in self._waiters:
+            waiter.late = late
         self.notify()
 
     def end(self) -> None:

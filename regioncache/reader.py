@@ -88,7 +88,8 @@ class Reader:
     def leave(self, *, comes_again: bool = False) -> None:
         """Detaches from every flight; they go on for a reader that was told to come again. Safe to call twice."""
         for flight, waiter in self._attached:
-            flight.detach(waiter, comes_again=comes_again and self.keep)
+            told = waiter.late is not None and not self.begun
+            flight.detach(waiter, comes_again=(comes_again or told) and self.keep)
         self._attached.clear()
 
     async def piece(self, at: int) -> memoryview:
@@ -184,6 +185,8 @@ class Reader:
         waiter = self._attach(flight, at)
         flight.advance(waiter, at)  # not from where it was attached: what lies between, this reader does not want
         while not flight.done and flight.lacks(at):
+            if waiter.late is not None and not self.begun:
+                raise again(waiter.late)
             await flight.change()
         if flight.ground is not None and flight.landed > at:
             landed = await _from_ground(flight.ground, Span(at, min(span.end, flight.landed)))

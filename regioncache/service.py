@@ -247,9 +247,11 @@ class RegionCache:
             try:
                 # Not only until the head is there: who is woken by it would wait again for the first bytes.
                 while not flight.done and (flight.meta is None or flight.lacks(wanted.start)):
+                    if waiter.late is not None:
+                        raise again(waiter.late)
                     await flight.change()
             except BaseException:
-                flight.detach(waiter, comes_again=limit.expired())
+                flight.detach(waiter, comes_again=limit.expired() or waiter.late is not None)
                 raise
             if flight.meta is not None:
                 return flight.meta, (flight, waiter)

@@ -12,6 +12,9 @@ from typing import Protocol
 class Crossing(Protocol):
     """Told by a source what happens on its connection; all byte counts are payload."""
 
+    patient: bool
+    """Whether `prepay` waits however long it takes: who waits for what it brings was told to come again."""
+
     @property
     def waited(self) -> float:
         """Seconds that this crossing has waited for the line so far."""
@@ -49,7 +52,8 @@ class Crossing(Protocol):
             round_trip: Seconds, where the connection is new and its handshake was measured; 0 = not.
 
         Raises:
-            SlowDown: the line has no room within 25 s, or too many wait already.
+            NotSoon: the line has no room within 25 s, and the crossing is not `patient`.
+            SlowDown: too many wait already.
         """
         ...
 

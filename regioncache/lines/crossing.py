@@ -46,6 +46,8 @@ class LineCrossing:
         self._waited = 0.0
         self._waiting_since: float | None = None
         self._closed = False
+        self.patient = False
+        """Whether it waits however long it takes."""
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "waiting" if self._waiting_since is not None else "open"
@@ -179,7 +181,7 @@ class LineCrossing:
         leaf, gate, overhead = self._leaf(), self._gate, self._overhead
         if not gate.limited:
             return
-        gate.check_room(leaf, account.first * overhead, account.reserve * overhead, small)
+        gate.check_room(leaf, account.first * overhead, account.reserve * overhead, small, patient=self.patient)
         control = self._kind() == "meta"
         self._room = gate.reserve(leaf, account.reserve * overhead, account.left * overhead, small, control)
         await gate.enter(self._room)
@@ -225,6 +227,7 @@ class NoLine:
     def __init__(self) -> None:
         self.bytes_read = 0
         """Payload bytes that passed."""
+        self.patient = False
 
     def __repr__(self) -> str:
         return f"<NoLine {self.bytes_read} B read>"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from policy.shares import Leaf
-from regioncache.errors import SlowDown
+from regioncache.errors import NotSoon, SlowDown
 from regioncache.lines import buffers
 from regioncache.lines.prepaid import Prepaid, PrepaidStatistics, Room
 from regioncache.lines.roundtrip import RoundTrip
@@ -142,8 +142,8 @@ class Gate:
 
     # ---- waiting        ------------------------------------------------------------------------------------
 
-    def check_room(self, leaf: Leaf, first: float, room: float, small: bool) -> None:
-        """Refuses a request that would not begin soon.
+    def check_room(self, leaf: Leaf, first: float, room: float, small: bool, *, patient: bool = False) -> None:
+        """Refuses a request that would not begin soon, unless it is `patient`.
 
         Args:
             leaf: Who pays.
@@ -152,16 +152,18 @@ class Gate:
             small: Whether it has at most 1 MiB.
 
         Raises:
-            SlowDown: not within 25 s, or too many wait.
+            NotSoon: not within 25 s.
+            SlowDown: too many wait.
         """
         if not self.limited:
             return
         now = self.clock()
         wait = self._scheduler.expected(leaf, first, now) + self._prepaid.expected(room, small)
-        if wait <= PATIENCE_SECONDS and len(self._futures) < MOST_WAITING:
+        crowded = len(self._futures) >= MOST_WAITING
+        if not crowded and (patient or wait <= PATIENCE_SECONDS):
             return
         self._slowed_down += 1
-        raise SlowDown(
+        raise (SlowDown if crowded else NotSoon)(
             f"line {self.line} has no room for {leaf.tenant} ({leaf.cls}) within {PATIENCE_SECONDS:.0f} s, but in about"
             f" {wait:.0f} s; ask again later, or give the tenant more of the line",
             retry_after=min(60.0, max(1.0, wait - PATIENCE_SECONDS / 2)),

@@ -72,6 +72,22 @@ async def test_who_is_not_expected_within_25_s_is_told_when_to_come_again(tmp_pa
         assert at.line.statistics().slowed_down >= 1
 
 
+async def test_who_is_patient_waits_where_another_is_told_to_come_again(tmp_path: Path) -> None:
+    async with world(tmp_path, policy("1Mbps")) as at:
+        for _ in range(8):
+            at.start(at.read(REC, 64 * MIB))
+        await at.alarms.run_for(1)
+        before = at.line.statistics().waiting
+        crossing = at.line.crossing(lambda: SEARCH, "b", lambda: "unique")
+        crossing.patient = True
+
+        waiting = at.start(crossing.prepay(64 * MIB, 208 * KIB))
+        await settle()
+
+        assert at.line.statistics().waiting == before + 1
+        assert not waiting.done()
+
+
 async def test_cancelled_while_it_waits_a_request_leaves_nothing_behind(tmp_path: Path) -> None:
     async with world(tmp_path) as at:
         await at.finish(at.read(REC, 100 * KIB))
