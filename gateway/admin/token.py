@@ -65,14 +65,14 @@ def read(path: Path) -> str:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            token = file.read(4096).decode("utf-8", "replace").strip()
+            token = file.read(4096).decode("latin-1").strip()
     except FileNotFoundError:
         raise
     except OSError as fault:
         raise TokenUnusable(f"token file {path} cannot be read: {fault.strerror}; run as the node's user") from fault
     if stat.S_IMODE(mode) & 0o077:
         raise TokenUnusable(f"token file {path} is open to other users; chmod 600 {path}")
-    if len(token) < SHORTEST_TOKEN:
+    if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable():
         raise TokenUnusable(f"token file {path} holds no token; remove it, and the next `causeway up` draws one")
     return token
 

@@ -1,6 +1,6 @@
 """A node from its start to its end: one line when it is ready, signals, a stop in good order.
 
-The first SIGTERM or SIGINT stops the node gracefully, the second cuts that short.
+The first SIGTERM, SIGINT or SIGHUP stops the node gracefully, the second cuts that short.
 """
 
 import asyncio
@@ -28,7 +28,8 @@ from regioncache.errors import CacheError
 from regioncache.ledger import LedgerUnreadable
 
 FIRST_START = "first start"
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""SIGHUP: the terminal has gone. By itself it would kill the process with its replies half sent."""
 FILES = 65_536
 """More connections and extents than one process serves; a limit far above costs `fork` and old libraries time."""
 KNOWN = (
@@ -62,7 +63,7 @@ Start = Callable[[NodeSettings], Awaitable[Running]]
 
 
 def run(start: Start, settings: NodeSettings, first: AppliedFiles) -> int:
-    """Runs a node until a signal; returns the exit code: 0 after SIGTERM, 130 after Ctrl-C.
+    """Runs a node until a signal; returns the exit code: 0 after SIGTERM or SIGHUP, 130 after Ctrl-C.
 
     Args:
         start: starts the node.
@@ -123,7 +124,8 @@ async def _serve(start: Start, settings: NodeSettings, first: AppliedFiles) -> i
     stop = Stop()
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
-        loop.add_signal_handler(number, stop.signalled, number)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves SIGHUP
+            loop.add_signal_handler(number, stop.signalled, number)
     with patience(f"reading what node {settings.node} keeps on disk"):
         node = await _started(start, settings, stop)
     if node is None:

@@ -45,6 +45,18 @@ def test_an_empty_token_is_refused(tmp_path: Path) -> None:
         read_or_draw(path)
 
 
+@pytest.mark.parametrize(
+    "token", [b"\xff" * 40, b"a-token-with-a\x07-in-its-middle", "ein-zu-schöner-Schlüssel".encode()]
+)
+def test_a_token_that_no_header_can_carry_is_refused(tmp_path: Path, token: bytes) -> None:
+    path = tmp_path / "admin.token"
+    path.touch(0o600)
+    path.write_bytes(token)
+
+    with pytest.raises(TokenUnusable, match="holds no token; remove it"):
+        read_or_draw(path)
+
+
 def test_a_place_that_cannot_be_written_names_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 

@@ -81,7 +81,7 @@ def started(node: FakeRunning) -> Start:
     return start
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGHUP, 0)])
 def test_a_signal_stops_the_node_and_is_the_exit_code(
     store: EmbeddedStore, settings: NodeSettings, number: signal.Signals, code: int
 ) -> None:
@@ -92,6 +92,22 @@ def test_a_signal_stops_the_node_and_is_the_exit_code(
     assert run(started(node), settings, ()) == code
 
     assert node.stops == 1
+
+
+def test_under_nohup_a_terminal_that_goes_stops_nothing(store: EmbeddedStore, settings: NodeSettings) -> None:
+    class HungUp(Signalled):
+        def status(self) -> Status:
+            os.kill(os.getpid(), signal.SIGHUP)
+            return super().status()
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        node = FakeRunning(HungUp(store))
+        code = run(started(node), settings, ())
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+    assert (code, node.stops) == (0, 1)
 
 
 def test_a_second_signal_cuts_the_stop_short(store: EmbeddedStore, settings: NodeSettings) -> None:
