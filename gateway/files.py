@@ -5,6 +5,7 @@ A path is resolved to a place, the cache rules that cover it to terms; the rest 
 
 import asyncio
 import heapq
+import math
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import replace
 
@@ -63,9 +64,12 @@ class Files:
         self._recent.read(path, opened.source, opened.waited)
         return opened
 
-    async def stat(self, caller: Caller, path: str) -> Opened:
-        """What is known of the object; raises as `RegionCache.stat`."""
-        return await self._cache.stat(self._asked(caller, path, WHOLE))
+    async def stat(self, caller: Caller, path: str, *, newest: bool = False) -> Opened:
+        """What is known of the object, or the newest there is; raises as `RegionCache.stat`."""
+        asked = self._asked(caller, path, WHOLE)
+        if newest and not math.isinf(asked.terms.fresh_seconds):
+            asked = replace(asked, terms=replace(asked.terms, fresh_seconds=0.0))
+        return await self._cache.stat(asked)
 
     async def list(self, caller: Caller, ask: ListPath) -> ListPage:
         """One page of the paths that begin with `ask.prefix`, as far as the caller may see them.

@@ -62,6 +62,11 @@ class Asked:
         changes = self.conditions is not None and self.conditions.asks_for_change
         return changes or (self.wanted is not None and self.if_range is not None)
 
+    @property
+    def newest(self) -> bool:
+        """Whether the client compares with the newest version there is (line-rules, Shield: If-None-Match)."""
+        return self.conditions is not None and self.conditions.if_none_match is not None
+
 
 PLAIN: Final = Asked()
 

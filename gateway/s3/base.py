@@ -44,8 +44,8 @@ class Files(Protocol):
         """Opens a read and waits for its first piece."""
         ...
 
-    async def stat(self, caller: Caller, path: str) -> Opened:
-        """What is known of the object; no bytes."""
+    async def stat(self, caller: Caller, path: str, *, newest: bool = False) -> Opened:
+        """What is known of the object; no bytes. `newest`: asked anew, unless the mount's objects never change."""
         ...
 
     async def list(self, caller: Caller, ask: ListPath) -> ListPage:

@@ -30,6 +30,8 @@ class Objects:
         request, target = visit.request, visit.target
         plain = not target.query and OF_INTEREST.isdisjoint(request.first)
         asked = PLAIN if plain else read_asked(request, target)
+        if asked.newest:
+            return self._later(visit, caller, asked)
         try:
             opened = self._files.open_now(caller, target.root + target.key, asked.wanted or WHOLE)
         except RangeOutside:
@@ -50,7 +52,7 @@ class Objects:
     async def head(self, visit: Visit, caller: Caller) -> Reply:
         """Answers HeadObject. Raises what `Files` raises, and `Refusal`."""
         asked = read_asked(visit.request, visit.target)
-        opened = await self._files.stat(caller, visit.target.path)
+        opened = await self._files.stat(caller, visit.target.path, newest=asked.newest)
         meta = opened.meta
         if not _changed(asked, meta):
             return self._not_modified(visit, meta)
@@ -66,7 +68,7 @@ class Objects:
     async def _later(self, visit: Visit, caller: Caller, asked: Asked) -> Reply:
         path = visit.target.path
         if asked.looks_first:
-            meta = (await self._files.stat(caller, path)).meta
+            meta = (await self._files.stat(caller, path, newest=asked.newest)).meta
             if not _changed(asked, meta):
                 return self._not_modified(visit, meta)
             if not _range_counts(asked, meta):
@@ -75,7 +77,7 @@ class Objects:
             visit.opened = await self._files.open(caller, path, asked.wanted or WHOLE)
         except RangeOutside:
             if asked.conditions is not None:
-                meta = (await self._files.stat(caller, path)).meta
+                meta = (await self._files.stat(caller, path, newest=asked.newest)).meta
                 if not _changed(asked, meta):
                     return self._not_modified(visit, meta)
             raise

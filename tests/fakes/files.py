@@ -84,9 +84,9 @@ class FakeFiles:
         found = self._find(caller, path)
         return self._open(found, _span(found, wanted), self.source)
 
-    async def stat(self, caller: Caller, path: str) -> Opened:
+    async def stat(self, caller: Caller, path: str, *, newest: bool = False) -> Opened:
         """Metadata alone."""
-        self.calls["stat"] += 1
+        self.calls["stat newest" if newest else "stat"] += 1
         found = self._find(caller, path)
         return Opened(found.meta(), Span(0, 0), self.source, self.waited, self.stale_seconds)
 

@@ -24,13 +24,17 @@ class Got:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-async def get(world: World, key: str, span: tuple[int, int] | None = None, region: str = NEAR) -> Got:
-    """GetObject of `s3://ns/train/KEY` at a region's door; `span` is half-open."""
+async def get(
+    world: World, key: str, span: tuple[int, int] | None = None, region: str = NEAR, none_match: str | None = None
+) -> Got:
+    """GetObject of `s3://ns/train/KEY` at a region's door; `span` is half-open, `none_match` an ETag or `*`."""
     assert world.key is not None
     base, target = Base.parse(world.url(region)), b"/ns/train/" + quote(key).encode()
     headers = [(b"host", base.authority)]
     if span is not None:
         headers.append((b"range", b"bytes=%d-%d" % (span[0], span[1] - 1)))
+    if none_match is not None:
+        headers.append((b"if-none-match", none_match.encode()))
     signed = Signer(Credentials(world.key.id, world.key.secret), "us-east-1").sign(
         b"GET", target, headers, world.wall()
     )

@@ -98,6 +98,31 @@ async def test_another_version_is_seen_by_a_region_that_validates_through_its_ho
         assert await read(regions, "k") == ramp(0, 900, 4)
 
 
+async def test_if_none_match_goes_through_to_the_bucket_though_both_regions_hold_a_fresh_answer(s3: FakeS3) -> None:
+    s3.bucket("bucket1").put("k", 1000)
+    async with two_regions(s3.url, mount={"consistency": {"max_age": "1h"}}) as regions:
+        etag = (await get(regions, "k")).headers["etag"]
+        assert (await get(regions, "k", none_match=etag)).status == 304
+        s3.bucket("bucket1").put("k", 900, shift=4)
+        assert (await get(regions, "k")).body == ramp(0, 1000)
+
+        got = await get(regions, "k", none_match=etag)
+
+        assert (got.status, got.body) == (200, ramp(0, 900, 4))
+        assert (await get(regions, "k")).body == ramp(0, 900, 4)
+
+
+async def test_if_none_match_asks_nobody_where_objects_never_change(s3: FakeS3) -> None:
+    s3.bucket("bucket1").put("k", 1000)
+    async with two_regions(s3.url) as regions:
+        etag = (await get(regions, "k")).headers["etag"]
+        asked = len(s3.heard)
+
+        assert (await get(regions, "k", none_match=etag)).status == 304
+
+        assert len(s3.heard) == asked
+
+
 async def test_a_refresh_goes_through_to_the_bucket(s3: FakeS3) -> None:
     s3.bucket("bucket1").put("k", 1000)
     async with two_regions(s3.url) as regions:
