@@ -8,6 +8,7 @@ twice in parallel. What was received and is thrown away is relabelled in the led
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from namespace.resolver import Place
 from regioncache.errors import (
@@ -307,7 +308,8 @@ class Filler:
         flight, meta = job.flight, job.flight.meta
         assert meta is not None
         if job.keep and meta.size <= min(PACKED_BYTES, flight.page_bytes):
-            return Packing(meta.size, lambda data: self._pack(flight.oid, meta, data))
+            # Nothing here leads back to the flight: as a cycle the object would lie in memory until it is collected.
+            return Packing(meta.size, partial(self._pack, flight.oid, meta))
         if job.keep and len(flight.pages):
             extent = flight.pages.start * flight.page_bytes // EXTENT_BYTES
             landing = await self._store.land(flight.oid, meta, flight.page_bytes, extent, flight.pages)

@@ -94,6 +94,8 @@ class Window:
 
     async def close(self) -> None:
         """Nothing is kept: what has landed stays readable for those who hold the flight."""
+        # It leads to the flight: as a cycle the window would lie in memory until it is collected.
+        self._room = _nobody
 
     def leave(self) -> None:
         """Nobody reads here any more."""
@@ -117,3 +119,7 @@ class _Block:
     offset: int
     data: memoryview
     counted: bool
+
+
+async def _nobody(offset: int) -> None:
+    """Waits for no reader."""
