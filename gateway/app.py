@@ -4,6 +4,7 @@ A node without a topology serves its admin port and is not ready; `apply` makes 
 """
 
 import asyncio
+import resource
 import ssl
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from gateway.admin.server import AdminServer
 from gateway.admin.token import AdminToken
 from gateway.applying import Applying
 from gateway.config import Address, Listener, NodeSettings
+from gateway.descriptors import Connections, shared_out
 from gateway.files import Files
 from gateway.logs import AccessLog, faults_in
 from gateway.operating.operating import Operating
@@ -28,8 +30,9 @@ from gateway.s3.visit import Accounts
 from namespace.keys import Keys
 from namespace.store.embedded import EmbeddedStore
 from policy.match import Rules
-from regioncache.app import CacheApp, CacheAppSettings
+from regioncache.app import CacheApp, CacheAppSettings, open_files
 from regioncache.config import SecretRef
+from regioncache.http.limits import Limits
 from regioncache.http.messages import Handler
 from regioncache.http.server import Server
 from regioncache.recent import Recent
@@ -137,12 +140,21 @@ def _assembled(
         in_force.since = kept.revision.at
     accounts = Accounts(running.counters, AccessLog(access_every), time.perf_counter)
     door = Door(files, app.resolver, Authenticator(keys, wall), accounts, faults_in("s3"))
-    servers = {"s3": _server(door, "s3"), "peer": _server(app.peers, "peer")}
+    shares = _connections(len(settings.cache.paths))
+    servers = {"s3": _server(door, "s3", shares.s3), "peer": _server(app.peers, "peer", shares.peer)}
     return Node(running, Operating(running), servers)
 
 
-def _server(handler: Handler, door: str) -> Server:
-    return Server(handler, on_fault=faults_in(door))
+def _connections(paths: int) -> Connections:
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    shares = shared_out(allowed, open_files(allowed, paths) * 2 * paths)
+    if short := shares.short(allowed):
+        structlog.stdlib.get_logger("causeway").warning(short)
+    return shares
+
+
+def _server(handler: Handler, door: str, connections: int) -> Server:
+    return Server(handler, Limits(connections=connections), on_fault=faults_in(door))
 
 
 def _fill_fault(fault: BaseException) -> None:

@@ -105,8 +105,8 @@ class CacheApp:
 
         Raises: StoreError (a path in use, of a newer layout, or unusable), LedgerUnreadable.
         """
-        paths = settings.paths
-        of_store = StoreSettings(paths, settings.size, open_files=_open_files(len(paths)))
+        paths, allowed = settings.paths, resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        of_store = StoreSettings(paths, settings.size, open_files=open_files(allowed, len(paths)))
         store = await Store.open(of_store, tidings=settings.tidings)
         try:
             ledger = Ledger.open(settings.paths[0] / LEDGER_FILE, settings.wall)
@@ -167,7 +167,9 @@ class CacheApp:
             direction = f"{line.far(region)}>{region}"
             known = self.known_lines.get((name, direction))
             if known is None:
-                known = Line(name, direction, rules, self.ledger, self.settings.clock, limited=self.settings.limited)
+                limited, tidings = self.settings.limited, self.settings.tidings
+                clock = self.settings.clock
+                known = Line(name, direction, rules, self.ledger, clock, limited=limited, tidings=tidings)
                 self.known_lines[name, direction] = known
             else:
                 known.adopt(rules)
@@ -191,7 +193,9 @@ class CacheApp:
         await asyncio.sleep(0)  # transports that were just closed say so in the next turn of the loop
 
 
-def _open_files(paths: int) -> int:
-    """Extent files to keep open for each path: half of what the process may open, the rest is for connections."""
-    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return max(64, min(OPEN_EXTENTS, allowed // 2) // paths)
+def open_files(allowed: int, paths: int) -> int:
+    """Returns how many extent files to keep open for each path, and as many packs.
+
+    Together they are half of what the process may open (`allowed`); the rest is for connections.
+    """
+    return max(32, min(OPEN_EXTENTS, allowed // 4) // paths)

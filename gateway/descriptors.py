@@ -1,0 +1,40 @@
+"""How many connections each door may hold: descriptors are shared with the cache's files and with who is asked.
+
+Without this share a stranger's idle connections would leave none to ask an origin with, or to say `healthz`.
+"""
+
+from dataclasses import dataclass
+
+from regioncache.http.limits import Limits
+
+MOST = Limits().connections
+_APART = 32
+"""Listeners, ledger, namespace, the loop's own, standard streams: some 25 at rest."""
+_LEAST = 8
+_MOST_PEERS = 1024
+"""Nodes keep at most 256 connections to one node of another region."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Most open connections by door. Each door holds up to twice as many for a moment, to refuse them in words."""
+
+    s3: int
+    peer: int
+
+    def short(self, allowed: int) -> str:
+        """Returns what an operator should hear of it; empty where there is nothing to say."""
+        if self.s3 >= MOST:
+            return ""
+        return (
+            f"this process may open {allowed} files, so the S3 door takes {self.s3} connections at once instead of"
+            f" {MOST}; raise the limit (ulimit -n, LimitNOFILE=) to 16384 or more"
+        )
+
+
+def shared_out(allowed: int, cache_files: int) -> Connections:
+    """Returns the doors' shares of `allowed` descriptors, of which the cache keeps up to `cache_files` open."""
+    # An eighth asks origins and other nodes, and serves the admin port.
+    left = max(0, allowed - cache_files - _APART - min(1024, allowed // 8))
+    peer = max(_LEAST, min(_MOST_PEERS, left // 8))
+    return Connections(max(_LEAST, min(MOST, (left - 2 * peer) // 2)), peer)
