@@ -1,4 +1,4 @@
-"""AWS Signature Version 4, made: in headers and in presigned URLs. Pure: told the time, holding no state but keys.
+"""AWS Signature Version 4, made: in headers and in presigned URLs. Told the time; what it keeps can be made again.
 
 Checking is in `claims`.
 """
@@ -14,6 +14,7 @@ from regioncache.http.canonical import (
     amz_date,
     canonical_headers,
     canonical_query,
+    canonical_value,
     joined_values,
     string_to_sign,
 )
@@ -39,14 +40,16 @@ class Credentials:
     """The session token of temporary credentials."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Signer:
-    """Signs for one service in one region."""
+    """Signs for one service in one region. Mutable state: the second of the last signature, its date and scope."""
 
     credentials: Credentials
     region: str
     service: str = "s3"
     keys: SigningKeys = field(default_factory=SigningKeys, repr=False, compare=False)
+    _second: int = field(default=-1, init=False, repr=False, compare=False)
+    _stamp: tuple[bytes, bytes] = field(default=(b"", b""), init=False, repr=False, compare=False)
 
     def sign(
         self, method: bytes, target: bytes, headers: Headers, now: float, payload: bytes = EMPTY_SHA256
@@ -62,16 +65,20 @@ class Signer:
         Raises:
             ValueError: there is no `host`.
         """
-        date = amz_date(now)
+        date, scope = self._stamped(now)
         signed = [*headers, (b"x-amz-date", date), (b"x-amz-content-sha256", payload)]
         if self.credentials.token is not None:
             signed.append((b"x-amz-security-token", self.credentials.token.encode()))
-        names = sorted({name for name, _ in signed if name not in _UNSIGNED})
-        if b"host" not in names:
+        values: dict[bytes, bytes] = {}
+        for name, value in signed:
+            if name not in _UNSIGNED:
+                told = canonical_value(value)
+                values[name] = b"%b,%b" % (values[name], told) if name in values else told
+        if b"host" not in values:
             raise ValueError("a request is signed with its host header")
-        lines = canonical_headers(names, lambda name: joined_values(signed, name))
+        names = sorted(values)
+        lines = canonical_headers(names, values.__getitem__)
         list_of_names = b";".join(names)
-        scope = self._scope(date)
         signature = self._signature(method, target, lines, list_of_names, payload, date, scope)
         value = b"%b Credential=%b/%b, SignedHeaders=%b, Signature=%b" % (
             ALGORITHM, self.credentials.key_id.encode(), scope, list_of_names, signature,
@@ -91,8 +98,7 @@ class Signer:
         """
         if not 1 <= expires <= LONGEST_PRESIGNED_SECONDS:
             raise ValueError(f"a presigned URL lives 1 to {LONGEST_PRESIGNED_SECONDS} seconds, not {expires}")
-        date = amz_date(now)
-        scope = self._scope(date)
+        date, scope = self._stamped(now)
         signed = [*headers, (b"host", host)]
         names = b";".join(sorted({name for name, _ in signed}))
         path, mark, query = target.partition(b"?")
@@ -112,8 +118,13 @@ class Signer:
             found += b"&X-Amz-Security-Token=" + quote(self.credentials.token, safe="-_.~").encode()
         return found
 
-    def _scope(self, date: bytes) -> bytes:
-        return b"%b/%b/%b/aws4_request" % (date[:8], self.region.encode(), self.service.encode())
+    def _stamped(self, now: float) -> tuple[bytes, bytes]:
+        """The date and the scope of signatures made at `now`."""
+        if int(now) != self._second:
+            date = amz_date(now)
+            scope = b"%b/%b/%b/aws4_request" % (date[:8], self.region.encode(), self.service.encode())
+            self._second, self._stamp = int(now), (date, scope)
+        return self._stamp
 
     def _signature(
         self, method: bytes, target: bytes, lines: bytes, names: bytes, payload: bytes, date: bytes, scope: bytes

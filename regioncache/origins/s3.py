@@ -4,9 +4,11 @@ Path style always: it is what every S3 store serves, whatever its certificate na
 `Accept-Encoding: identity`, so that bytes and lengths are the object's own.
 """
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
@@ -33,7 +35,9 @@ from regioncache.origins.credentials import Credentialer
 from regioncache.origins.s3list import LIST_BYTES, parse_list
 from regioncache.pages import Meta, Span, Version
 
-KEPT_HEADERS = frozenset({"cache-control", "content-disposition", "content-encoding", "content-language", "expires"})
+KEPT_HEADERS = frozenset(
+    {b"cache-control", b"content-disposition", b"content-encoding", b"content-language", b"expires"}
+)
 """Representation headers that belong to the object and go back to the client unchanged, beside x-amz-meta-*."""
 ERROR_BYTES = 64 * 1024
 """S3's error documents are a few hundred bytes."""
@@ -47,11 +51,17 @@ LONGEST_RETRY_SECONDS = 60.0
 _KEY_CODES = frozenset({b"KeyTooLongError", b"InvalidURI", b"InvalidObjectName", b"XMinioInvalidObjectName", b"400"})
 """Codes of a 400 that speak of the key (versitygw writes the bare status for `a//` and `../a`); others may speak of
 our credentials."""
+_CONTENT_RANGE = re.compile(rb"bytes +(\d+)-(\d+)/(\d+)", re.IGNORECASE)
+_HTTP_DATE = re.compile(rb"\w{3}, (\d\d) (\w{3}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT")
+_MONTHS = {month: number for number, month in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class S3Origin:
-    """One endpoint of one bucket. `region` is the signing region, which most stores do not check."""
+    """One endpoint of one bucket. `region` is the signing region, which most stores do not check.
+
+    Mutable state: `_signer`, of the credentials that were in force last.
+    """
 
     name: str
     base: Base
@@ -61,6 +71,13 @@ class S3Origin:
     region: str = "us-east-1"
     wall: Callable[[], float] = time.time
     keys: SigningKeys = field(default_factory=SigningKeys, repr=False)
+    _signer: Signer | None = field(default=None, init=False, repr=False)
+    _named: list[Header] = field(init=False, repr=False)
+    _root: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._named = [(b"host", self.base.authority), (b"accept-encoding", b"identity")]
+        self._root = f"/{quote(self.bucket, safe='')}"
 
     async def read(self, want: Want, crossing: Crossing) -> Reading:
         """Opens a ranged GET; see `Source.read`."""
@@ -100,7 +117,7 @@ class S3Origin:
         if ask.after:
             query.append(("start-after", ask.after))
         text = "&".join(f"{name}={quote(value, safe='')}" for name, value in sorted(query))
-        target = f"/{quote(self.bucket, safe='')}?{text}".encode()
+        target = f"{self._root}?{text}".encode()
         answer = await send(self.client, await self._ask(b"GET", target, [], ANSWER_SECONDS), crossing, 0)
         try:
             if answer.status != 200:
@@ -111,16 +128,17 @@ class S3Origin:
 
     def _target(self, key: str) -> bytes:
         # Dots stay as they are: `a/../b` is a key of its own, and nothing on this path tidies it.
-        return f"/{quote(self.bucket, safe='')}/{quote(key, safe='/')}".encode()
+        return f"{self._root}/{quote(key, safe='/')}".encode()
 
     async def _ask(self, method: bytes, target: bytes, headers: Sequence[Header], answer_seconds: float) -> Ask:
-        named = [(b"host", self.base.authority), (b"accept-encoding", b"identity"), *headers]
+        named = [*self._named, *headers]
         credentials = await self.credentials()
         if credentials is not None:
-            signed = Signer(credentials, self.region, keys=self.keys).sign(method, target, named, self.wall())
-        else:
-            signed = named
-        return Ask(self.base, method, target, signed, answer_seconds=answer_seconds, stall_seconds=STALL_SECONDS)
+            signer = self._signer
+            if signer is None or signer.credentials is not credentials:
+                signer = self._signer = Signer(credentials, self.region, keys=self.keys)
+            named = signer.sign(method, target, named, self.wall())
+        return Ask(self.base, method, target, named, answer_seconds=answer_seconds, stall_seconds=STALL_SECONDS)
 
     def _ranged(self, answer: Answer, want: Want, asked_at: float) -> tuple[Meta, Span]:
         if answer.header(b"content-encoding") in {b"gzip", b"br", b"deflate"} and answer.status == 200:
@@ -132,7 +150,7 @@ class S3Origin:
                 raise BadAnswer(f"{self.name} answered a range of {want.key!r} with the whole object")
         else:
             span, size = _content_range(answer)
-            if span != want.span.within(Span(0, size)):
+            if span.start != want.span.start or span.end != min(want.span.end, size):
                 raise BadAnswer(
                     f"{self.name} sent bytes {span.start}-{span.end} of {want.key!r} instead of those asked"
                 )
@@ -150,7 +168,7 @@ class S3Origin:
         kept = tuple(
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in answer.headers
-            if name.startswith(b"x-amz-meta-") or name.decode("latin-1") in KEPT_HEADERS
+            if name in KEPT_HEADERS or name.startswith(b"x-amz-meta-")
         )
         text = etag.decode("latin-1")
         return Meta(
@@ -197,15 +215,14 @@ def _number(answer: Answer, name: bytes) -> int:
 
 
 def _content_range(answer: Answer) -> tuple[Span, int]:
-    value = (answer.header(b"content-range") or b"").decode("latin-1")
-    unit, _, rest = value.partition(" ")
-    ends, _, total = rest.partition("/")
-    first, _, last = ends.partition("-")
-    if unit.lower() != "bytes" or not (first.isdigit() and last.isdigit() and total.isdigit()):
+    value = answer.header(b"content-range") or b""
+    found = _CONTENT_RANGE.fullmatch(value)
+    if found is None:
         raise BadAnswer(f"Content-Range {value!r} is none of a ranged answer")
-    if not int(first) <= int(last) < int(total):
+    first, last, total = map(int, found.groups())
+    if not first <= last < total:
         raise BadAnswer(f"Content-Range {value!r} lies outside the object")
-    return Span(int(first), int(last) + 1), int(total)
+    return Span(first, last + 1), total
 
 
 def _total(content_range: bytes | None) -> int:
@@ -219,7 +236,13 @@ def _retry_after(answer: Answer) -> float:
 
 
 def _http_date(value: bytes | None) -> float:
+    """Seconds since the epoch. What HTTP writes (RFC 9110, 5.6.7) is read at once, what it also bears by `email`."""
+    found = _HTTP_DATE.fullmatch(value or b"")
     try:
+        if found is not None:
+            day, month, year, hour, minute, second = found.groups()
+            at = datetime(int(year), _MONTHS[month], int(day), int(hour), int(minute), int(second), tzinfo=UTC)
+            return at.timestamp()
         return parsedate_to_datetime((value or b"").decode("latin-1")).timestamp()
-    except (ValueError, TypeError) as fault:
+    except (ValueError, TypeError, KeyError) as fault:
         raise BadAnswer(f"Last-Modified {value!r} is no HTTP date") from fault
