@@ -145,6 +145,7 @@ class Watching:
             faults.append(f"{held.paths_full} cache paths are full: nothing more is kept; free space or lower the size")
         away = self.running.app.health.away_since()
         faults += [f"bucket {bucket}: {kind} {where} is away" for bucket, kind, where in away]
+        faults += filter(None, (line.statistics().clipped for line in self.running.app.lines.values()))
         return tuple(faults)
 
     def _line_bytes(self) -> dict[LineLabels, int]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from policy.shares import Leaf
+from policy.units import show_rate
 from regioncache.errors import NotSoon, SlowDown
 from regioncache.lines import buffers
 from regioncache.lines.prepaid import Prepaid, PrepaidStatistics, Room
@@ -17,6 +18,7 @@ from regioncache.lines.scheduler import Scheduler, SchedulerStatistics
 from regioncache.lines.terms import Terms
 from regioncache.lines.waiting import Ask
 from regioncache.origins.base import Payer
+from regioncache.tidings import UNHEARD, Tidings
 
 PATIENCE_SECONDS = 25.0
 """Clients give up after 30 to 60 s: who is not expected to begin within this is told to come again."""
@@ -54,13 +56,26 @@ class GateStatistics:
     round_trip: float
     waiting: int
     slowed_down: int
+    clipped: str
+    """What the kernel withholds of receive buffers and what it costs, empty where they are as they are wanted."""
 
 
 class Gate:
     """Mutable state: the cores, who waits (`_futures`), one timer. It belongs to one event loop."""
 
-    def __init__(self, line: str, terms: Terms, clock: Callable[[], float], later: Later, limited: bool) -> None:
-        """`line` is its name, for messages; `clock` monotonic seconds; not `limited`, nobody waits."""
+    def __init__(
+        self,
+        line: str,
+        terms: Terms,
+        clock: Callable[[], float],
+        later: Later,
+        limited: bool,
+        tidings: Tidings = UNHEARD,
+    ) -> None:
+        """`line` is its name, for messages; `clock` monotonic seconds; not `limited`, nobody waits.
+
+        `tidings` hears once of buffers that the kernel keeps small.
+        """
         self.line = line
         self.terms = terms
         self.clock = clock
@@ -73,6 +88,8 @@ class Gate:
         self._timer: Handle | None = None
         self._slowed_down = 0
         self._small_buffer = 0
+        self._tidings = tidings
+        self._clipped = ""
 
     def __repr__(self) -> str:
         return f"<Gate {self.line}: {self._prepaid!r}, {self._scheduler!r}>"
@@ -91,6 +108,7 @@ class Gate:
             self._round_trip.smallest,
             len(self._futures),
             self._slowed_down,
+            self._clipped if self._small_buffer else "",
         )
 
     # ---- what to ask for ----------------------------------------------------------------------------
@@ -109,12 +127,26 @@ class Gate:
     def got_buffer(self, wanted: int, readback: int) -> None:
         """A connection has a buffer of `readback` bytes where `wanted` were asked for; 0: not known.
 
-        Without CAP_NET_ADMIN the kernel makes none beyond net.core.rmem_max.
+        Without CAP_NET_ADMIN the kernel makes none beyond net.core.rmem_max. What it reads back is twice what it made
+        (man 7 socket): less than twice what was wanted is a buffer clipped.
         """
-        if 0 < readback < wanted:
+        if 0 < readback < 2 * wanted:
             self._small_buffer = readback
+            told, self._clipped = bool(self._clipped), self._clip(wanted, readback)
+            if not told:
+                self._tidings.warning(self._clipped)
         elif readback > self._small_buffer:
             self._small_buffer = 0
+
+    def _clip(self, wanted: int, readback: int) -> str:
+        trip = self._round_trip.smallest
+        one = f"{show_rate(buffers.WINDOW_PART * readback / trip)} " if trip else "less "
+        return (
+            f"line {self.line}: the kernel makes receive buffers of {readback // 2} bytes where {wanted} are wanted, so"
+            f" that one request moves {one}of {show_rate(self.terms.quota / self.terms.overhead)} at a round trip of"
+            f" {trip * 1000:.0f} ms and several are needed: set net.core.rmem_max to {wanted} or more"
+            f" (`sysctl -w net.core.rmem_max={wanted}`), or give the node CAP_NET_ADMIN"
+        )
 
     def lanes(self, leaf: Leaf, mine: int) -> int:
         """Returns how many requests above 1 MiB a reader should keep under way who has `mine` under way already."""

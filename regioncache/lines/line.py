@@ -15,6 +15,7 @@ from regioncache.lines.gate import Gate, Later, on_running_loop
 from regioncache.lines.terms import Terms
 from regioncache.lines.waits import Histogram, Waits
 from regioncache.origins.base import Payer
+from regioncache.tidings import UNHEARD, Tidings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class LineStatistics:
     """Requests whose buffer was larger than all the prepaid room, and that were let in alone."""
     slowed_down: int
     """Requests that were told to come again later."""
+    clipped: str
+    """What the kernel withholds of receive buffers, what it costs and the remedy; empty where it does not."""
     shares: Mapping[Leaf, float]
     """Bytes/s by leaf, of those seen lately."""
     waits: Mapping[str, Histogram]
@@ -59,6 +62,7 @@ class Line:
         *,
         later: Later = on_running_loop,
         limited: bool = True,
+        tidings: Tidings = UNHEARD,
     ) -> None:
         """Opens the line; nothing is debited yet.
 
@@ -71,12 +75,13 @@ class Line:
             later: Sets a timer by the same clock.
             limited: False counts and never waits. No setting reaches it: it is there so that the tests of the quota
                 can be seen to fail.
+            tidings: Hears once of receive buffers that the kernel keeps small.
         """
         self.name = name
         self.direction = direction
         self._waits = Waits()
         self._books = Books(name, direction, ledger, self._waits)
-        self._gate = Gate(name, Terms.of(policy), clock, later, limited)
+        self._gate = Gate(name, Terms.of(policy), clock, later, limited, tidings)
 
     def __repr__(self) -> str:
         free = "" if self._gate.limited else " NOT LIMITED"
@@ -118,6 +123,7 @@ class Line:
             waiting=seen.waiting,
             oversized=seen.prepaid.oversized,
             slowed_down=seen.slowed_down,
+            clipped=seen.clipped,
             shares=seen.debits.rates,
             waits=self._waits.by_class(),
         )

@@ -12,6 +12,7 @@ from regioncache.ledger import Ledger
 from regioncache.lines.line import Line
 from regioncache.origins.base import Payer
 from regioncache.pages import KIB, MIB
+from regioncache.tidings import UNHEARD, Tidings
 from tests.fakes.alarms import Alarms
 from tests.fakes.scheduling import QUOTA, policy
 from tests.fakes.wire import Wire
@@ -89,10 +90,14 @@ async def world(
     round_trip: float = 0.08,
     limited: bool = True,
     most_buffer: int = 1 << 62,
+    tidings: Tidings = UNHEARD,
 ) -> AsyncIterator[World]:
     """A line whose ledger is in `path`; `round_trip` is in seconds."""
     alarms, ledger = Alarms(), Ledger.open(path / "ledger")
-    line = Line("bj-use1", "idc-bj>aws-use1", of or policy(), ledger, alarms, later=alarms.later, limited=limited)
+    terms = of or policy()
+    line = Line(
+        "bj-use1", "idc-bj>aws-use1", terms, ledger, alarms, later=alarms.later, limited=limited, tidings=tidings
+    )
     built = World(line, ledger, alarms, Wire(alarms, round_trip), most_buffer=most_buffer)
     try:
         yield built

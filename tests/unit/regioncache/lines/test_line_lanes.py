@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from regioncache.lines.buffers import lanes, quantum
 from regioncache.pages import KIB, MIB
+from tests.fakes.hearing import Heard
 from tests.fakes.line_world import REC, World, world
 
 pytestmark = pytest.mark.anyio
@@ -86,3 +87,34 @@ async def test_a_small_reply_says_nothing_of_buffers(tmp_path: Path) -> None:
         await at.finish(at.read(REC, 100 * KIB))
 
         assert at.line.crossing(lambda: REC, "train-bj", lambda: "unique").lanes(0) == 1
+
+
+async def test_the_first_buffer_that_is_clipped_names_the_sysctl_and_what_it_costs(tmp_path: Path) -> None:
+    heard = Heard()
+    async with world(tmp_path, most_buffer=SMALL, tidings=heard.tidings()) as at:
+        await known(at)
+        for _ in range(3):
+            await at.finish(at.read(REC, 4 * MIB))
+
+        (told,) = heard.warnings
+        assert "line bj-use1: the kernel makes receive buffers of 212992 bytes where " in told
+        assert "moves 26 Mbit/s of 189 Mbit/s at a round trip of 80 ms" in told
+        assert "sysctl -w net.core.rmem_max=" in told
+        assert at.line.statistics().clipped.startswith("line bj-use1: the kernel makes receive buffers of 212992 bytes")
+
+
+async def test_a_buffer_clipped_to_more_than_half_is_noticed(tmp_path: Path) -> None:
+    heard = Heard()
+    async with world(tmp_path, most_buffer=2 * MIB, tidings=heard.tidings()) as at:
+        await known(at)
+
+        assert ["of 1048576 bytes where 1572864 are wanted" in told for told in heard.warnings] == [True]
+
+
+async def test_buffers_as_they_are_wanted_are_not_worth_a_word(tmp_path: Path) -> None:
+    heard = Heard()
+    async with world(tmp_path, tidings=heard.tidings()) as at:
+        await known(at)
+
+        assert heard.warnings == []
+        assert at.line.statistics().clipped == ""
