@@ -59,6 +59,8 @@ class Disk:
         self.calls = calls
         self.out: str | None = None
         self.full = False
+        self._directory = (0, 0)
+        """The path's device and inode when it was taken."""
         self.on_failure: Callable[[OSError], None] = self.failed
         """Told on the loop of a call behind that failed."""
         self._lock: OpenFile | None = None
@@ -81,6 +83,8 @@ class Disk:
             self._lock = OpenFile(os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             fcntl.flock(self._lock.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._check_layout()
+            made = self.path.stat()
+            self._directory = made.st_dev, made.st_ino
             (self.path / "extents").mkdir(exist_ok=True)
             (self.path / "packs").mkdir(exist_ok=True)
             self.disk_bytes = self.look()[1]
@@ -139,7 +143,17 @@ class Disk:
             raise error
 
     def look(self) -> tuple[int, int]:
-        """Returns the file system's free bytes and all of its bytes. Raises OSError."""
+        """Returns the file system's free bytes and all of its bytes. Raises OSError.
+
+        ESTALE: the path is another directory than at the start. It was removed, or its file system unmounted, and new
+        files would land on whatever disk lies beneath.
+        """
+        try:
+            found = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            found = None
+        if found is None or self._directory != (found.st_dev, found.st_ino):
+            raise OSError(errno.ESTALE, "it was removed or unmounted under the running node")
         at = self.calls.statvfs(str(self.path))
         return at.f_bavail * at.f_frsize, at.f_blocks * at.f_frsize
 

@@ -4,6 +4,7 @@ Order on disk: data, checksums, presence. What a run is about to bring is noted 
 so; they run on the disk's threads, the others on the loop.
 """
 
+import contextlib
 import errno
 import os
 import threading
@@ -68,7 +69,9 @@ class ExtentFile:
         try:
             file = disk.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         except FileNotFoundError:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+            # One level only: where the cache path itself is gone, nothing may be kept on the disk beneath it.
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(os.path.dirname(path))
             file = disk.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         made = cls(disk, path, file, identity, array("Q", bytes(_blocks(identity) * 8)))
         second = encode_presence(0, [])

@@ -94,6 +94,28 @@ async def test_a_page_that_cannot_be_read_takes_the_path_out_aloud(tmp_path: Pat
     await store.close()
 
 
+@pytest.mark.parametrize("instead", ["nothing", "an empty directory", "a file"])
+async def test_a_path_that_is_removed_under_the_node_is_out_aloud_and_nothing_lands_beneath(
+    tmp_path: Path, instead: str
+) -> None:
+    heard, cache = Heard(), tmp_path / "cache"
+    store = await opened(heard, FaultyCalls(), cache)
+    assert await put(store, "a", meta(MIB), Span(0, 1))
+    cache.rename(tmp_path / "elsewhere")
+    if instead == "an empty directory":  # as where a file system is unmounted
+        cache.mkdir()
+    elif instead == "a file":
+        cache.touch()
+
+    kept = [await put_or_fail(store, f"new {number}") for number in range(100)]
+
+    (told,) = heard.warnings
+    assert told.startswith(f"cache path {cache} is out: [Errno 116] it was removed or unmounted under the running node")
+    assert not kept[-1]
+    assert not cache.is_dir() or not list(cache.iterdir())
+    await store.close()
+
+
 async def put_or_fail(store: Store, key: str) -> bool:
     """Whether a page could be kept; a disk may refuse at the beginning or in the middle."""
     landing = await store.land(oid(key), meta(MIB), MIB, 0, Span(0, 1))
