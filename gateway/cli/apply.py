@@ -16,7 +16,7 @@ from gateway.cli.check import PATHS
 from gateway.cli.client import AdminClient, Refusal
 from gateway.cli.faults import CommandFault
 from gateway.cli.reach import client as reach
-from gateway.cli.reach import config_option, token_files_option
+from gateway.cli.reach import config_option, nodes_options
 from gateway.cli.show import json_option, parsed, patience, print_json
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ class Outcome:
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=PATHS)
-@click.option("--to", "urls", multiple=True, metavar="URL", help="A node's admin port; again for each region.")
-@token_files_option
+@nodes_options
 @config_option
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
 @json_option

@@ -7,7 +7,7 @@ import click
 
 from gateway.cli.apply import clients_of, each
 from gateway.cli.faults import CommandFault
-from gateway.cli.reach import config_option, reaching, token_files_option
+from gateway.cli.reach import config_option, nodes_options, reaching
 from gateway.cli.show import json_option, parsed, patience, print_json, print_table, show_moment
 
 
@@ -26,12 +26,11 @@ def keys() -> None:
 @click.option("--class", "cls", default="training", show_default=True, help="What the key's traffic is for.")
 @click.option("--may-class", multiple=True, metavar="CLASS", help="Class that a request may ask for instead.")
 @click.option("--until", metavar="DATE", help="Day to whose end (UTC), or moment until which the key opens anything.")
-@click.option("--to", "urls", multiple=True, metavar="URL", help="A node's admin port; the same key on each.")
-@token_files_option
+@nodes_options
 @config_option
 @json_option
 def add(urls: tuple[str, ...], token_files: tuple[Path, ...], config: Path | None, as_json: bool, **asked: Any) -> None:
-    """Make an access key and print its secret, once.
+    """Make an access key, the same on each node of --to, and print its secret, once.
 
     The two lines are variables as S3 clients read them.
     """

@@ -1,7 +1,8 @@
 """Which node a command talks to, and with which token.
 
-URL: --admin, CAUSEWAY_ADMIN, the admin listener of --config, else 127.0.0.1:9200. Token: --token-file, CAUSEWAY_TOKEN,
-`admin.token` in the first cache path of --config. A token never stands on a command line, where `ps` shows it.
+URL: --admin (--to, where it may be given again), CAUSEWAY_ADMIN, the admin listener of --config, else 127.0.0.1:9200.
+Token: --token-file, CAUSEWAY_TOKEN, `admin.token` in the first cache path of --config. It never stands on a command
+line, where `ps` shows it.
 """
 
 import os
@@ -40,14 +41,22 @@ def config_option(command: Command) -> Command:
     )(command)
 
 
-def token_files_option(command: Command) -> Command:
-    """Adds --token-file of commands that go to several nodes by --to."""
+def nodes_options(command: Command) -> Command:
+    """Adds --to (or --admin, as everywhere) and --token-file of commands that may go to several nodes."""
+    command = click.option(
+        "--to",
+        "--admin",
+        "urls",
+        multiple=True,
+        metavar="URL",
+        help="A node's admin port; again for each region. Default: CAUSEWAY_ADMIN, else the node of --config.",
+    )(command)
     return click.option(
         "--token-file",
         "token_files",
         multiple=True,
         type=click.Path(dir_okay=False, path_type=Path),
-        help="The token for --to, in the same order; one for all if given once.",
+        help="File with the token for each --to, in the same order; one for all if given once.",
     )(command)
 
 
