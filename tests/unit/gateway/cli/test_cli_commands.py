@@ -298,27 +298,6 @@ def test_the_same_key_goes_to_each_region(causeway: Command, node: FakeNode, sta
     assert node.operations.store.keys() == other.operations.store.keys()
 
 
-@pytest.mark.parametrize(
-    "asked",
-    [
-        ("status",),
-        ("keys", "ls"),
-        ("history",),
-        ("keys", "add", "joe", "--tenant", "rec", "--read", "/ns/train"),
-        ("apply", "TOPOLOGY"),
-    ],
-    ids=lambda asked: " ".join(asked[:2]),
-)
-def test_every_command_finds_its_node_in_the_same_way(
-    causeway: Command, node: FakeNode, topology: Path, monkeypatch: pytest.MonkeyPatch, asked: tuple[str, ...]
-) -> None:
-    words = [topology if word == "TOPOLOGY" else word for word in asked]
-    monkeypatch.setenv("CAUSEWAY_ADMIN", "http://127.0.0.1:1")
-    assert causeway(*words).code == 1
-
-    assert causeway(*words, "--admin", node.url).code == 0
-
-
 def test_a_key_that_reached_one_region_only_is_told_honestly(causeway: Command, node: FakeNode) -> None:
     ended = causeway(
         "keys", "add", "joe", "--tenant", "rec", "--read", "/ns/t", "--to", node.url, "--to", "http://127.0.0.1:1"

@@ -167,3 +167,26 @@ def test_ctrl_c_ends_the_command_without_a_traceback(node: FakeNode) -> None:
 
     assert process.returncode == 130
     assert told == b"\n"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("status",),
+        ("keys", "ls"),
+        ("history",),
+        ("keys", "add", "joe", "--tenant", "rec", "--read", "/ns/train"),
+        ("apply", "TOPOLOGY"),
+    ],
+    ids=lambda asked: " ".join(asked[:2]),
+)
+def test_every_command_finds_its_node_in_the_same_way(
+    causeway: Command, node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: tuple[str, ...]
+) -> None:
+    topology = tmp_path / "topology.yaml"
+    topology.write_text("regions: {a: {}}\n")
+    words = [topology if word == "TOPOLOGY" else word for word in asked]
+    monkeypatch.setenv("CAUSEWAY_ADMIN", "http://127.0.0.1:1")
+    assert causeway(*words).code == 1
+
+    assert causeway(*words, "--admin", node.url).code == 0
