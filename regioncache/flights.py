@@ -108,7 +108,8 @@ class Flight:
     _waits: dict[str, float] = field(default_factory=dict)
     _held_up: bool = False
     _waiters: list[Waiter] = field(default_factory=list)
-    _wakers: list["asyncio.Future[None]"] = field(default_factory=list)
+    _wakers: "dict[asyncio.Future[None], int | None]" = field(default_factory=dict)
+    """Who waits for a change, and at which offset he lacks bytes."""
 
     def __repr__(self) -> str:
         state = "done" if self.done else f"landed {self.landed}"
@@ -156,7 +157,7 @@ class Flight:
         """It will not begin soon: who waits for its first bytes shall come again. It goes on."""
         for waiter in self._waiters:
             waiter.late = late
-        self.notify()
+        self.notify(everyone=True)
 
     def end(self) -> None:
         """It brings nothing more."""
@@ -220,22 +221,23 @@ class Flight:
         if self.done and not self._waiters and self.on_left is not None:
             self.on_left()
 
-    def notify(self) -> None:
-        """Something changed: wakes everyone who waits for it."""
-        wakers, self._wakers = self._wakers, []
-        for waker in wakers:
-            if not waker.done():
-                waker.set_result(None)
+    def notify(self, *, everyone: bool = False) -> None:
+        """Something changed: wakes who waits for it, but nobody who would see that he lacks the same bytes still."""
+        wakers = self._wakers
+        for waker, at in list(wakers.items()):
+            if everyone or at is None or self.done or not self.lacks(at):
+                del wakers[waker]
+                if not waker.done():
+                    waker.set_result(None)
 
-    async def change(self) -> None:
-        """Waits for the next change."""
+    async def change(self, at: int | None = None) -> None:
+        """Waits for the next change; a reader who lacks bytes `at` an offset, for the next that ends this."""
         waker = asyncio.get_running_loop().create_future()
-        self._wakers.append(waker)
+        self._wakers[waker] = at
         try:
             await waker
         finally:
-            if waker in self._wakers:
-                self._wakers.remove(waker)
+            self._wakers.pop(waker, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ class Memory:
     def __init__(self, budget: int) -> None:
         """Args: budget: bytes for all uses together."""
         self.budget = budget
+        self._reserved = {use: int(budget * part) for use, part in RESERVED.items()}
         self._held: dict[str, int] = dict.fromkeys(RESERVED, 0)
         self._waiting: dict[str, deque[tuple[int, asyncio.Future[None]]]] = {use: deque() for use in RESERVED}
 
@@ -74,9 +75,10 @@ class Memory:
             self.give(use, nbytes)
 
     def _fits(self, use: str, nbytes: int) -> bool:
-        others = sum(max(held, self.budget * RESERVED[name]) for name, held in self._held.items() if name != use)
-        mine = self._held[use]
-        return mine == 0 or mine + nbytes + others <= self.budget
+        free = self.budget
+        for name, held in self._held.items():
+            free -= held if name == use else max(held, self._reserved[name])
+        return nbytes <= free or self._held[use] == 0
 
     def _wake(self) -> None:
         for use, queue in self._waiting.items():

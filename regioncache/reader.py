@@ -187,7 +187,7 @@ class Reader:
         while not flight.done and flight.lacks(at):
             if waiter.late is not None and not self.begun:
                 raise again(waiter.late)
-            await flight.change()
+            await flight.change(at)
         if flight.ground is not None and flight.landed > at:
             landed = await _from_ground(flight.ground, Span(at, min(span.end, flight.landed)))
             if landed is not None:

@@ -1,6 +1,6 @@
 """Builds the route of a way: its source (an endpoint, or a far region's nodes) and the line that its bytes cross.
 
-Sources are kept by what they are made of, so that a request pays a dictionary look-up; a new topology starts afresh.
+Routes are kept by what they are made of, so that a request pays a dictionary look-up; a new topology starts afresh.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ SigningSecrets = Callable[[str], str | None]
 
 
 class Routing:
-    """Makes routes. Mutable state: `_lines` and `_sources`, replaced when a topology is adopted."""
+    """Makes routes. Mutable state: `_lines` and `_routes`, replaced when a topology is adopted."""
 
     def __init__(
         self,
@@ -48,27 +48,30 @@ class Routing:
         self._on_warning = on_warning
         self._role = credentials.of_role()
         self._lines: Mapping[str, Line] = {}
-        self._sources: dict[WayId, Source] = {}
+        self._routes: dict[tuple[WayId, str | None], Route] = {}
 
     def adopt(self, lines: Mapping[str, Line]) -> None:
-        """Goes on with these lines, by name; sources are made anew."""
+        """Goes on with these lines, by name; routes are made anew."""
         self._lines = lines
-        self._sources = {}
+        self._routes = {}
 
     def route(self, place: Place, way: Way) -> Route:
         """Returns the route of one way of a place. Raises CacheError where it cannot be made (no secret, no key)."""
         name = way_id(place.bucket.name, way)
-        source = self._sources.get(name)
-        if source is None:
-            source = self._sources[name] = self._source(place.bucket, way)
+        route = self._routes.get((name, way.line))
+        if route is None:
+            route = self._routes[name, way.line] = self._route(name, place.bucket, way)
+        return route
+
+    def _route(self, name: WayId, bucket: Bucket, way: Way) -> Route:
+        source = self._source(bucket, way)
         line = None if way.line is None else self._lines.get(way.line)
         if line is None and way.line is not None:
             raise OriginUnavailable(f"line {way.line!r} is not in force any more: the topology has changed; ask again")
         kind = "line" if line is not None else "peer" if way.kind == "region" else "origin"
-        bucket = place.bucket.name
 
         def crossing(payer: Callable[[], Payer], ledger_kind: Callable[[], str]) -> Crossing:
-            return NoLine() if line is None else line.crossing(payer, bucket, ledger_kind)
+            return NoLine() if line is None else line.crossing(payer, bucket.name, ledger_kind)
 
         return Route(name, kind, way.line, source, crossing)
 

@@ -249,7 +249,7 @@ class RegionCache:
                 while not flight.done and (flight.meta is None or flight.lacks(wanted.start)):
                     if waiter.late is not None:
                         raise again(waiter.late)
-                    await flight.change()
+                    await flight.change(wanted.start)
             except BaseException:
                 flight.detach(waiter, comes_again=limit.expired() or waiter.late is not None)
                 raise

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regioncache.errors import SlowDown
 from regioncache.flights import Flight, Flights, missing
 from regioncache.lines.crossing import NoLine
 from regioncache.origins.base import Payer
@@ -262,3 +263,28 @@ def test_a_flight_that_is_over_is_in_no_table() -> None:
 
     assert list(flights) == []
     assert flights.statistics().flying == 0
+
+
+async def test_a_reader_is_woken_by_bytes_where_he_waits_and_not_by_other_changes() -> None:
+    flying, ground = flight(), Landed(0)
+    flying.ground = ground  # type: ignore[assignment]
+    near, far = (asyncio.create_task(flying.change(at)) for at in (0, 5 * MIB))
+    await settle()
+
+    ground.at = MIB
+    flying.notify()
+    await settle()
+
+    assert (near.done(), far.done()) == (True, False)
+    flying.end()
+    await far
+
+
+async def test_a_reader_is_woken_when_it_is_told_that_the_flight_is_late() -> None:
+    flying = flight()
+    waiting = asyncio.create_task(flying.change(0))
+    await settle()
+
+    flying.tell_late(SlowDown("later", 1.0))
+
+    await waiting
