@@ -20,7 +20,7 @@ from gateway.applying import Applying
 from gateway.config import Address, Listener, NodeSettings
 from gateway.descriptors import Connections, shared_out
 from gateway.files import Files
-from gateway.logs import AccessLog, faults_in
+from gateway.logs import AccessLog, faults_in, tidings
 from gateway.operating.operating import Operating
 from gateway.operating.running import InForce, Running
 from gateway.pairs import Pair
@@ -36,7 +36,6 @@ from regioncache.http.limits import Limits
 from regioncache.http.messages import Handler
 from regioncache.http.server import Server
 from regioncache.recent import Recent
-from regioncache.tidings import Tidings
 
 NAMESPACE_FILE = "namespace.db"
 GRACE_SECONDS = 20.0
@@ -163,11 +162,6 @@ def _fill_fault(fault: BaseException) -> None:
     )
 
 
-def _tidings() -> Tidings:
-    log = structlog.stdlib.get_logger("causeway.cache")
-    return Tidings(log.warning, log.info)
-
-
 def _certificate_fault(fault: tls.CertificateFault) -> None:
     structlog.stdlib.get_logger("causeway.tls").error(str(fault))
 
@@ -190,7 +184,7 @@ def _cache_settings(settings: NodeSettings, limited: bool, wall: Callable[[], fl
         settings.memory,
         secrets.get,
         _fill_fault,
-        tidings=_tidings(),
+        tidings=tidings(),
         limited=limited,
         wall=wall,
     )

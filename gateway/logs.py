@@ -14,6 +14,7 @@ import structlog
 from gateway.redact import Redactor
 from regioncache.errors import CacheError
 from regioncache.http.messages import Request
+from regioncache.tidings import Tidings
 
 LogFormat = Literal["json", "console"]
 LEVELS = ("debug", "info", "warning", "error")
@@ -130,6 +131,19 @@ class AccessLog:
             request=access.request_id,
             sampled=self._every if access.code < 500 else 1,
         )
+
+
+def tidings() -> Tidings:
+    """Returns what tells the log of ways, disks and lines: what is away or wants mending is a warning."""
+    log = structlog.stdlib.get_logger("causeway.cache")
+
+    def warning(text: str) -> None:
+        log.warning(text)
+
+    def news(text: str) -> None:
+        log.info(text)
+
+    return Tidings(warning, news)
 
 
 def faults_in(door: str) -> Callable[[Request, BaseException], None]:

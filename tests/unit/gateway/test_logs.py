@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from gateway.logs import Access, AccessLog, configure, faults_in
+from gateway.logs import Access, AccessLog, configure, faults_in, tidings
 from gateway.redact import Redactor
 from regioncache.errors import VersionChanged
 from regioncache.http.arriving import NO_BODY
@@ -115,3 +115,16 @@ def test_a_reply_that_ends_short_is_one_line_and_what_should_not_be_has_a_traceb
     assert (expected["level"], expected["path"], expected["why"]) == ("warning", "/ns/a", "VersionChanged: overwritten")
     assert "exception" not in expected
     assert (bug["level"], "ValueError: a bug" in bug["exception"]) == ("error", True)
+
+
+def test_what_goes_away_is_a_warning_and_what_comes_back_is_news(stream: io.StringIO) -> None:
+    told = tidings()
+    configure("json", "info", Redactor([SECRET]), stream)
+
+    told.warning(f"cache path /c is full: less than 1% free {SECRET}")
+    told.news("cache path /c has room again")
+
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["level"] for line in lines] == ["warning", "info"]
+    assert lines[0]["event"].startswith("cache path /c is full: less than 1% free ")
+    assert SECRET not in stream.getvalue()
