@@ -90,9 +90,15 @@ class Node:
 
     async def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Stops taking requests, lets running replies end, then closes everything. Safe to call once."""
-        if self.admin is not None:
-            await self.admin.stop()
-        await asyncio.gather(*(server.stop(grace_seconds) for server in self.servers.values()))
+        # All doors at once: a reply of the admin port that hangs must not hold the others open.
+        async with asyncio.TaskGroup() as doors:
+            if self.admin is not None:
+                doors.create_task(self.admin.stop())
+            stops = [doors.create_task(server.stop(grace_seconds)) for server in self.servers.values()]
+        if cut := sum(stop.result() for stop in stops):
+            structlog.stdlib.get_logger("causeway").warning(
+                "replies were cut: they outlived the grace of a stop", replies=cut, grace_seconds=grace_seconds
+            )
         for task in self.watching:
             task.cancel()
         await asyncio.gather(*self.watching, return_exceptions=True)

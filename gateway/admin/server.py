@@ -15,6 +15,8 @@ from gateway.config import Address
 from gateway.metrics import DoorCounters
 
 OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
+# For running replies when the node stops: aiohttp's own minute is longer than orchestrators wait.
+GRACE_SECONDS = 5.0
 # A topology and a policy of the largest accepted size, quoted as JSON.
 LARGEST_BODY = 20 << 20
 
@@ -35,6 +37,7 @@ class AdminServer:
         token: AdminToken,
         counters: DoorCounters,
         tls: ssl.SSLContext | None = None,
+        grace_seconds: float = GRACE_SECONDS,
     ) -> "AdminServer":
         """Opens the port.
 
@@ -44,11 +47,17 @@ class AdminServer:
             token: Guards everything but health and metrics, on loopback too: other users share it.
             counters: Count the answered requests, door `admin`.
             tls: The certificate's context; None: plain HTTP.
+            grace_seconds: For running replies when it stops.
 
         Raises:
             OSError: The address cannot be used.
         """
-        runner = web.AppRunner(application(operations, token, counters), access_log=None, handle_signals=False)
+        runner = web.AppRunner(
+            application(operations, token, counters),
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=grace_seconds,
+        )
         await runner.setup()
         try:
             await web.TCPSite(runner, address.host, address.port, ssl_context=tls).start()
@@ -69,7 +78,7 @@ class AdminServer:
         return f"{'https' if self.tls else 'http'}://{self.address}"
 
     async def stop(self) -> None:
-        """Closes the port; running replies have the runner's grace of a few seconds."""
+        """Closes the port; running replies have their grace, then they are cut."""
         await self._runner.cleanup()
 
 

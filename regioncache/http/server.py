@@ -104,8 +104,12 @@ class Server:
         host, port = listener.sockets[0].getsockname()[:2]
         return str(host), int(port)
 
-    async def stop(self, grace_seconds: float) -> None:
-        """Stops accepting, closes idle connections, lets running replies finish for `grace_seconds`, cuts the rest."""
+    async def stop(self, grace_seconds: float) -> int:
+        """Stops accepting, closes idle connections, lets running replies finish for `grace_seconds`, cuts the rest.
+
+        Returns how many it cut.
+        """
+        cut = 0
         self._stopping = True
         for listener in self._listeners:
             listener.close()
@@ -115,12 +119,14 @@ class Server:
             async with asyncio.timeout(grace_seconds):
                 await self._empty.wait()
         except TimeoutError:
+            cut = len(self._connections)
             tasks = [connection.abort() for connection in tuple(self._connections)]
             await asyncio.gather(*(task for task in tasks if task is not None), return_exceptions=True)
             await self._empty.wait()
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
+        return cut
 
     def statistics(self) -> ServerStatistics:
         """Plain numbers, since the start."""

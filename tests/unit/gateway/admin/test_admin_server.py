@@ -1,5 +1,6 @@
 """The admin port: open for health and metrics, closed for the rest, and plain about what it refuses."""
 
+import asyncio
 import io
 import logging
 
@@ -9,12 +10,16 @@ import structlog
 from yarl import URL
 
 from gateway.admin.operations import BadOperation, Unavailable, UnknownPath
+from gateway.admin.server import AdminServer
+from gateway.admin.token import AdminToken
+from gateway.config import Address
 from gateway.logs import configure
+from gateway.metrics import DoorCounters
 from gateway.redact import Redactor
 from namespace import errors as namespace_errors
 from policy.yamlfile import Fault, Faults
 from regioncache import errors
-from tests.unit.gateway.admin.conftest import Port
+from tests.unit.gateway.admin.conftest import TOKEN, Port
 
 pytestmark = pytest.mark.anyio
 
@@ -266,3 +271,20 @@ async def test_answers_are_counted_by_operation_and_made_up_paths_are_one(port: 
         ("admin", "unknown", 404): 2,
         ("admin", "healthz", 200): 1,
     }
+
+
+async def test_a_reply_that_hangs_holds_up_a_stop_for_its_grace_alone(port: Port) -> None:
+    server = await AdminServer.start(
+        Address("127.0.0.1", 0), port.operations, AdminToken(TOKEN), DoorCounters(), grace_seconds=0.01
+    )
+    reader, writer = await asyncio.open_connection(server.address.host, server.address.port)
+    writer.write(
+        b"POST /api/v1/apply HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %b\r\nExpect: 100-continue\r\n"
+        b"Content-Length: 1000\r\n\r\n" % TOKEN.encode()
+    )
+    assert (await reader.readline()).startswith(b"HTTP/1.1 100 ")  # it is waiting for the body now
+
+    await server.stop()
+
+    assert b"HTTP/1.1 200" not in await reader.read()
+    writer.close()

@@ -60,9 +60,9 @@ async def test_a_stop_cuts_off_what_outlives_its_grace(serve: Serve) -> None:
     asking = asyncio.create_task(fetch(client, Base("http", "127.0.0.1", port), b"/"))
     await begun.wait()
 
-    await server.stop(0.01)
+    cut = await server.stop(0.01)
 
-    assert (ended, server.statistics().open) == (["handler"], 0)
+    assert (ended, server.statistics().open, cut) == (["handler"], 0, 1)
     with pytest.raises(AnswerCutShort):
         await asking
     client.close()
