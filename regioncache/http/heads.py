@@ -120,13 +120,15 @@ class AnswerHead:
 
 
 class _AnswerLines:
-    __slots__ = ("headers",)
+    __slots__ = ("headers", "on_header")
 
     def __init__(self) -> None:
-        self.headers: list[Header] = []
+        self.headers = headers = list[Header]()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value.rstrip()))
+        def on_header(name: bytes, value: bytes) -> None:
+            headers.append((name.lower(), value.rstrip()))
+
+        self.on_header = on_header
 
 
 def parse_answer(data: bytes, to_head: bool) -> AnswerHead:
@@ -148,7 +150,7 @@ def parse_answer(data: bytes, to_head: bool) -> AnswerHead:
     if data[:9] != b"HTTP/1.1 " and data[:9] != b"HTTP/1.0 ":
         raise BadAnswerHead("the answer is neither HTTP/1.1 nor HTTP/1.0")
     old = data[7:8] == b"0"
-    keep_alive = not old and not _says_close(headers)
+    keep_alive = not old and not (b"connection" in first and _says_close(headers))
     coding = first.get(b"transfer-encoding")
     if coding is not None and (old or coding.strip().lower() != b"chunked" or b"content-length" in first):
         raise BadAnswerHead("the answer's Transfer-Encoding is not plain chunked")
