@@ -6,6 +6,7 @@ A path is resolved to a place, the cache rules that cover it to terms; the rest 
 import asyncio
 import heapq
 import math
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import replace
 
@@ -47,7 +48,7 @@ class Files:
         self._cache = cache
         self._lists = lists
         self._recent = recent
-        self._known: dict[str, tuple[Place, Terms, ObjectId]] = {}
+        self._known: OrderedDict[str, tuple[Place, Terms, ObjectId]] = OrderedDict()
         self._revision = -1
 
     def open_now(self, caller: Caller, path: str, wanted: Wanted) -> Opened | None:
@@ -111,7 +112,7 @@ class Files:
             place = self.place(path)
             known = self._known[path] = (place, self.terms(place), ObjectId(place.bucket.id, place.key))
             if len(self._known) > KNOWN_PATHS:
-                del self._known[next(iter(self._known))]
+                self._known.popitem(last=False)
         return Asked(known[0], wanted, caller.payer, known[1], oid=known[2])
 
     async def _names(self, caller: Caller, part: Segment, ask: ListPath) -> AsyncGenerator[_Batch]:

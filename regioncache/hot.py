@@ -5,6 +5,7 @@ is written. It has a part of the memory budget of its own. Every so often a hit 
 eviction learns that the object is in use.
 """
 
+from collections import OrderedDict
 from dataclasses import dataclass
 
 from regioncache.pages import KIB, Meta, ObjectId
@@ -37,7 +38,7 @@ class HotObjects:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._objects: dict[ObjectId, Hot] = {}
+        self._objects: OrderedDict[ObjectId, Hot] = OrderedDict()
         self._nbytes = 0
 
     def find(self, oid: ObjectId) -> Hot | None:
@@ -60,13 +61,16 @@ class HotObjects:
         self._objects[oid] = Hot(meta, data, HITS_BETWEEN_TOUCHES)
         self._nbytes += nbytes
         while self._nbytes > self._limit:
-            self.drop(next(iter(self._objects)))
+            self._weigh_out(self._objects.popitem(last=False)[1])
 
     def drop(self, oid: ObjectId) -> None:
         """Lets an object go, here or not."""
         hot = self._objects.pop(oid, None)
         if hot is not None:
-            self._nbytes -= len(hot.data) + OVERHEAD_BYTES
+            self._weigh_out(hot)
+
+    def _weigh_out(self, hot: Hot) -> None:
+        self._nbytes -= len(hot.data) + OVERHEAD_BYTES
 
     def statistics(self) -> HotStatistics:
         return HotStatistics(len(self._objects), self._nbytes, self._limit)
