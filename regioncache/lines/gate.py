@@ -190,7 +190,7 @@ class Gate:
         if not self.limited:
             return
         now = self.clock()
-        wait = self._scheduler.expected(leaf, first, now) + self._prepaid.expected(room, small)
+        wait = self._scheduler.expected(leaf, first, now) + self._prepaid.expected(leaf, room, small)
         crowded = len(self._futures) >= MOST_WAITING
         if not crowded and (patient or wait <= PATIENCE_SECONDS):
             return

@@ -190,9 +190,18 @@ class Prepaid:
         large = [room for room in self._running if not room.small]
         return (room for room in large if room.left > max(self.limit, ENDING_BYTES) / len(large))
 
-    def expected(self, nbytes: float, small: bool) -> float:
-        """Returns the seconds until a request would be let in, were all running ones equally fast: an estimate."""
-        ahead = sum(len(queue) for queue in self._waiting.values())
+    def expected(self, leaf: Leaf, nbytes: float, small: bool) -> float:
+        """Returns the seconds until a request would be let in, were all running ones equally fast: an estimate.
+
+        Who waits of a less urgent class comes after it, and so do large requests after a small one: for those a part is
+        kept. Some of them wait for minutes, and must not have others told to come again who would be let in at once.
+        """
+        rank = self._rank(leaf.cls)
+        ahead = sum(
+            len(queue)
+            for (other, is_small, _), queue in self._waiting.items()
+            if self._rank(other.cls) <= rank and (is_small or not small)
+        )
         if not ahead and self._held + nbytes <= (self.limit if small else self.most):
             return 0.0
         lefts = sorted(room.left for room in self._running)

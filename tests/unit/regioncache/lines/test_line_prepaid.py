@@ -214,8 +214,30 @@ def test_what_is_expected_is_when_the_running_ones_end() -> None:
     for one, left in zip(running, (5e6, 10e6, 50e6), strict=True):
         room.change(one, 1_000_000, left)
 
-    assert room.expected(1_000_000, small=True) == 0
-    assert room.expected(1_000_000, small=False) == 3 * 5e6 / QUOTA
+    assert room.expected(TRAINING, 1_000_000, small=True) == 0
+    assert room.expected(TRAINING, 1_000_000, small=False) == 3 * 5e6 / QUOTA
+
+
+def test_who_waits_of_a_less_urgent_class_is_not_waited_for() -> None:
+    room = prepaid()
+    fill(room, TRAINING, 3_000_000, 1)
+    room.admitted(even)
+    fill(room, TRAINING, 3_000_000, 16)
+
+    assert room.expected(INTERACTIVE, 100_000, small=False) == 0
+
+
+def test_a_small_request_waits_for_small_ones_only() -> None:
+    room = prepaid()
+    (running,) = fill(room, TRAINING, 3_000_000, 1)
+    room.admitted(even)
+    room.change(running, 3_000_000, 60e6)
+    fill(room, TRAINING, 3_000_000, 1)
+    behind_large = room.expected(TRAINING, 100_000, small=True)
+    fill(room, TRAINING, 100_000, 1, small=True)
+
+    assert behind_large == 0
+    assert room.expected(TRAINING, 100_000, small=True) > 0
 
 
 @given(st.data())

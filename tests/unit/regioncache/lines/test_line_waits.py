@@ -88,6 +88,24 @@ async def test_who_is_patient_waits_where_another_is_told_to_come_again(tmp_path
         assert not waiting.done()
 
 
+async def test_urgent_reads_are_not_sent_away_because_patient_flights_wait(tmp_path: Path) -> None:
+    async with world(tmp_path, policy("10Mbps")) as at:
+        loading = Payer("rec", "prefetch")
+        for _ in range(8):
+            at.start(at.read(loading, 64 * MIB))
+        await at.alarms.run_for(1)
+        for _ in range(16):
+            patient = at.line.crossing(lambda: loading, "b", lambda: "unique")
+            patient.patient = True
+            at.start(patient.prepay(64 * MIB, 208 * KIB))
+        await settle()
+
+        await at.finish(at.read(Payer("search", "interactive"), 64 * KIB))
+
+        assert at.payload["search"] == 64 * KIB
+        assert at.line.statistics().waiting >= 16
+
+
 async def test_cancelled_while_it_waits_a_request_leaves_nothing_behind(tmp_path: Path) -> None:
     async with world(tmp_path) as at:
         await at.finish(at.read(REC, 100 * KIB))
