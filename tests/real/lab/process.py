@@ -21,7 +21,9 @@ import pytest
 TOOLS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "causeway" / "bin"
 T = TypeVar("T")
 _CLONE_NEWNET = 0x40000000
-_SERVER_PORTS = (12_000, 32_000)
+_SERVER_PORTS = range(12_000, 32_000)
+_UNTRIED = iter(random.SystemRandom().sample(_SERVER_PORTS, len(_SERVER_PORTS)))
+"""Each once: of ports drawn anew for every server, two of a hundred tests' were the same before either was bound."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -39,11 +41,11 @@ def free_port(host: str = "127.0.0.1") -> int:
     From below those that the kernel gives to connections: one of these could be taken before its server listens, or
     while it is started again.
     """
-    while True:
-        port = random.randrange(*_SERVER_PORTS)
+    for port in _UNTRIED:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((host, port))
             return port
+    raise LookupError(f"no port of {_SERVER_PORTS} is left")
 
 
 class Child:
