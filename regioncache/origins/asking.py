@@ -1,5 +1,6 @@
 """One question to a source over HTTP, told to its crossing: the shell that the S3 origin and the peers share."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from regioncache.errors import BadAnswer, CacheError, OriginUnavailable, Refused, Unanswered
@@ -10,20 +11,34 @@ from regioncache.pages import KIB, Meta, Span
 
 PIECE_BYTES = 64 * KIB
 """Lists and errors are read in pieces of this size; few are larger."""
+SIGNED_SECONDS = 60.0
+"""A question that waited longer for its line is signed again: stores and nodes refuse what is 15 minutes old."""
 
 
-async def send(client: Client, ask: Ask, crossing: Crossing, length: int, *, known: bool = True) -> Answer:
+async def send(
+    client: Client,
+    ask: Ask,
+    crossing: Crossing,
+    length: int,
+    *,
+    known: bool = True,
+    anew: Callable[[], Awaitable[Ask]] | None = None,
+) -> Answer:
     """Sends a question whose answer may have `length` payload bytes, once the line has room for it.
 
-    `known` is False where the object's size is not known, so that the answer may be much shorter.
+    Args:
+        known: False where the object's size is not known, so that the answer may be much shorter.
+        anew: makes the question again, signed now.
 
-    Raises: Refused, Unanswered, BadAnswer, SlowDown.
+    Raises: Refused, Unanswered, BadAnswer, SlowDown, and what `anew` raises.
     """
     try:
         connection = await client.connect(ask.base, crossing.buffer_wanted(length, known))
         try:
             round_trip = connection.round_trip if connection.fresh else 0.0
             await crossing.prepay(length, connection.receive_buffer, round_trip)
+            if anew is not None and crossing.waited > SIGNED_SECONDS:
+                ask = await anew()
         except BaseException:
             connection.release()
             raise

@@ -84,9 +84,15 @@ class S3Origin:
         headers: list[Header] = [(b"range", b"bytes=%d-%d" % (want.span.start, want.span.end - 1))]
         if want.version is not None:
             headers.append((b"if-match", want.version.encode()))
-        asked_at = self.wall()
-        ask = await self._ask(b"GET", self._target(want.key), headers, ANSWER_SECONDS)
-        answer = await send(self.client, ask, crossing, len(want.span), known=want.version is not None)
+        asked_at = 0.0
+
+        async def ask() -> Ask:
+            nonlocal asked_at
+            asked_at = self.wall()
+            return await self._ask(b"GET", self._target(want.key), headers, ANSWER_SECONDS)
+
+        known = want.version is not None
+        answer = await send(self.client, await ask(), crossing, len(want.span), known=known, anew=ask)
         try:
             if answer.status not in {200, 206}:
                 raise await self._fault(answer, crossing, want.key)

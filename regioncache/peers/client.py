@@ -1,7 +1,7 @@
 """Reads from a far region's node: one signed request, a reply in frames, each checked before it is handed on."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from regioncache.errors import (
@@ -58,12 +58,18 @@ class PeerSource:
 
     async def read(self, want: Want, crossing: Crossing) -> Reading:
         """Asks for a span; see `Source.read`."""
-        asked_at = self.wall()
+        asked_at = 0.0
         request = self._request(
             "read", Question(want.key, want.payer, want.hops, want.fresh_seconds), version=want.version, span=want.span
         )
+
+        async def ask() -> Ask:
+            nonlocal asked_at
+            asked_at = self.wall()
+            return self._ask(request, ANSWER_SECONDS)
+
         known = want.version is not None
-        answer = await self._send(self._ask(request, ANSWER_SECONDS), crossing, len(want.span), known=known)
+        answer = await self._send(await ask(), crossing, len(want.span), known=known, anew=ask)
         try:
             if answer.status != 200:
                 raise await self._fault(answer, crossing, want.key)
@@ -99,8 +105,16 @@ class PeerSource:
         finally:
             answer.close()
 
-    async def _send(self, ask: Ask, crossing: Crossing, length: int, *, known: bool = True) -> Answer:
-        answer = await send(self.client, ask, crossing, length, known=known)
+    async def _send(
+        self,
+        ask: Ask,
+        crossing: Crossing,
+        length: int,
+        *,
+        known: bool = True,
+        anew: Callable[[], Awaitable[Ask]] | None = None,
+    ) -> Answer:
+        answer = await send(self.client, ask, crossing, length, known=known, anew=anew)
         if self.digests.hear(self.far_region, answer.header(HEADER)):
             self.on_warning(other_files(self.far_region))
         return answer

@@ -22,6 +22,7 @@ from regioncache.errors import (
     VersionChanged,
     WrongVersion,
 )
+from regioncache.http.canonical import amz_date
 from regioncache.http.client import Base, Client
 from regioncache.http.messages import Reply
 from regioncache.http.server import Server
@@ -91,6 +92,30 @@ async def test_a_read_sends_one_conditional_range_and_says_what_comes(s3: FakeS3
     assert heard.headers["if-match"] == made.etag
     assert heard.headers["accept-encoding"] == "identity"
     assert heard.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=KEY/")
+
+
+async def test_what_waited_long_for_its_line_is_signed_when_it_leaves(s3: FakeS3) -> None:
+    s3.bucket("data").put("k", 1000)
+    now, client = WALL, Client()
+
+    class Crowded(NoLine):
+        @property
+        def waited(self) -> float:
+            return now - WALL
+
+        async def prepay(self, length: int, buffer: int, round_trip: float = 0.0) -> None:
+            nonlocal now
+            now += 1000.0
+
+    origin = S3Origin(
+        "the bucket", Base.parse(s3.url), "data", from_env("B", {"B": "KEY:secret"}), client, wall=lambda: now
+    )
+    reading = await origin.read(want(), Crowded())
+    await received(reading)
+    client.close()
+
+    assert s3.heard[0].headers["x-amz-date"] == amz_date(WALL + 1000.0).decode()
+    assert reading.meta.learned_at == WALL + 1000.0
 
 
 async def test_a_read_without_a_version_asks_for_the_newest(s3: FakeS3, origin: S3Origin) -> None:

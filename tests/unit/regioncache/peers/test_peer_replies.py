@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from regioncache.errors import BadAnswer, CacheError, OriginTried, OriginUnavailable, Unanswered
+from regioncache.http.canonical import amz_date
 from regioncache.http.client import Answer, Ask, Base, Client, Connection
 from regioncache.http.faults import AnswerTimeout
-from regioncache.http.messages import Buffer, Reply
+from regioncache.http.messages import Buffer, Reply, Request
 from regioncache.http.server import Server
 from regioncache.lines.crossing import NoLine
 from regioncache.origins import s3
@@ -76,6 +77,35 @@ async def received(reading: Reading, room: int = SIZE) -> bytes:
         fault.add_note(str(len(body)))
         raise
     return bytes(body)
+
+
+async def test_what_waited_long_for_its_line_is_signed_when_it_leaves() -> None:
+    heard, now = list[Request](), 1_800_000_000.0
+
+    class Crowded(NoLine):
+        @property
+        def waited(self) -> float:
+            return now - 1_800_000_000.0
+
+        async def prepay(self, length: int, buffer: int, round_trip: float = 0.0) -> None:
+            nonlocal now
+            now += 1000.0
+
+    def hear(request: Request) -> Reply:
+        heard.append(request)
+        return Reply(200, [(FACTS, facts(META, Span(0, SIZE), 0.0))], stream=one_by_one((*WHOLE, END)))
+
+    server, client = Server(hear), Client()
+    host, port = await server.listen(("127.0.0.1", 0))
+    node = replace(peer(Base("http", host, port), client), wall=lambda: now)
+    reading = await node.read(Want("k", None, Span(0, SIZE), Payer("rec")), Crowded())
+    assert await received(reading) == ramp(0, SIZE)
+    reading.close()
+    client.close()
+    await server.stop(0.0)
+    await asyncio.sleep(0)  # transports that were just closed say so in the next turn of the loop
+
+    assert heard[0].header(b"x-amz-date") == amz_date(now)
 
 
 @pytest.mark.parametrize("room", [1000, FRAME_BYTES, SIZE])
