@@ -171,13 +171,24 @@ class Reader:
             return await store.read(oid, version, part)
 
     async def _opened_meanwhile(self, at: int) -> bool:
-        """Whether a flight begun before the version was known may bring the byte; waits until that one knows more."""
+        """Whether a flight begun before the version was known may bring the byte; waits until that one knows more.
+
+        Attached no longer than that: it may bring another version.
+        """
         opening = self.shelf.flights.opening(self.oid)
         if opening is None or not opening.reaches(at):
             return False
+        waiter = self._attach(opening, at)
         while opening.meta is None and not opening.done:
+            self._raise_late(waiter)
             await opening.change()
+        self._detach(opening)
         return True
+
+    def _raise_late(self, waiter: Waiter) -> None:
+        """A reply that has begun waits on; another is told to come again."""
+        if waiter.late is not None and not self.begun:
+            raise again(waiter.late)
 
     async def _landed(self, flight: Flight, span: Span) -> memoryview | None:
         """The first bytes of the span once the flight has them; None where they must be looked for anew."""
@@ -185,8 +196,7 @@ class Reader:
         waiter = self._attach(flight, at)
         flight.advance(waiter, at)  # not from where it was attached: what lies between, this reader does not want
         while not flight.done and flight.lacks(at):
-            if waiter.late is not None and not self.begun:
-                raise again(waiter.late)
+            self._raise_late(waiter)
             await flight.change(at)
         if flight.ground is not None and flight.landed > at:
             landed = await _from_ground(flight.ground, Span(at, min(span.end, flight.landed)))

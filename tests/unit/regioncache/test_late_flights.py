@@ -11,6 +11,7 @@ from regioncache.fill import PATIENT_FLIGHTS
 from regioncache.lines.base import Crossing
 from regioncache.origins.base import Reading, Want
 from regioncache.pages import MIB, Span
+from tests.fakes.clock import settle
 from tests.fakes.faulty import Faulty
 from tests.fakes.origin import FakeOrigin
 from tests.fakes.ramp import ramp
@@ -90,6 +91,25 @@ async def test_pages_of_a_known_object_are_waited_for_in_the_same_way(tmp_path: 
         await ended(cache)
 
         assert await cache.read("k") == ramp(0, 20 * MIB)
+        assert cache.origin.count("read") == 1
+
+
+async def test_who_knows_the_version_by_now_promotes_the_flight_that_does_not(tmp_path: Path) -> None:
+    async with region(tmp_path) as cache:
+        cache.put("k", 20 * MIB)
+        crowded = crowd(cache)
+        with pytest.raises(NotSoon):
+            await cache.read("k")
+        await cache.stat("k")
+        (flight,) = cache.app.flights
+        alone = flight.payer().cls
+
+        reading = asyncio.create_task(cache.read("k"))
+        await settle()
+
+        assert (alone, flight.payer().cls) == ("prefetch", "training")
+        crowded.room.set()
+        assert await reading == ramp(0, 20 * MIB)
         assert cache.origin.count("read") == 1
 
 
