@@ -1,6 +1,7 @@
 """A node from its start to its end: one line when it is ready, signals, a stop in good order.
 
-The first SIGTERM, SIGINT or SIGHUP stops the node gracefully, the second cuts that short.
+The first SIGTERM, SIGINT or SIGHUP stops the node gracefully, the second cuts that short, unless it is a SIGHUP: one
+terminal that goes sends several.
 """
 
 import asyncio
@@ -114,7 +115,7 @@ class Stop:
         if self.by is None:
             self.by = number
             self.asked.set()
-        elif self.cut is not None:
+        elif self.cut is not None and number is not signal.SIGHUP:  # a login shell and the kernel both hang up
             self.cut.cancel()
 
     @property

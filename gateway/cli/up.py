@@ -42,7 +42,7 @@ def up(
 ) -> None:
     """Run this machine's node.
 
-    SIGTERM, SIGHUP or Ctrl-C stop it, and running replies are finished; a second one stops it at once.
+    SIGTERM, SIGHUP or Ctrl-C stop it, and running replies are finished; a second SIGTERM or Ctrl-C cuts them.
     """
     from functools import partial
 

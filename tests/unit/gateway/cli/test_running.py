@@ -14,7 +14,7 @@ from gateway.admin.answers import Status
 from gateway.admin.token import TokenUnusable
 from gateway.applying import File
 from gateway.cli.faults import CommandFault
-from gateway.cli.running import Start, allow_files, run
+from gateway.cli.running import Start, Stop, allow_files, run
 from gateway.config import NodeSettings, parse
 from namespace.store.embedded import EmbeddedStore
 from regioncache.config import SecretUnreadable
@@ -116,6 +116,19 @@ def test_a_second_signal_cuts_the_stop_short(store: EmbeddedStore, settings: Nod
     assert run(started(node), settings, ()) == 0
 
     assert node.cut
+
+
+@pytest.mark.anyio
+async def test_a_terminal_that_goes_hangs_up_twice_and_cuts_nothing() -> None:
+    stop = Stop()
+    stop.signalled(signal.SIGHUP)
+    stop.cut = asyncio.ensure_future(stop.asked.wait())
+
+    stop.signalled(signal.SIGHUP)
+    assert not stop.cut.cancelling()
+
+    stop.signalled(signal.SIGTERM)
+    assert stop.cut.cancelling()
 
 
 def test_a_signal_before_the_node_stands_ends_its_start(settings: NodeSettings) -> None:
