@@ -94,8 +94,10 @@ class Files:
     def place(self, path: str) -> Place:
         """The place of a path; raises NoSuchObject where nothing is mounted, or the path is the mount itself."""
         place = self._resolver.find(path)
-        if place is None or not place.key:
+        if place is None:
             raise NoSuchObject(f"{path!r} is no object: no mount covers it")
+        if not place.key:
+            raise NoSuchObject(f"{path!r} is no object: it is a mount; name what lies beneath it")
         return place
 
     def terms(self, place: Place) -> Terms:

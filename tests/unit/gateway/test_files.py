@@ -279,6 +279,14 @@ def test_what_is_no_object_is_no_place(path: str) -> None:
         files.place(path)
 
 
+@pytest.mark.parametrize("path", ["/ns/a", "/ns/a/"])
+def test_a_mount_that_is_asked_for_as_an_object_is_called_a_mount(path: str) -> None:
+    files = Tree({"/ns/a": ("", ["k"])}).files()
+
+    with pytest.raises(NoSuchObject, match="it is a mount"):
+        files.place(path)
+
+
 @pytest.mark.parametrize("key", ["k", "x//y", "dir/", "x/../k", "."])
 def test_a_path_is_exactly_its_key(key: str) -> None:
     files = Tree({"/ns/a": ("p/", [])}).files()
