@@ -30,9 +30,9 @@ def keys() -> None:
 @config_option
 @json_option
 def add(urls: tuple[str, ...], token_files: tuple[Path, ...], config: Path | None, as_json: bool, **asked: Any) -> None:
-    """Make an access key, the same on each node of --to, and print its secret, once.
+    """Make an access key and print its secret, once.
 
-    The two lines are variables as S3 clients read them.
+    Each node of --to gets the same key. The two lines are variables as S3 clients read them.
     """
     from namespace import keys as drawn
 
