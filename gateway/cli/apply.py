@@ -61,7 +61,7 @@ def apply(
     if as_json:
         print_json([{"url": at.url, "applied": at.applied, "fault": at.fault} for at in done])
     else:
-        _tell(done, tried)
+        _tell(done)
     _refuse_if_any_failed(done, _where(done))
 
 
@@ -109,24 +109,22 @@ def _where(outcomes: Sequence[Outcome]) -> str:
     return f"in force at: {has}; not at: {lacks}; apply again, what has it stays as it is"
 
 
-def _tell(done: Sequence[Outcome], tried: Sequence[Outcome]) -> None:
+def _tell(done: Sequence[Outcome]) -> None:
     from gateway.applying import Applied
 
-    for at, before in zip(done, tried, strict=True):
-        if at.applied is None or before.applied is None:
-            continue
-        applied = parsed(Applied, at.applied)
-        _tell_one(at.url, applied, parsed(Applied, before.applied))
+    for at in done:
+        if at.applied is not None:
+            _tell_one(at.url, parsed(Applied, at.applied))
 
 
-def _tell_one(url: str, applied: "Applied", before: "Applied") -> None:
+def _tell_one(url: str, applied: "Applied") -> None:
     for warning in applied.warnings:
         click.echo(f"warning: {warning}", err=True)
-    count = len(before.changes)
+    count = len(applied.changes)
     what = f"{count} change{'' if count == 1 else 's'}" if count else "no change"
     stands = "would be" if applied.dry_run else "is"
     click.echo(f"{url}: revision {applied.revision} {stands} in force, digest {applied.digest[:12]}, {what}")
-    for change in before.changes:
+    for change in applied.changes:
         click.echo(f"  {show_change(change)}")
 
 
