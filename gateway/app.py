@@ -144,7 +144,8 @@ def _assembled(
         adopt(pair, kept.revision.number)
         in_force.since = kept.revision.at
     accounts = Accounts(running.counters, AccessLog(access_every), time.perf_counter)
-    door = Door(files, app.resolver, Authenticator(keys, wall), accounts, faults_in("s3"))
+    domain = settings.listen.s3.domain
+    door = Door(files, app.resolver, Authenticator(keys, wall), accounts, faults_in("s3"), domain)
     shares = _connections(len(settings.cache.paths))
     servers = {"s3": _server(door, "s3", shares.s3), "peer": _server(app.peers, "peer", shares.peer)}
     return Node(running, Operating(running), servers)

@@ -1,6 +1,7 @@
 """node.yaml: one machine's settings. Everything is checked before anything starts, and every fault is told at once."""
 
 import os
+import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ NOT_KEPT = "not kept by this version"
 GIB = 1 << 30
 # Below this a handful of slow readers and one flight already fill the budget.
 SMALLEST_MEMORY = 64 << 20
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +95,21 @@ class S3Listener(Listener):
     """The S3 door's address."""
 
     domain: str | None = None
-    """Domain of virtual-host style (`BUCKET.DOMAIN`). This version does not keep it; the door speaks path style."""
+    """Domain of virtual-host style: `BUCKET.DOMAIN` names a bucket, its DNS and certificate have `*.DOMAIN`. Path style
+    works beside it. Absent: path style alone."""
 
-    @field_validator("domain", mode="before")
+    @field_validator("domain", mode="after")
     @classmethod
-    def _path_style_only(cls, value: object, info: ValidationInfo) -> object:
-        if value is not None and not _asks_for_future(info):
-            raise ValueError(f"{NOT_KEPT}: leave it out, clients use path style")
-        return value
+    def _a_name(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        name = value.lower().removesuffix(".")
+        # A name whose last part is a number is an address (WHATWG URL), which takes no name before it.
+        if len(name) > 253 or _DOMAIN.fullmatch(name) is None or name.rpartition(".")[2].isdigit():
+            raise ValueError(
+                f"{value!r} is no domain; write its name alone, as s3.example.com: no port, no *, no address"
+            )
+        return name
 
 
 class PeerListener(Listener):

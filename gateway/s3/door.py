@@ -17,10 +17,11 @@ from gateway.s3.codes import Refusal, said
 from gateway.s3.dates import HttpDates, IsoDates
 from gateway.s3.empty import EmptyForms
 from gateway.s3.heads import ObjectHeads
+from gateway.s3.hosts import Hosts
 from gateway.s3.objects import Objects
 from gateway.s3.operations import Operation, operation_of
 from gateway.s3.refusals import refusal
-from gateway.s3.request import parse
+from gateway.s3.request import parse, parse_virtual
 from gateway.s3.visit import Accounts, Visit
 from namespace.resolver import Resolver
 from regioncache.errors import NoSuchObject
@@ -39,10 +40,13 @@ class Door:
         authenticator: Authenticator,
         accounts: Accounts,
         on_fault: Callable[[Request, BaseException], None],
+        domain: str | None = None,
     ) -> None:
         """Args:
         on_fault: told of faults that are nobody's but ours; the client sees InternalError.
+        domain: of virtual-host style; None: path style alone.
         """
+        self._hosts = None if domain is None else Hosts(domain)
         self._authenticator = authenticator
         self._accounts = accounts
         self._on_fault = on_fault
@@ -62,7 +66,8 @@ class Door:
 
     def _answer(self, visit: Visit) -> Answer:
         request = visit.request
-        target = visit.target = parse(request.target)
+        bucket = "" if self._hosts is None else self._hosts.bucket(request.first.get(b"host", b""))
+        target = visit.target = parse_virtual(request.target, bucket) if bucket else parse(request.target)
         operation = visit.operation = operation_of(request.method, target)
         caller = visit.caller = self._authenticator.caller(visit)
         # Before anything is looked up: without a grant nobody learns what there is.
@@ -85,7 +90,7 @@ class Door:
         told = said(fault)
         if told.code == "InternalError":
             self._on_fault(visit.request, fault)
-        return refusal(told, visit.request.target, visit.id, head=visit.request.method == b"HEAD")
+        return refusal(told, visit.asked_for, visit.id, head=visit.request.method == b"HEAD")
 
 
 def request_ids() -> Iterator[str]:

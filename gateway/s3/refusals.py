@@ -8,13 +8,13 @@ _RESOURCE_BYTES = 2048
 """Of the path that was asked for, so many bytes are repeated: a fault is no way to get long replies."""
 
 
-def refusal(told: Said, target: bytes, request_id: str, *, head: bool) -> Reply:
+def refusal(told: Said, path: bytes, request_id: str, *, head: bool) -> Reply:
     """Returns the reply to a request that failed; to HEAD it has no body (RFC 9110, 9.3.2).
 
     Args:
-        target: the request's target; its path is named as it was sent, its query, which may be signed, is not.
+        path: what was asked for, as it was sent, without the query, which may be signed.
     """
-    body = b"" if head else error_xml(told, target.partition(b"?")[0], request_id)
+    body = b"" if head else error_xml(told, path, request_id)
     return Reply(told.status, told.headers, body, encoded=xml_lines(request_id))
 
 

@@ -1,7 +1,7 @@
 """From the bytes of a request line to a bucket, a key and a query: exactly those, or a 400.
 
 Keys are opaque (design, section 7): `a//b`, `..`, `%2e%2e` and a `/` at the end are decoded once and tidied never.
-Path style only. The first component is the bucket; `ns` and `causeway` are the whole tree.
+The bucket is the first component, or stands in the Host (`hosts`); `ns` and `causeway` are the whole tree.
 """
 
 import re
@@ -26,12 +26,14 @@ class Target:
     """What a request is about. `key` is empty for a bucket, `bucket` too for the service.
 
     `root` is the path that keys of the bucket are beneath, with its `/`: `/ns/train/`, or `/ns/` for the whole tree.
+    `virtual`: the bucket stood in the Host, not in the request line.
     """
 
     bucket: str
     key: str
     root: str
     query: dict[str, str]
+    virtual: bool = False
 
     @property
     def path(self) -> str:
@@ -67,6 +69,23 @@ def parse(target: bytes) -> Target:
     else:
         root = TREE if bucket in RESERVED else f"{TREE}{bucket}/"
     return Target(bucket, key, root, parse_query(query) if query else NO_QUERY)
+
+
+def parse_virtual(target: bytes, bucket: str) -> Target:
+    """Returns what a request line means whose bucket stood in the Host: all behind its first `/` is the key.
+
+    Raises:
+        Refusal: InvalidURI, InvalidBucketName or KeyTooLongError.
+    """
+    path, _, query = target.partition(b"?")
+    if path[:1] != b"/":
+        raise Refusal("InvalidURI", "the request's target does not begin with /")
+    if "/" in bucket or not bucket.isascii() or len(bucket) > BUCKET_LETTERS:
+        raise Refusal("InvalidBucketName", details=(("BucketName", bucket[:BUCKET_LETTERS]),))
+    key = decode(path[1:])
+    check_length(key, bucket)
+    root = TREE if bucket in RESERVED else f"{TREE}{bucket}/"
+    return Target(bucket, key, root, parse_query(query) if query else NO_QUERY, virtual=True)
 
 
 def decode(part: bytes) -> str:

@@ -61,6 +61,12 @@ class Visit:
         self.status = 0
         self._first_seconds = 0.0
 
+    @property
+    def asked_for(self) -> bytes:
+        """The path as it was sent, behind its bucket where that stood in the Host; without the query."""
+        path = self.request.target.partition(b"?")[0]
+        return b"/%b%b" % (self.target.bucket.encode(), path) if self.target.virtual else path
+
     def reply(self, reply: Reply) -> Reply:
         """The reply is made: its first byte leaves now."""
         self.status = reply.status
@@ -97,7 +103,7 @@ class Visit:
             door=DOOR,
             operation=self.operation,
             code=self.status,
-            path=self.request.target.partition(b"?")[0].decode("latin-1"),
+            path=self.asked_for.decode("latin-1"),
             client=self.request.client,
             key_id=self.caller.key.id if self.caller is not None else "",
             nbytes=nbytes,

@@ -58,13 +58,13 @@ def test_region_and_cache_are_enough() -> None:
 def test_the_designs_example_is_refused_only_for_what_is_not_kept_yet() -> None:
     faults = faults_of(DESIGN)
 
-    assert [fault.split(": ")[1] for fault in faults] == ["workers", "listen.s3.domain", "namespace.service", "etcd"]
+    assert [fault.split(": ")[1] for fault in faults] == ["workers", "namespace.service", "etcd"]
     assert all("not kept by this version" in fault for fault in faults)
     assert faults[0].startswith("node.yaml:3:10: workers: ")
 
 
 def test_the_designs_example_without_that_is_read_whole() -> None:
-    kept = DESIGN.replace("workers: 4\n", "").replace(", domain: s3.use1.example.com", "")
+    kept = DESIGN.replace("workers: 4\n", "")
     kept = kept.replace(", service: ns.example.com:9300", "").replace("etcd: [http://10.0.0.11:2379]\n", "")
 
     node = settings(kept)
@@ -73,10 +73,30 @@ def test_the_designs_example_without_that_is_read_whole() -> None:
     assert node.listen.s3.tls is not None
     assert node.listen.s3.tls.cert == HERE / "s3.pem"
     assert node.listen.s3.url == "https://0.0.0.0:9000"
+    assert node.listen.s3.domain == "s3.use1.example.com"
     assert node.listen.peer.url == "http://0.0.0.0:9100"
     assert node.secrets["idc-bj"].file == HERE / "bj.secret"
     assert node.cache.paths == (Path("/nvme0/causeway"), Path("/nvme1/causeway"))
     assert node.namespace_directory == Path("/var/lib/causeway")
+
+
+@pytest.mark.parametrize("written", ["s3.localhost", "S3.LocalHost", "s3.localhost.", "localhost"])
+def test_a_domain_is_kept_in_small_letters_without_the_last_dot(written: str) -> None:
+    node = settings(LEAST + f'listen: {{s3: {{address: "127.0.0.1:9000", domain: "{written}"}}}}\n')
+
+    assert node.listen.s3.domain == written.lower().rstrip(".")
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["", ".", "*.example.com", ".example.com", "example.com:9000", "10.0.0.1", "[::1]", "::1", "a..b", "a_b.c", "é.fr",
+     "-a.b", "a-.b", "https://s3.example.com", "s3.example.com/", "x" * 64 + ".com", "a." * 130 + "com"],
+)  # fmt: skip
+def test_what_is_no_domain_is_refused_with_an_example(written: str) -> None:
+    faults = faults_of(LEAST + f'listen: {{s3: {{address: "127.0.0.1:9000", domain: "{written}"}}}}\n')
+
+    assert [fault.split(": ")[1] for fault in faults] == ["listen.s3.domain"]
+    assert "write its name alone, as s3.example.com" in faults[0]
 
 
 def test_a_certificate_of_the_peer_door_is_refused_since_nodes_would_not_ask_by_it() -> None:

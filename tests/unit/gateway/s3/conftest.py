@@ -44,6 +44,7 @@ TOPOLOGY = {
         "/ns/train": {"bucket": "one", "prefix": "train/"},
         "/ns/open": {"bucket": "one", "prefix": "open/"},
         "/ns/secret": {"bucket": "one", "prefix": "secret/"},
+        "/ns/open.data.v1": {"bucket": "one", "prefix": "dotted/"},
     },
 }
 
@@ -108,7 +109,7 @@ class Log:
 class Desk:
     """Asks a door."""
 
-    def __init__(self, clock: FakeClock, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, clock: FakeClock, patch: pytest.MonkeyPatch, domain: str | None = None) -> None:
         self.clock = clock
         self.sign = Signing(clock, patch)
         self.files = FakeFiles()
@@ -125,6 +126,7 @@ class Desk:
             Authenticator(self.keys, clock.time),
             Accounts(self.counters, self.log, clock),
             lambda request, fault: self.faults.append(fault),
+            domain,
         )
 
     def request(
@@ -135,14 +137,13 @@ class Desk:
         key: AccessKey | None = TRAINER,
         expires: int | None = None,
         region: str = "us-east-1",
+        host: str = "door.test:9000",
     ) -> Request:
         """A request as the server gives it to the door, signed (in the query, if it `expires`) unless `key` is None."""
-        made = AWSRequest(
-            method, "http://door.test:9000" + target, headers={"host": "door.test:9000", **(headers or {})}
-        )
+        made = AWSRequest(method, f"http://{host}{target}", headers={"host": host, **(headers or {})})
         if key is not None and expires is not None:
             self.sign.presigned(made, key, expires)
-            target = made.url.removeprefix("http://door.test:9000")
+            target = made.url.removeprefix(f"http://{host}")
         elif key is not None:
             self.sign.signed(made, key, region)
         sent = [(name.lower().encode(), str(value).encode()) for name, value in made.headers.items()]
@@ -174,6 +175,12 @@ async def _awaited(answer: Awaitable[Reply]) -> Reply:
 @pytest.fixture
 def desk(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Desk:
     return Desk(clock, monkeypatch)
+
+
+@pytest.fixture
+def domain_desk(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A desk whose door has the domain s3.localhost."""
+    return Desk(clock, monkeypatch, "s3.localhost")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """boto3 against the door on a real server and a real socket."""
 
 import asyncio
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable
@@ -45,12 +46,14 @@ async def served(desk: Any) -> AsyncIterator[str]:
         await server.stop(5.0)
 
 
-async def using(desk: Any, key: Any, work: Callable[[Any], Any]) -> Any:
+async def using(desk: Any, key: Any, work: Callable[[Any], Any], style: str = "path") -> Any:
     """Runs `work` with a boto3 client, in a thread."""
 
     def run(url: str) -> Any:
-        config = Config(signature_version="s3v4", retries={"max_attempts": 1}, s3={"addressing_style": "path"})
+        config = Config(signature_version="s3v4", retries={"max_attempts": 1}, s3={"addressing_style": style})
         session = boto3.session.Session(key.id, key.secret, region_name="us-east-1")
+        if style == "virtual":
+            url = url.replace("127.0.0.1", "s3.localhost")
         client = session.client("s3", endpoint_url=url, config=config)
         try:
             return work(client)
@@ -87,6 +90,24 @@ async def test_boto3_gets_heads_and_reads_ranges(desk, trainer) -> None:
         )
 
     await using(desk, trainer, work)
+
+
+async def test_boto3_reads_and_lists_by_virtual_host_style(domain_desk, trainer, monkeypatch) -> None:
+    found = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: found("127.0.0.1", *rest, **more))
+    domain_desk.files.put("/ns/train/a//b c+d", 1000)
+
+    def work(s3: Any) -> None:
+        got = s3.get_object(Bucket="ns", Key="train/a//b c+d", Range="bytes=100-199")
+        assert got["Body"].read() == ramp(100, 200)
+        assert [e["Key"] for e in s3.list_objects_v2(Bucket="train")["Contents"]] == ["a//b c+d"]
+        assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["train"]
+        url = s3.generate_presigned_url("get_object", Params={"Bucket": "train", "Key": "a//b c+d"})
+        assert url.startswith("http://train.s3.localhost:")
+        with urllib.request.urlopen(url) as answer:
+            assert answer.read() == ramp(0, 1000)
+
+    await using(domain_desk, trainer, work, "virtual")
 
 
 async def test_boto3_sees_conditions_and_faults_as_from_s3(desk, trainer) -> None:
