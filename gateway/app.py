@@ -24,6 +24,7 @@ from gateway.logs import AccessLog, faults_in, tidings
 from gateway.operating.operating import Operating
 from gateway.operating.running import InForce, Running
 from gateway.pairs import Pair
+from gateway.peercount import CountedPeers
 from gateway.s3.auth import Authenticator
 from gateway.s3.door import Door
 from gateway.s3.visit import Accounts
@@ -147,8 +148,9 @@ def _assembled(
     domain = settings.listen.s3.domain
     door = Door(files, app.resolver, Authenticator(keys, wall), accounts, faults_in("s3"), domain)
     shares = _connections(len(settings.cache.paths))
-    servers = {"s3": _server(door, "s3", shares.s3), "peer": _server(app.peers, "peer", shares.peer)}
-    return Node(running, Operating(running), servers)
+    peers = CountedPeers(app.peers, running.counters, time.perf_counter)
+    running.servers = {"s3": _server(door, "s3", shares.s3), "peer": _server(peers, "peer", shares.peer)}
+    return Node(running, Operating(running), running.servers)
 
 
 def _connections(paths: int) -> Connections:

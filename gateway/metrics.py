@@ -66,13 +66,13 @@ class DoorCounters:
     so that no table grows with what clients send.
     """
 
-    __slots__ = ("first_byte", "last_byte", "read_bytes", "requests")
+    __slots__ = ("first_byte", "last_byte", "requests", "tenant_bytes")
 
     def __init__(self) -> None:
         self.requests: dict[tuple[str, str, int], int] = {}
         self.first_byte: dict[tuple[str, str], Histogram] = {}
         self.last_byte: dict[tuple[str, str], Histogram] = {}
-        self.read_bytes: dict[str, int] = {}
+        self.tenant_bytes: dict[str, int] = {}
 
     def request(self, door: str, operation: str, code: int) -> None:
         """One request was answered with `code`."""
@@ -93,9 +93,9 @@ class DoorCounters:
             histogram = self.last_byte[(door, operation)] = Histogram()
         histogram.observe(seconds)
 
-    def read(self, source: str, nbytes: int) -> None:
-        """`nbytes` were handed to a reader; `source` is `page`, `sibling`, `peer`, `line` or `origin`."""
-        self.read_bytes[source] = self.read_bytes.get(source, 0) + nbytes
+    def sent(self, tenant: str, nbytes: int) -> None:
+        """`nbytes` of replies were sent to a tenant's clients; tenants are those of known keys."""
+        self.tenant_bytes[tenant] = self.tenant_bytes.get(tenant, 0) + nbytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,8 @@ class LineLabels:
 
 @dataclass(frozen=True, slots=True)
 class LineSample:
-    """One direction of one line, now. Rates are bytes/s of debits, `prepaid` bytes debited and not yet read."""
+    """One direction of one line, now. Rates are bytes/s of debits, `prepaid` bytes debited and not yet read, `waiting`
+    the requests that wait for room, by class."""
 
     line: str
     direction: str
@@ -119,6 +120,7 @@ class LineSample:
     rate: float
     once_ratio: float
     prepaid: int
+    waiting: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,12 @@ class Snapshot:
     """(door, operation) -> seconds to the last byte."""
     read_bytes: Mapping[str, int] = field(default_factory=dict)
     """source -> bytes handed to readers."""
+    tenant_bytes: Mapping[str, int] = field(default_factory=dict)
+    """tenant -> bytes sent by the S3 door."""
+    connections: Mapping[str, int] = field(default_factory=dict)
+    """door -> connections open now."""
+    connections_refused: Mapping[str, int] = field(default_factory=dict)
+    """door -> connections turned away."""
     asked_bytes: int = 0
     """Bytes that readers asked for; with the bytes brought by lines and origins it gives the amplification."""
     brought_bytes: int = 0
@@ -144,6 +152,8 @@ class Snapshot:
     """(line, class) -> seconds that reads waited for room."""
     cache_bytes: Mapping[str, int] = field(default_factory=dict)
     """state (`clean`, `pinned`, `dirty`) -> bytes on disk."""
+    cache_limit_bytes: int = 0
+    """What the store may use of its disks."""
     evicted_bytes: Mapping[str, int] = field(default_factory=dict)
     """reason -> bytes."""
     corrupt_pages: int = 0
@@ -157,6 +167,9 @@ class Snapshot:
     """use (`doors`, `flights`, `index`, `budget`) -> bytes."""
     loop_delay: Histogram | None = None
     """Seconds by which the event loop was late."""
+    cpu_seconds: float = 0.0
+    """Used by the process."""
+    uptime_seconds: float = 0.0
     revision: int = 0
     """Revision of the namespace in force; 0 = none was applied."""
     snapshot_age_seconds: float = 0.0

@@ -13,6 +13,7 @@ from namespace.keys import Keys
 from namespace.store.embedded import EmbeddedStore
 from policy.match import Rules
 from regioncache.app import CacheApp
+from regioncache.http.server import Server
 from regioncache.recent import Recent
 
 
@@ -41,6 +42,8 @@ class Running:
     wall: Callable[[], float]
     began: float
     counters: DoorCounters = field(default_factory=DoorCounters)
+    servers: dict[str, Server] = field(default_factory=dict)
+    """By door."""
     loop_delay: Histogram = field(default_factory=Histogram)
     addresses: dict[str, Address] = field(default_factory=dict)
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)

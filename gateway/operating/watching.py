@@ -1,5 +1,6 @@
 """How the node fares: status, lines and every counter. Nothing here waits for an origin."""
 
+import time
 from importlib.metadata import version
 
 from gateway.admin.answers import CachePath, LineBytes, LineStatus, PeerStatus, Status
@@ -77,12 +78,16 @@ class Watching:
             first_byte=running.counters.first_byte,
             last_byte=running.counters.last_byte,
             read_bytes=app.tally.read,
+            tenant_bytes=running.counters.tenant_bytes,
+            connections={door: server.statistics().open for door, server in running.servers.items()},
+            connections_refused={door: server.counters.refused for door, server in running.servers.items()},
             asked_bytes=sum(app.tally.read.values()),
             brought_bytes=app.tally.brought,
             line_bytes=self._line_bytes(),
             lines=tuple(self._sample(name, line) for name, line in app.lines.items()),
             waits=self._waits(),
             cache_bytes={"clean": held.clean_bytes, "pinned": 0, "dirty": 0},
+            cache_limit_bytes=held.limit_bytes,
             evicted_bytes={"size": held.evicted_bytes},
             corrupt_pages=held.corrupt_pages,
             dropped_files=held.dropped_files,
@@ -90,6 +95,8 @@ class Watching:
             flights={"opening": flights.opening, "flying": flights.flying},
             memory_bytes={**app.memory.held(), "budget": app.memory.budget},
             loop_delay=running.loop_delay,
+            cpu_seconds=time.process_time(),
+            uptime_seconds=max(0.0, running.wall() - running.began),
             revision=app.resolver.revision,
             snapshot_age_seconds=self._age(),
         )
@@ -158,7 +165,7 @@ class Watching:
     def _sample(self, name: str, line: Line) -> LineSample:
         now = line.statistics()
         once = self.running.app.ledger.once_ratio(name)
-        return LineSample(name, line.direction, now.quota, _rate(now), once, int(now.prepaid))
+        return LineSample(name, line.direction, now.quota, _rate(now), once, int(now.prepaid), now.waiting_by_class)
 
     def _waits(self) -> dict[tuple[str, str], Histogram]:
         found = {}

@@ -95,6 +95,8 @@ class Visit:
         accounts.counters.request(DOOR, operation, status)
         accounts.counters.first(DOOR, operation, self._first_seconds)
         accounts.counters.last(DOOR, operation, seconds)
+        if self.caller is not None:
+            accounts.counters.sent(self.caller.payer.tenant, nbytes)
         if accounts.log.wants(status):
             accounts.log.tell(self._access(nbytes, seconds))
 

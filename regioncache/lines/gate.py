@@ -4,7 +4,8 @@ The shell of the scheduler and of the prepaid room: one future for each that wai
 """
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,6 +59,7 @@ class GateStatistics:
     slowed_down: int
     clipped: str
     """What the kernel withholds of receive buffers and what it costs, empty where they are as they are wanted."""
+    waiting_by_class: Mapping[str, int]
 
 
 class Gate:
@@ -109,6 +111,7 @@ class Gate:
             len(self._futures),
             self._slowed_down,
             self._clipped if self._small_buffer else "",
+            Counter(ticket.leaf.cls for ticket in self._futures),
         )
 
     # ---- what to ask for ----------------------------------------------------------------------------

@@ -47,6 +47,8 @@ class LineStatistics:
     """Bytes/s by leaf, of those seen lately."""
     waits: Mapping[str, Histogram]
     """By class."""
+    waiting_by_class: Mapping[str, int]
+    """Requests that wait for room."""
 
 
 class Line:
@@ -126,4 +128,5 @@ class Line:
             clipped=seen.clipped,
             shares=seen.debits.rates,
             waits=self._waits.by_class(),
+            waiting_by_class=seen.waiting_by_class,
         )

@@ -1,0 +1,258 @@
+"""The catalogue of metrics: each with its name, kind, unit, labels and what it means, said once.
+
+`/metrics`, what OTLP carries and docs/metrics.md are made of it, so that none of them can say another thing.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.metrics import Histogram, LineSample, Snapshot
+
+Labels = tuple[str, ...]
+Sample = tuple[Labels, "float | Histogram"]
+"""The values of a metric's labels, in their order, and what was counted; a histogram for `Kind.HISTOGRAM`."""
+
+
+class Kind(StrEnum):
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric. `unit` is UCUM's, as OpenTelemetry wants it; `read` takes its samples from a snapshot."""
+
+    name: str
+    """As in Prometheus, but for the `_total` of a counter."""
+    kind: Kind
+    unit: str
+    labels: Labels
+    help: str
+    read: Callable[[Snapshot], Iterable[Sample]]
+
+    @property
+    def shown(self) -> str:
+        """Its name in `/metrics`."""
+        return f"{self.name}_total" if self.kind is Kind.COUNTER else self.name
+
+
+def _request_counts(now: Snapshot) -> Iterator[Sample]:
+    for (door, operation, code), count in now.requests.items():
+        yield (door, operation, str(code)), count
+
+
+def _request_seconds(now: Snapshot) -> Iterator[Sample]:
+    for byte, seen in (("first", now.first_byte), ("last", now.last_byte)):
+        for (door, operation), histogram in seen.items():
+            yield (door, operation, byte), histogram
+
+
+def _amplification(now: Snapshot) -> Iterator[Sample]:
+    if now.asked_bytes:
+        yield (), now.brought_bytes / now.asked_bytes
+
+
+def _ledger(now: Snapshot) -> Iterator[Sample]:
+    for at, nbytes in now.line_bytes.items():
+        yield (at.line, at.direction, at.tenant, at.cls, at.kind), nbytes
+
+
+def _waiting(now: Snapshot) -> Iterator[Sample]:
+    for line in now.lines:
+        for cls, count in line.waiting.items():
+            yield (line.line, line.direction, cls), count
+
+
+def _loop_delay(now: Snapshot) -> Iterator[Sample]:
+    if now.loop_delay is not None:
+        yield (), now.loop_delay
+
+
+def _by_label(pick: Callable[[Snapshot], Mapping[str, float]]) -> Callable[[Snapshot], Iterator[Sample]]:
+    return lambda now: (((label,), value) for label, value in pick(now).items())
+
+
+def _by_labels(
+    pick: Callable[[Snapshot], Mapping[tuple[str, str], Histogram]],
+) -> Callable[[Snapshot], Iterator[Sample]]:
+    return lambda now: iter(pick(now).items())
+
+
+def _by_line(pick: Callable[[LineSample], float]) -> Callable[[Snapshot], Iterator[Sample]]:
+    return lambda now: (((line.line, line.direction), pick(line)) for line in now.lines)
+
+
+def _one(pick: Callable[[Snapshot], float]) -> Callable[[Snapshot], Iterator[Sample]]:
+    return lambda now: iter([((), pick(now))])
+
+
+def _none(_now: Snapshot) -> Iterator[Sample]:
+    return iter(())
+
+
+COUNTER, GAUGE, HISTOGRAM = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
+_LINE = ("line", "direction")
+
+DOORS = (
+    Metric(
+        "causeway_requests", COUNTER, "{request}", ("door", "operation", "code"),
+        "Answered requests; door s3, peer or admin, code 499: the client went away before there was an answer.",
+        _request_counts,
+    ),
+    Metric(
+        "causeway_request_seconds", HISTOGRAM, "s", ("door", "operation", "byte"),
+        "Seconds from a request's arrival to the first and to the last byte of its reply.", _request_seconds,
+    ),
+    Metric(
+        "causeway_tenant_bytes", COUNTER, "By", ("tenant",),
+        "Bytes of objects and answers sent to clients of the S3 door, by who pays.",
+        _by_label(lambda now: now.tenant_bytes),
+    ),
+    Metric(
+        "causeway_connections", GAUGE, "{connection}", ("door",), "Connections open now.",
+        _by_label(lambda now: now.connections),
+    ),
+    Metric(
+        "causeway_connections_refused", COUNTER, "{connection}", ("door",),
+        "Connections turned away because too many were open.", _by_label(lambda now: now.connections_refused),
+    ),
+    Metric(
+        "causeway_read_bytes", COUNTER, "By", ("source",),
+        "Bytes handed to readers, by where they came from; source page is a hit.",
+        _by_label(lambda now: now.read_bytes),
+    ),
+    Metric(
+        "causeway_asked_bytes", COUNTER, "By", (), "Bytes that readers asked for.", _one(lambda now: now.asked_bytes),
+    ),
+    Metric(
+        "causeway_brought_bytes", COUNTER, "By", (), "Payload bytes that flights brought into the cache.",
+        _one(lambda now: now.brought_bytes),
+    ),
+    Metric(
+        "causeway_amplification_ratio", GAUGE, "1", (),
+        "Bytes brought into the cache for each byte asked for; no sample before the first read.", _amplification,
+    ),
+    Metric(
+        "causeway_version_changed", COUNTER, "{reply}", (),
+        "Replies cut short: the object changed under the reader.", _one(lambda now: now.version_changed),
+    ),
+)  # fmt: skip
+
+LINES = (
+    Metric(
+        "causeway_line_bytes", COUNTER, "By", (*_LINE, "tenant", "class", "kind"),
+        "The ledger: payload bytes over a line; kind unique, refetch, retry, over_read, meta or write.", _ledger,
+    ),
+    Metric(
+        "causeway_line_once_ratio", GAUGE, "1", _LINE,
+        "unique / (unique + refetch + retry + over_read); 1 = each page crossed once.",
+        _by_line(lambda line: line.once_ratio),
+    ),
+    Metric(
+        "causeway_line_quota_bytes_per_second", GAUGE, "By/s", _LINE, "What may cross, in debited bytes.",
+        _by_line(lambda line: line.quota),
+    ),
+    Metric(
+        "causeway_line_rate_bytes_per_second", GAUGE, "By/s", _LINE, "What crosses, in debited bytes.",
+        _by_line(lambda line: line.rate),
+    ),
+    Metric(
+        "causeway_line_prepaid_bytes", GAUGE, "By", _LINE, "Debited and not yet read.",
+        _by_line(lambda line: line.prepaid),
+    ),
+    Metric(
+        "causeway_line_waiting", GAUGE, "{request}", (*_LINE, "class"), "Requests that wait for room now.", _waiting,
+    ),
+    Metric(
+        "causeway_line_wait_seconds", HISTOGRAM, "s", ("line", "class"),
+        "Seconds that reads waited for room on a line.", _by_labels(lambda now: now.waits),
+    ),
+    Metric(
+        "causeway_lease_state", GAUGE, "1", ("line",),
+        "The lease on a line; no sample where the node is alone on it.", _none,
+    ),
+)  # fmt: skip
+
+CACHE = (
+    Metric(
+        "causeway_cache_bytes", GAUGE, "By", ("state",), "Bytes on the cache's disks; state clean, pinned or dirty.",
+        _by_label(lambda now: now.cache_bytes),
+    ),
+    Metric(
+        "causeway_cache_limit_bytes", GAUGE, "By", (), "What the cache may use of its disks.",
+        _one(lambda now: now.cache_limit_bytes),
+    ),
+    Metric(
+        "causeway_cache_evicted_bytes", COUNTER, "By", ("reason",), "Bytes dropped from the cache.",
+        _by_label(lambda now: now.evicted_bytes),
+    ),
+    Metric(
+        "causeway_cache_corrupt_pages", COUNTER, "{page}", (), "Pages whose checksum was wrong; each is a miss.",
+        _one(lambda now: now.corrupt_pages),
+    ),
+    Metric(
+        "causeway_cache_dropped_files", COUNTER, "{file}", (), "Files and records found unreadable at the start.",
+        _one(lambda now: now.dropped_files),
+    ),
+    # A region's only node says of writes what is so: it holds nothing that its origin lacks.
+    Metric("causeway_dirty_objects", GAUGE, "{object}", (), "Writes not yet in the origin.", _one(lambda _: 0)),
+    Metric("causeway_dirty_oldest_seconds", GAUGE, "s", (), "Age of the oldest of them.", _one(lambda _: 0)),
+)  # fmt: skip
+
+PROCESS = (
+    Metric(
+        "causeway_flights", GAUGE, "{flight}", ("state",),
+        "Fetches under way; state opening: the object's version is not known yet.", _by_label(lambda now: now.flights),
+    ),
+    Metric(
+        "causeway_memory_bytes", GAUGE, "By", ("use",), "Memory by use, and its budget.",
+        _by_label(lambda now: now.memory_bytes),
+    ),
+    Metric(
+        "causeway_loop_delay_seconds", HISTOGRAM, "s", (), "Seconds by which the event loop was late.", _loop_delay,
+    ),
+    Metric(
+        "causeway_cpu_seconds", COUNTER, "s", (), "Seconds of CPU that the process has used.",
+        _one(lambda now: now.cpu_seconds),
+    ),
+    Metric(
+        "causeway_uptime_seconds", GAUGE, "s", (), "Seconds since the node's start.",
+        _one(lambda now: now.uptime_seconds),
+    ),
+    Metric("causeway_members", GAUGE, "{node}", (), "Nodes of this region's cluster.", _one(lambda _: 1)),
+    Metric(
+        "causeway_namespace_revision", GAUGE, "1", (), "Revision in force; 0 = none.", _one(lambda now: now.revision),
+    ),
+    Metric(
+        "causeway_namespace_snapshot_age_seconds", GAUGE, "s", (),
+        "Seconds since the namespace in force was put there.", _one(lambda now: now.snapshot_age_seconds),
+    ),
+)  # fmt: skip
+
+GROUPS: Mapping[str, Sequence[Metric]] = {
+    "Doors and reads": DOORS,
+    "Lines": LINES,
+    "The cache's disks": CACHE,
+    "The process and the cluster": PROCESS,
+}
+CATALOGUE: tuple[Metric, ...] = tuple(metric for group in GROUPS.values() for metric in group)
+
+
+def document() -> str:
+    """Returns the tables of docs/metrics.md."""
+    parts = []
+    for title, metrics in GROUPS.items():
+        rows = [f"| `{_with_labels(one)}` | {one.kind} | {_unit(one.unit)} | {one.help} |" for one in metrics]
+        parts.append("\n".join([f"## {title}", "", "| metric | kind | unit | |", "|---|---|---|---|", *rows]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _with_labels(metric: Metric) -> str:
+    return f"{metric.shown}{{{','.join(metric.labels)}}}" if metric.labels else metric.shown
+
+
+def _unit(unit: str) -> str:
+    names = {"By": "bytes", "By/s": "bytes/s", "s": "seconds", "1": "", "{reply}": "replies"}
+    return names.get(unit, unit.strip("{}") + "s")

@@ -1,0 +1,50 @@
+"""Counts what the peer door answers, as the other doors count theirs."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from gateway.metrics import DoorCounters
+from regioncache.http.messages import Reply, Request
+
+DOOR: Final = "peer"
+CLIENT_GONE: Final = 499
+_OPERATIONS: Final = frozenset((b"read", b"stat", b"list"))
+
+
+class CountedPeers:
+    """The peer door, `Handler` of the HTTP server, with its answers counted."""
+
+    def __init__(
+        self, peers: Callable[[Request], Awaitable[Reply]], counters: DoorCounters, timer: Callable[[], float]
+    ) -> None:
+        self._peers = peers
+        self._counters = counters
+        self._timer = timer
+
+    async def __call__(self, request: Request) -> Reply:
+        """Answers one request; see `Handler`."""
+        began, operation = self._timer(), _operation(request.target)
+        try:
+            reply = await self._peers(request)
+        except BaseException as fault:
+            gone = isinstance(fault, asyncio.CancelledError)
+            self._counters.request(DOOR, operation, CLIENT_GONE if gone else 500)
+            raise
+        self._counters.request(DOOR, operation, reply.status)
+        self._counters.first(DOOR, operation, self._timer() - began)
+        left = reply.done
+
+        def done(nbytes: int) -> None:
+            self._counters.last(DOOR, operation, self._timer() - began)
+            if left is not None:
+                left(nbytes)
+
+        reply.done = done
+        return reply
+
+
+def _operation(target: bytes) -> str:
+    """By a fixed table: what a stranger makes up is one name."""
+    name = target.partition(b"?")[0].rpartition(b"/")[2]
+    return name.decode() if name in _OPERATIONS else "unknown"
