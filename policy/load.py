@@ -10,7 +10,7 @@ from policy.model import Policy
 from policy.yamlfile import Document
 
 _NOT_KEPT = "not kept by this version"
-_LATER_LINE_KEYS = ("windows", "safe", "hold", "static_for")
+_LATER_LINE_KEYS = ("safe", "hold", "static_for")
 _LATER_CACHE_KEYS = ("pin", "ttl", "quota", "priority")
 
 Loc = tuple[str | int, ...]

@@ -22,7 +22,7 @@ from pydantic import (
 from policy import units
 from policy.errors import UnitError, shown
 from policy.pattern import Pattern
-from policy.windows import When, zone
+from policy.windows import When, wall_time, zone
 
 STEP_BYTES = 256 * 1024
 """The most that is debited at once (line-rules, Before it arrives), so the least that a burst must hold."""
@@ -110,6 +110,10 @@ class Window(_Written):
     ceil: Annotated[dict[ClassName, PositiveRate], Field(min_length=1)]
     """Bytes/s by class, over all tenants."""
 
+    def holds(self, moment: float) -> bool:
+        """Tells whether the window holds; `moment` is seconds since the epoch."""
+        return self.when.holds(wall_time(moment, self.tz))
+
 
 class Burst(_Written):
     """How far a line may run ahead: a size, or the time that the quota takes for it."""
@@ -182,6 +186,19 @@ class LinePolicy(_Written):
     def burst_bytes(self) -> int:
         """What may run ahead of the quota, bytes; one step at least."""
         return max(STEP_BYTES, self.burst.nbytes, int(self.burst.seconds * self.quota))
+
+    def class_ceils(self, moment: float) -> dict[str, float]:
+        """Returns what windows allow a class at present, bytes/s; of several that hold the strictest counts.
+
+        Args:
+            moment: Seconds since the epoch.
+        """
+        ceils: dict[str, float] = {}
+        for window in self.windows:
+            if window.holds(moment):
+                for name, ceil in window.ceil.items():
+                    ceils[name] = min(ceil, ceils.get(name, math.inf))
+        return ceils
 
     @field_validator("classes")
     @classmethod

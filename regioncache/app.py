@@ -24,6 +24,7 @@ from regioncache.health import Health
 from regioncache.hot import HotObjects
 from regioncache.http.client import Client
 from regioncache.ledger import Ledger
+from regioncache.lines.calendar import Calendar
 from regioncache.lines.line import Line
 from regioncache.lists import Lists
 from regioncache.memory import Memory
@@ -98,6 +99,10 @@ class CacheApp:
     known_lines: dict[tuple[str, str], Line] = field(default_factory=dict)
     """Each that was ever in force, by name and direction: what still crosses one that was taken out and comes back
     must count against the same quota."""
+    calendar: Calendar = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.calendar = Calendar(self.known_lines.values, self.settings.wall)
 
     @classmethod
     async def start(cls, settings: CacheAppSettings) -> "CacheApp":
@@ -168,8 +173,8 @@ class CacheApp:
             known = self.known_lines.get((name, direction))
             if known is None:
                 limited, tidings = self.settings.limited, self.settings.tidings
-                clock = self.settings.clock
-                known = Line(name, direction, rules, self.ledger, clock, limited=limited, tidings=tidings)
+                clock, wall = self.settings.clock, self.settings.wall
+                known = Line(name, direction, rules, self.ledger, clock, limited=limited, tidings=tidings, wall=wall)
                 self.known_lines[name, direction] = known
             else:
                 known.adopt(rules)
@@ -184,6 +189,7 @@ class CacheApp:
     async def stop(self) -> None:
         """Ends flights and questions, then closes what is on disk. Running replies must have ended before."""
         await self.prober.stop()
+        await self.calendar.stop()
         await self.lists.stop()
         await self.cache.stop()
         await self.doubts.close()

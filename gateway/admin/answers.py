@@ -3,6 +3,7 @@
 Sizes are bytes, rates bytes/s, ages and waits seconds, moments seconds since the epoch.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from regioncache.pages import Meta
@@ -77,6 +78,8 @@ class LineStatus:
     waiting: int
     once_ratio: float
     ledger: tuple[LineBytes, ...] = ()
+    class_ceils: Mapping[str, float] = field(default_factory=dict)
+    """What windows allow a class now, bytes/s."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from gateway.admin.answers import Explanation, LineStatus, PeerStatus, Status, W
 from gateway.cli.show import show_moment
 from policy.units import show_duration, show_rate, show_size
 
-LINE_HEADINGS = ("line", "direction", ">quota", ">rate", ">used", ">once", ">prepaid", ">waiting")
+LINE_HEADINGS = ("line", "direction", ">quota", ">rate", ">used", ">once", ">prepaid", ">waiting", "window")
 LEDGER_HEADINGS = ("line", "direction", "tenant", "class", "bucket", "kind", ">bytes")
 WAY_HEADINGS = ("", "source", "region", "where", "line", "why")
 
@@ -60,6 +60,7 @@ def line_row(line: LineStatus) -> tuple[str, ...]:
         f"{line.once_ratio:.3f}",
         show_size(line.prepaid_bytes),
         str(line.waiting),
+        ", ".join(f"{name} to {show_rate(ceil)}" for name, ceil in sorted(line.class_ceils.items())) or "-",
     )
 
 

@@ -65,6 +65,7 @@ class Watching:
                     now.waiting,
                     once,
                     ledger,
+                    now.class_ceils,
                 )
             )
         return tuple(found)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from policy.model import LinePolicy
 from policy.shares import Leaf
+from policy.units import show_rate
 from regioncache.ledger import Ledger
 from regioncache.lines.crossing import Books, LineCrossing
 from regioncache.lines.gate import Gate, Later, on_running_loop
@@ -49,6 +50,8 @@ class LineStatistics:
     """By class."""
     waiting_by_class: Mapping[str, int]
     """Requests that wait for room."""
+    class_ceils: Mapping[str, float]
+    """Bytes/s that windows allow a class now."""
 
 
 class Line:
@@ -65,6 +68,7 @@ class Line:
         later: Later = on_running_loop,
         limited: bool = True,
         tidings: Tidings = UNHEARD,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """Opens the line; nothing is debited yet.
 
@@ -77,13 +81,16 @@ class Line:
             later: Sets a timer by the same clock.
             limited: False counts and never waits. No setting reaches it: it is there so that the tests of the quota
                 can be seen to fail.
-            tidings: Hears once of receive buffers that the kernel keeps small.
+            tidings: Hears once of receive buffers that the kernel keeps small, and when windows begin and end.
+            wall: Seconds since the epoch, for the windows.
         """
         self.name = name
         self.direction = direction
         self._waits = Waits()
         self._books = Books(name, direction, ledger, self._waits)
-        self._gate = Gate(name, Terms.of(policy), clock, later, limited, tidings)
+        self._policy, self._wall, self._tidings = policy, wall, tidings
+        self._class_ceils = policy.class_ceils(wall())
+        self._gate = Gate(name, Terms.of(policy, self._class_ceils), clock, later, limited, tidings)
 
     def __repr__(self) -> str:
         free = "" if self._gate.limited else " NOT LIMITED"
@@ -106,7 +113,15 @@ class Line:
 
     def adopt(self, policy: LinePolicy) -> None:
         """Goes on by another policy: no bucket is refilled, no counter reset, nobody loses its place."""
-        self._gate.adopt(Terms.of(policy))
+        self._policy, self._class_ceils = policy, policy.class_ceils(self._wall())
+        self._gate.adopt(Terms.of(policy, self._class_ceils))
+
+    def keep_windows(self) -> None:
+        """Looks at the clock on the wall: where a window began or ended the line goes on by what holds now."""
+        ceils = self._policy.class_ceils(self._wall())
+        if ceils != self._class_ceils:
+            self.adopt(self._policy)
+            self._tidings.news(f"line {self.name}: {_told(ceils)}")
 
     def statistics(self) -> LineStatistics:
         seen, terms = self._gate.statistics(), self._gate.terms
@@ -129,4 +144,12 @@ class Line:
             shares=seen.debits.rates,
             waits=self._waits.by_class(),
             waiting_by_class=seen.waiting_by_class,
+            class_ceils=dict(self._class_ceils),
         )
+
+
+def _told(ceils: Mapping[str, float]) -> str:
+    if not ceils:
+        return "no window holds any more"
+    held = ", ".join(f"{name} to {show_rate(ceil)}" for name, ceil in sorted(ceils.items()))
+    return f"a window holds {held}"

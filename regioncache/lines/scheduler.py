@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from policy.bucket import TokenBucket
 from policy.shares import Leaf, shares
+from regioncache.lines.ceils import Ceils
 from regioncache.lines.terms import Terms
 from regioncache.lines.waiting import Ask, Queue
 
@@ -59,7 +60,7 @@ class Scheduler:
         self._terms = terms
         self._main = TokenBucket(terms.main_rate, terms.main_burst, now)
         self._control = TokenBucket(terms.control_rate, terms.control_burst, now)
-        self._ceils = _ceils(terms, {}, now)
+        self._ceils = Ceils(terms, now)
         self._queues: dict[Leaf, Queue] = {}
         self._controls: deque[Ask] = deque()
         self._order = itertools.count()
@@ -81,7 +82,7 @@ class Scheduler:
         """Goes on by other terms: no bucket is refilled, nobody loses its place."""
         self._main.set_rate(terms.main_rate, terms.main_burst, now)
         self._control.set_rate(terms.control_rate, terms.control_burst, now)
-        self._ceils = _ceils(terms, self._ceils, now)
+        self._ceils.adopt(terms, now)
         self._terms = terms
         self._hopes.clear()
         self._homes.clear()
@@ -156,8 +157,7 @@ class Scheduler:
         self._main.give(nbytes)
         self._debited -= nbytes
         home = self.home(leaf)
-        if (ceil := self._ceils.get(home.tenant)) is not None:
-            ceil.give(nbytes)
+        self._ceils.give(home, nbytes)
         if (queue := self._queues.get(home)) is not None:
             queue.unserve(nbytes)
 
@@ -215,7 +215,7 @@ class Scheduler:
         return queue
 
     def _next(self, now: float) -> Queue | None:
-        """The queue whose head begins first in virtual time, among those under their tenant's ceil."""
+        """The queue whose head begins first in virtual time, among those under their ceils."""
         self._refresh(now)
         best, best_key = None, (math.inf, 0)
         for queue in self._queues.values():
@@ -239,8 +239,7 @@ class Scheduler:
         queue.serve(start, nbytes, now)
         self._main.take(nbytes, now)
         self._debited += nbytes
-        if (ceil := self._ceils.get(home.tenant)) is not None:
-            ceil.take(nbytes, now)
+        self._ceils.take(home, nbytes, now)
 
     def _granted_control(self, now: float) -> Iterator[Ask]:
         while self._controls:
@@ -268,8 +267,7 @@ class Scheduler:
         return _settled(self._main.wait(nbytes, now) - self.lead)
 
     def _ceil_wait(self, ask: Ask, now: float) -> float:
-        ceil = self._ceils.get(ask.leaf.tenant)
-        return 0.0 if ceil is None else _settled(ceil.wait(ask.nbytes, now) - self.lead)
+        return _settled(self._ceils.wait(ask.leaf, ask.nbytes, now) - self.lead)
 
     def _heads(self) -> Iterator[Ask]:
         for queue in self._queues.values():
@@ -296,19 +294,3 @@ class Scheduler:
 
 def _settled(seconds: float) -> float:
     return seconds if seconds > _AT_ONCE_SECONDS else 0.0
-
-
-def _ceils(terms: Terms, before: dict[str, TokenBucket], now: float) -> dict[str, TokenBucket]:
-    """A bucket for each tenant that has a ceil; two pieces of burst at least, so that a late timer loses nothing."""
-    buckets = {}
-    for name, tenant in terms.tree.tenants.items():
-        if tenant.ceil >= terms.main_rate:
-            continue
-        burst = max(2 * terms.piece * terms.overhead, terms.main_burst * tenant.ceil / terms.quota)
-        bucket = before.get(name)
-        if bucket is None:
-            bucket = TokenBucket(tenant.ceil, burst, now)
-        else:
-            bucket.set_rate(tenant.ceil, burst, now)
-        buckets[name] = bucket
-    return buckets

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from policy.model import STEP_BYTES, LinePolicy
 from policy.shares import Tree
@@ -13,6 +14,7 @@ CONTROL_BURST_PART = 0.25
 PIECE_PART = 0.25
 """Of the line's burst is the most that one debit takes. A debit that took all of it would lose, each time its timer
 is 1 ms late, a tenth of a burst of 10 ms."""
+_NONE: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,14 @@ class Terms:
         object.__setattr__(self, "orders", {item.name: at for at, item in enumerate(self.tree.classes)})
 
     @classmethod
-    def of(cls, policy: LinePolicy) -> "Terms":
-        """Returns the terms of a node that is alone: it holds the quota less what is never leased."""
-        tree = Tree.of(policy, policy.quota * (1 - CONTROL_PART))
+    def of(cls, policy: LinePolicy, class_ceils: Mapping[str, float] = _NONE) -> "Terms":
+        """Returns the terms of a node that is alone: it holds the quota less what is never leased.
+
+        Args:
+            policy: What is written.
+            class_ceils: What windows allow a class at present, bytes/s.
+        """
+        tree = Tree.of(policy, policy.quota * (1 - CONTROL_PART), class_ceils)
         return cls(policy.quota, policy.overhead, float(policy.burst_bytes), tree)
 
     @property

@@ -18,6 +18,8 @@ from tests.fakes.scheduling import QUOTA, policy
 from tests.fakes.wire import Wire
 
 OVERHEAD = 1.06
+EPOCH = 1_795_995_795.0
+"""1,000 s, at which virtual time begins, before Sunday 2026-11-29, 23:59:55 UTC: five seconds before a Monday."""
 REC, SEARCH = Payer("rec"), Payer("search")
 
 
@@ -92,12 +94,13 @@ async def world(
     most_buffer: int = 1 << 62,
     tidings: Tidings = UNHEARD,
 ) -> AsyncIterator[World]:
-    """A line whose ledger is in `path`; `round_trip` is in seconds."""
+    """A line whose ledger is in `path`; `round_trip` is in seconds. Its wall clock shows EPOCH and what passed."""
     alarms, ledger = Alarms(), Ledger.open(path / "ledger")
     terms = of or policy()
     line = Line(
-        "bj-use1", "idc-bj>aws-use1", terms, ledger, alarms, later=alarms.later, limited=limited, tidings=tidings
-    )
+        "bj-use1", "idc-bj>aws-use1", terms, ledger, alarms, later=alarms.later, limited=limited, tidings=tidings,
+        wall=lambda: EPOCH + alarms(),
+    )  # fmt: skip
     built = World(line, ledger, alarms, Wire(alarms, round_trip), most_buffer=most_buffer)
     try:
         yield built
