@@ -20,7 +20,7 @@ KEYS = ("pin", "ttl", "admit", "quota", "priority")
 class Match:
     """What holds for a path. `by` tells for each key that a rule set the index of that rule in the file."""
 
-    admit: Literal["always", "never"] = "always"
+    admit: Literal["always", "second_read", "never"] = "always"
     pin: Pin | None = None
     ttl: float | None = None
     quota: int | None = None

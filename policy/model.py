@@ -15,6 +15,8 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_validator,
     model_validator,
 )
@@ -229,30 +231,75 @@ class LinePolicy(_Written):
         return tenants
 
 
-class Pin(_Written):
-    """What of a subtree may not be evicted."""
+MOST_NEWEST = 10_000
+"""Each pinned partition is a group of its own in the cache; that many days are 27 years."""
 
-    newest: Annotated[int, Field(strict=True, ge=1)]
-    """How many of the paths that the pattern matches: those that sort last."""
+
+class Pin(_Written):
+    """What of a subtree may not be evicted: all of it, the newest of its partitions, or nothing."""
+
+    newest: Annotated[int, Field(strict=True, ge=1, le=MOST_NEWEST)] | None
+    """How many of the paths that the pattern matches: those that sort last. None: all that it covers."""
+
+    @classmethod
+    def whole(cls) -> "Pin":
+        """Everything that the pattern covers: `pin: true`."""
+        return cls.model_construct(newest=None)
+
+    @classmethod
+    def nothing(cls) -> "Pin":
+        """What exempts a subtree from a wider rule below: `pin: false`."""
+        return cls.model_construct(newest=0)
+
+    def __bool__(self) -> bool:
+        return self.newest != 0
+
+    def __str__(self) -> str:
+        return f"newest: {self.newest}" if self.newest else str(self.newest is None).lower()
+
+
+def _pin_of(written: object, inner: ValidatorFunctionWrapHandler) -> Pin | None:
+    if isinstance(written, Pin) or written is None:
+        return written
+    if isinstance(written, bool):
+        return Pin.whole() if written else Pin.nothing()
+    if not isinstance(written, Mapping) or written.get("newest", 0) is None:
+        raise ValueError(f"{shown(written)} is not a pin; accepted are true, false and {{newest: N}}")
+    pin: Pin | None = inner(written)
+    return pin
 
 
 class CacheRule(_Written):
     """Rules for the paths that a pattern covers; for each key the first rule of the file that sets it wins."""
 
     match: Annotated[Pattern, BeforeValidator(Pattern.parse)]
-    pin: Pin | None = None
+    pin: Annotated[Pin | None, WrapValidator(_pin_of)] = None
     ttl: Duration | None = None
     """Seconds after which cached pages go."""
-    admit: Literal["always", "never"] | None = None
-    """`never`: the pages are handed on and not kept; `always` exempts a subtree from a wider rule below."""
+    admit: Literal["always", "second_read", "never"] | None = None
+    """`never`: the pages are handed on and not kept; `second_read`: the first read of them is; `always` exempts a
+    subtree from a wider rule below."""
     quota: Size | None = None
-    """Bytes of the cache that the subtree may hold."""
+    """Bytes of the cache that all that the pattern covers may hold together."""
     priority: Literal["high", "normal", "low"] | None = None
 
+    @field_validator("pin")
+    @classmethod
+    def _partitions_are_told_apart(cls, pin: Pin | None, info: ValidationInfo) -> Pin | None:
+        match = info.data.get("match")
+        if pin and pin.newest and match is not None:
+            if "**" in match.parts:
+                raise ValueError("newest counts the paths that the pattern matches: name each component, ** is not one")
+            if not any("*" in part for part in match.parts):
+                raise ValueError(f"{match} is one path, newest counts several as {match}/dt=*; or say pin: true")
+        return pin
+
     @model_validator(mode="after")
-    def _sets_something(self) -> Self:
+    def _agrees_with_itself(self) -> Self:
         if self.model_fields_set <= {"match"}:
             raise ValueError("the rule sets nothing; give it pin, ttl, admit, quota or priority")
+        if self.pin and self.admit == "never":
+            raise ValueError("the rule pins what it never admits; leave out one of pin and admit")
         return self
 
 

@@ -40,6 +40,19 @@ class Pattern:
     def __str__(self) -> str:
         return self.text
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The components behind `/ns`, each a name, one with `*`, or `**`."""
+        return tuple(self.text.removesuffix("/").split("/")[2:])
+
+    def partition(self, path: str) -> str | None:
+        """Returns the beginning of `path` that the pattern matches, None where it does not cover it.
+
+        Without `**` there is one such beginning at most: a partition, of as many components as the pattern has.
+        """
+        found = re.match(self.regex, path)
+        return None if found is None else found[0]
+
 
 def _regex(parts: list[str]) -> str:
     """Joins runs of components between `**`; a `**` at the end adds nothing, all beneath is covered anyway."""

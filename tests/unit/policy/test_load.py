@@ -128,7 +128,7 @@ cache:
         " accepted is for example '/ns/train/**' or '/ns/notes/dt=*'",
         "policy.yaml:13:13: cache[1].match: in the pattern '/ns/a**b' ** is not a whole component;"
         " accepted is for example '/ns/train/**' or '/ns/notes/dt=*'",
-        "policy.yaml:13:30: cache[1].admit: Input should be 'always' or 'never'",
+        "policy.yaml:13:30: cache[1].admit: Input should be 'always', 'second_read' or 'never'",
     ]
 
 
@@ -179,8 +179,20 @@ def test_a_line_that_cannot_be_kept_is_refused(text: str, fault: str) -> None:
     [
         ("{admit: never}", "1:9: cache[0].match: this key is missing"),
         ("{match: /ns/a}", "1:9: cache[0]: the rule sets nothing"),
-        ("{match: /ns/a, pin: {newest: 0}}", "1:38: cache[0].pin.newest: Input should be greater than or equal to 1"),
-        ("{match: /ns/a, pin: yes}", "1:29: cache[0].pin: must be a mapping"),
+        ("{match: /ns/*, pin: {newest: 0}}", "1:38: cache[0].pin.newest: Input should be greater than or equal to 1"),
+        (
+            "{match: /ns/a, pin: yes}",
+            "1:29: cache[0].pin: 'yes' is not a pin; accepted are true, false and {newest: N}",
+        ),
+        ("{match: /ns/a, pin: {}}", "1:24: cache[0].pin.newest: this key is missing"),
+        ("{match: /ns/a, pin: {newest: null}}", "1:29: cache[0].pin: {'newest': None} is not a pin"),
+        (
+            "{match: /ns/a, pin: {newest: 2}}",
+            "1:29: cache[0].pin: /ns/a is one path, newest counts several as /ns/a/dt=*",
+        ),
+        ("{match: /ns/a/**, pin: {newest: 2}}", "cache[0].pin: newest counts the paths that the pattern matches"),
+        ("{match: /ns/a, pin: true, admit: never}", "1:9: cache[0]: the rule pins what it never admits"),
+        ("{match: /ns/a, admit: third_read}", "Input should be 'always', 'second_read' or 'never'"),
         ("{match: /ns/a, ttl: 30}", "1:29: cache[0].ttl: 30 is not a duration"),
         ("{match: /ns/a, quota: 0B}", "1:31: cache[0].quota: must be above 0"),
         ("{match: /ns/a//b, admit: never}", "1:17: cache[0].match: the pattern '/ns/a//b' has an empty"),
@@ -189,6 +201,15 @@ def test_a_line_that_cannot_be_kept_is_refused(text: str, fault: str) -> None:
 )
 def test_a_cache_rule_that_cannot_be_kept_is_refused(text: str, fault: str) -> None:
     assert any(fault in found for found in faults(f"cache: [{text}]")), faults(f"cache: [{text}]")
+
+
+def test_a_pin_is_everything_nothing_or_the_newest_of_what_the_pattern_matches() -> None:
+    pins = ("true", "false", "{newest: 2}")
+
+    rules = loaded("cache: [" + ", ".join(f"{{match: /ns/*, pin: {pin}}}" for pin in pins) + "]").cache
+
+    assert [str(rule.pin) for rule in rules] == ["true", "false", "newest: 2"]
+    assert [bool(rule.pin) for rule in rules] == [True, False, True]
 
 
 def test_assured_rates_and_floors_may_use_up_the_whole_quota() -> None:

@@ -70,6 +70,21 @@ def test_a_pattern_covers_what_it_matches_and_all_beneath(pattern: str, path: st
     assert covers(pattern, path) is expected
 
 
+@pytest.mark.parametrize(
+    ("pattern", "path", "partition"),
+    [
+        ("/ns/notes/dt=*", "/ns/notes/dt=1/a/b", "/ns/notes/dt=1"),
+        ("/ns/notes/dt=*", "/ns/notes/dt=1", "/ns/notes/dt=1"),
+        ("/ns/notes/dt=*", "/ns/notes/x/dt=1", None),
+        ("/ns/*/m=*/x", "/ns/y/m=2/x/part", "/ns/y/m=2/x"),
+    ],
+)
+def test_the_partition_of_a_path_is_the_beginning_that_the_pattern_matches(
+    pattern: str, path: str, partition: str | None
+) -> None:
+    assert Pattern.parse(pattern).partition(path) == partition
+
+
 names = st.text("ab", max_size=3)
 globs = st.one_of(st.just("**"), st.text("ab*", min_size=1, max_size=3).filter(lambda glob: "**" not in glob))
 
@@ -109,12 +124,12 @@ def test_for_each_key_the_first_rule_that_covers_and_sets_it_wins() -> None:
     found = rules(
         {"match": "/ns/other", "ttl": "1d"},
         {"match": "/ns/a/**", "priority": "high"},
-        {"match": "/ns/a/b", "priority": "low", "pin": {"newest": 2}},
-        {"match": "/ns/**", "ttl": "2d", "admit": "never", "quota": "1GiB", "pin": {"newest": 9}},
+        {"match": "/ns/a/*", "priority": "low", "pin": {"newest": 2}},
+        {"match": "/ns/*", "ttl": "2d", "admit": "second_read", "quota": "1GiB", "pin": {"newest": 9}},
     ).match("/ns/a/b/c")
 
     assert found == Match(
-        admit="never",
+        admit="second_read",
         pin=Pin(newest=2),
         ttl=2 * 86400,
         quota=2**30,
@@ -128,6 +143,14 @@ def test_an_exception_stands_before_the_rule_that_it_excepts_from() -> None:
 
     assert kept.match("/ns/tmp/keep/x").admit == "always"
     assert kept.match("/ns/tmp/x").admit == "never"
+
+
+def test_what_a_rule_does_not_pin_no_wider_rule_pins() -> None:
+    kept = rules({"match": "/ns/a/tmp", "pin": False}, {"match": "/ns/a", "pin": True})
+
+    assert kept.match("/ns/a/x").pin
+    assert not kept.match("/ns/a/tmp/x").pin
+    assert kept.match("/ns/a/tmp/x").by == {"pin": 0}
 
 
 def test_a_path_that_no_rule_covers_is_admitted_and_nothing_else() -> None:
