@@ -15,6 +15,7 @@ from gateway.segments import LAST, Segment, segments
 from namespace.model import Immutable, Mount
 from namespace.resolver import Place, Resolver
 from policy.match import Rules
+from regioncache.asked import Asked
 from regioncache.errors import NoSuchObject
 from regioncache.lists import Lists
 from regioncache.opened import Opened, Terms
@@ -22,7 +23,7 @@ from regioncache.origins.base import ListAsk, Listed, ListPage
 from regioncache.pages import WHOLE, ObjectId, Wanted
 from regioncache.places import terms
 from regioncache.recent import Recent
-from regioncache.service import Asked, RegionCache
+from regioncache.service import RegionCache
 
 KNOWN_PATHS = 16_384
 """Paths whose place and terms are kept ready; some 10 MB, and 4 us less for each hit."""
@@ -102,7 +103,7 @@ class Files:
 
     def terms(self, place: Place) -> Terms:
         """What the mount and the cache rules say of reads of this place."""
-        return terms(place.mount, self._rules().match(place.path).admit != "never")
+        return terms(place.mount, self._rules().match(place.path).admit)
 
     def _asked(self, caller: Caller, path: str, wanted: Wanted) -> Asked:
         if self._resolver.revision != self._revision:
@@ -153,7 +154,7 @@ class Files:
 
 
 def _list_terms(mount: Mount) -> Terms:
-    plain = terms(mount, True)
+    plain = terms(mount, "always")
     return replace(plain, fresh_seconds=LIST_FRESH_SECONDS) if isinstance(mount.consistency, Immutable) else plain
 
 

@@ -13,6 +13,7 @@ from policy.model import CacheRule, Pin
 
 _REMEMBERED = 4096
 """Different outcomes that are kept ready; far more than the rules of any sane file combine to."""
+Admit = Literal["always", "second_read", "never"]
 KEYS = ("pin", "ttl", "admit", "quota", "priority")
 
 
@@ -20,7 +21,7 @@ KEYS = ("pin", "ttl", "admit", "quota", "priority")
 class Match:
     """What holds for a path. `by` tells for each key that a rule set the index of that rule in the file."""
 
-    admit: Literal["always", "second_read", "never"] = "always"
+    admit: Admit = "always"
     pin: Pin | None = None
     ttl: float | None = None
     quota: int | None = None

@@ -22,6 +22,8 @@ class Terms:
     """How old it may be when nobody can be asked."""
     keep: bool = True
     """Whether pages are kept (`admit`)."""
+    second_read: bool = False
+    """Whether they are kept only if they were read before."""
 
     @property
     def hold_seconds(self) -> float:

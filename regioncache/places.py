@@ -11,12 +11,12 @@ from dataclasses import replace
 from namespace.model import Immutable, MaxAge, Mount, Validate
 from namespace.resolver import Place, Resolver
 from namespace.routes import routes
-from policy.match import Rules
+from policy.match import Admit, Rules
 from regioncache.opened import Terms
 
 
-def terms(mount: Mount, keep: bool) -> Terms:
-    """Returns the terms of a mount; `keep` says whether its pages are admitted."""
+def terms(mount: Mount, admit: Admit) -> Terms:
+    """Returns the terms of a mount; `admit` is what the cache rules say of the path."""
     match mount.consistency:
         case Immutable():
             fresh = math.inf
@@ -24,7 +24,7 @@ def terms(mount: Mount, keep: bool) -> Terms:
             fresh = seconds
         case Validate():
             fresh = 0.0
-    return Terms(fresh, mount.stale_if_down, keep)
+    return Terms(fresh, mount.stale_if_down, admit != "never", admit == "second_read")
 
 
 class Places:
@@ -48,8 +48,8 @@ class Places:
 
     def terms(self, place: Place, fresh_seconds: float) -> Terms:
         """The terms of a read of this place by a node that wants an answer about the newest version so fresh."""
-        keep = self.rules.match(place.path).admit != "never"
-        return replace(terms(place.mount, keep), fresh_seconds=fresh_seconds)
+        admit = self.rules.match(place.path).admit
+        return replace(terms(place.mount, admit), fresh_seconds=fresh_seconds)
 
     def _work_out(self) -> None:
         topology = self._resolver.topology

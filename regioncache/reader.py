@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from namespace.resolver import Place
 from regioncache.errors import CacheError, OriginUnavailable, VersionChanged
 from regioncache.fill import Filler, Job
+from regioncache.firstreads import FirstReads
 from regioncache.flights import Flight, Flights, Ground, Waiter, missing
 from regioncache.hot import HotObjects
 from regioncache.origins.base import Payer
@@ -45,6 +46,7 @@ class Shelf:
     filler: Filler
     tally: Tally
     spoilt: Spoilt = field(default_factory=Spoilt)
+    first_reads: FirstReads = field(default_factory=FirstReads)
 
 
 @dataclass(slots=True)

@@ -6,9 +6,8 @@ while; what is unknown is asked for by its first pages, whose reply teaches the 
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
-from namespace.resolver import Place
+from regioncache.asked import Asked
 from regioncache.catalog import Catalog
 from regioncache.errors import (
     CacheError,
@@ -21,8 +20,8 @@ from regioncache.errors import (
 )
 from regioncache.fill import Job
 from regioncache.flights import Flight, Waiter
-from regioncache.opened import Means, Opened, Terms, Waited
-from regioncache.origins.base import Payer, Question
+from regioncache.opened import Means, Opened, Waited
+from regioncache.origins.base import Question
 from regioncache.pages import (
     EXTENT_BYTES,
     STEP_BYTES,
@@ -31,8 +30,6 @@ from regioncache.pages import (
     Meta,
     ObjectId,
     Span,
-    Version,
-    Wanted,
     by_extent,
     cover,
 )
@@ -45,27 +42,6 @@ FIRST_PIECE_SECONDS = 25.0
 """A read whose first page is not expected within this gets 503 SlowDown; the flight goes on (line-rules, Visible)."""
 RESTARTS = 3
 """How often a read starts again on a new version before its headers leave."""
-NO_OBJECT = ObjectId(b"", "")
-
-
-@dataclass(slots=True)
-class Asked:
-    """One read: the place, the bytes, who pays, over how many nodes it came, and on what terms.
-
-    `version`: only this one will do (a peer reads on from pages it has).
-    """
-
-    place: Place
-    wanted: Wanted
-    payer: Payer
-    terms: Terms
-    hops: int = 0
-    version: Version | None = None
-    oid: ObjectId = field(default=NO_OBJECT)
-
-    def __post_init__(self) -> None:
-        if self.oid is NO_OBJECT:
-            self.oid = ObjectId(self.place.bucket.id, self.place.key)
 
 
 class RegionCache:
@@ -135,6 +111,8 @@ class RegionCache:
             self.means.rooms.give(room)
             return None
         reader.begun = True
+        if asked.terms.second_read:
+            reader.keep = self._kept(asked, span.start)
         whole = first.view if len(first.view) == len(span) else None
         return Opened(meta, span, reader.source, None, None, whole, reader, self.means, first, room)
 
@@ -202,6 +180,7 @@ class RegionCache:
             if span is None:
                 raise RangeOutside(meta.size)
             reader = self._reader(asked, meta, span)
+            reader.keep = self._kept(asked, span.start)
             if first is not None and first[0].reaches(span.start):
                 reader.join(*first)
                 first = None
@@ -273,7 +252,8 @@ class RegionCache:
             self.catalog.learn(asked.oid, meta, flight.ticket)
 
         terms, again = asked.terms, self.shelf.spoilt.take(asked.oid, flight.pages)
-        job = Job(flight, asked.place, asked.hops, terms.keep, terms.fresh_seconds, again, learned)
+        kept = self._kept(asked, asked.wanted.start)
+        job = Job(flight, asked.place, asked.hops, kept, terms.fresh_seconds, again, learned)
         self.shelf.filler.start(job)
         return flight
 
@@ -354,7 +334,7 @@ class RegionCache:
         store, oid = self.shelf.store, asked.oid
         self.catalog.learn(oid, meta, ticket)
         try:
-            if not meta.size and asked.terms.keep and store.newest(oid) != meta.version:
+            if not meta.size and asked.terms.keep and not asked.terms.second_read and store.newest(oid) != meta.version:
                 await store.pack(oid, meta, b"")  # no flight brings an empty object
             else:
                 await store.relearn(oid, meta)
@@ -389,3 +369,10 @@ class RegionCache:
 
     def _reader(self, asked: Asked, meta: Meta, span: Span) -> Reader:
         return Reader(self.shelf, asked.place, meta, span, asked.payer, asked.hops, asked.terms.keep)
+
+    def _kept(self, asked: Asked, start: int) -> bool:
+        """Whether what this read brings is kept; `start` is its first byte."""
+        if asked.kept is None:
+            page, terms = start // asked.place.bucket.page, asked.terms
+            asked.kept = terms.keep and (not terms.second_read or self.shelf.first_reads.again(asked.oid, page))
+        return asked.kept

@@ -9,11 +9,11 @@ from gateway.s3.base import Caller, ListPath
 from namespace import paths
 from namespace.errors import NamespaceError
 from namespace.keys import AccessKey, new_secret
+from regioncache.asked import Asked
 from regioncache.errors import CacheError, NoSuchObject, OriginUnavailable, SlowDown
 from regioncache.opened import Opened
 from regioncache.origins.base import Payer
 from regioncache.pages import WHOLE, Wanted
-from regioncache.service import Asked
 
 ADMIN = Caller(
     AccessKey("administrator", new_secret(), "administrator", "admin", "interactive", (), (paths.ROOT,)),

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
+from regioncache.asked import Asked
 from regioncache.errors import (
     CacheError,
     KeyRefused,
@@ -24,7 +25,7 @@ from regioncache.peers.digests import HEADER, Digests, other_files
 from regioncache.peers.proto import BEAT_SECONDS, FRAME_BYTES, Kind, frame
 from regioncache.peers.wire import FACTS, MOST_HOPS, BadPeerRequest, PeerRequest, facts, list_body, parse_request
 from regioncache.places import Places
-from regioncache.service import Asked, RegionCache
+from regioncache.service import RegionCache
 
 SIGNED = (b"x-causeway-region", b"x-causeway-tenant", b"x-causeway-class", b"x-causeway-hops", b"x-causeway-fresh")
 """A request whose signature leaves one of these out is a stranger's: nobody on the way may change who pays."""

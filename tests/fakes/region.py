@@ -14,13 +14,13 @@ from namespace.resolver import Place
 from namespace.routes import Way
 from policy.model import LinePolicy
 from regioncache.app import CacheApp, CacheAppSettings
+from regioncache.asked import Asked
 from regioncache.errors import CacheError
 from regioncache.ledger import Ledger
 from regioncache.lines.line import Line
 from regioncache.opened import Opened, Terms
 from regioncache.origins.base import Payer, Source
 from regioncache.pages import MIB, WHOLE, ObjectId, Span, Version, Wanted
-from regioncache.service import Asked
 from regioncache.sources import Route, RouteBuilder, way_id
 from regioncache.store.base import StoreSettings
 from regioncache.store.disk import SystemCalls

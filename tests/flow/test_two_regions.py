@@ -5,12 +5,12 @@ import math
 
 import pytest
 
+from regioncache.asked import Asked
 from regioncache.errors import OriginUnavailable
 from regioncache.opened import Terms
 from regioncache.origins.base import Payer
 from regioncache.pages import WHOLE
 from regioncache.peers.wire import MOST_HOPS
-from regioncache.service import Asked
 from tests.fakes.ramp import ramp
 from tests.fakes.s3server import FakeS3
 from tests.flow.journeys import get, kinds, landed, read

@@ -1,0 +1,32 @@
+"""What a door, or a node of another region, asks the cache for: one read of a place, on the terms that it has there."""
+
+from dataclasses import dataclass, field
+
+from namespace.resolver import Place
+from regioncache.opened import Terms
+from regioncache.origins.base import Payer
+from regioncache.pages import ObjectId, Version, Wanted
+
+NO_OBJECT = ObjectId(b"", "")
+
+
+@dataclass(slots=True)
+class Asked:
+    """One read: the place, the bytes, who pays, over how many nodes it came, and on what terms.
+
+    `version`: only this one will do (a peer reads on from pages it has). `kept` says whether its pages are kept, once
+    that was decided: a read that starts again is no second one.
+    """
+
+    place: Place
+    wanted: Wanted
+    payer: Payer
+    terms: Terms
+    hops: int = 0
+    version: Version | None = None
+    oid: ObjectId = field(default=NO_OBJECT)
+    kept: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.oid is NO_OBJECT:
+            self.oid = ObjectId(self.place.bucket.id, self.place.key)
