@@ -33,7 +33,7 @@ OF_INTEREST: Final = frozenset(
 """A request with none of these headers and without a query asks for the whole object and nothing else."""
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
-_OVERRIDES: Final = {
+OVERRIDES: Final = {
     f"response-{name}": name
     for name in (
         "content-type",
@@ -44,6 +44,7 @@ _OVERRIDES: Final = {
         "content-encoding",
     )
 }
+"""Query names that replace a header of the reply -> that header (S3 API reference, GetObject)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def _conditions(headers: dict[bytes, bytes]) -> Conditions | None:
 
 
 def _overrides(query: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    asked = tuple((_OVERRIDES[name], value) for name, value in query.items() if name in _OVERRIDES and value)
+    asked = tuple((OVERRIDES[name], value) for name, value in query.items() if name in OVERRIDES and value)
     for name, value in asked:
         if _CONTROL.search(value):
             details = (("ArgumentName", f"response-{name}"),)

@@ -6,6 +6,7 @@ S3's codes tell what to mend: the clock, the key, the secret or the form of the 
 from collections.abc import Callable
 from typing import Final
 
+from gateway.s3.asked import OVERRIDES
 from gateway.s3.base import Caller
 from gateway.s3.codes import Refusal
 from gateway.s3.dates import IsoDates
@@ -49,7 +50,7 @@ class Authenticator:
         request = visit.request
         claim = self._verifier.claim(request)
         if claim is None:
-            raise Refusal("AccessDenied")
+            raise _anonymous(visit.target.query)
         key = self._keys.find(claim.key_id)
         if key is None:
             raise Refusal("InvalidAccessKeyId", details=(("AWSAccessKeyId", claim.key_id),))
@@ -86,6 +87,14 @@ class Authenticator:
         message = "Request has expired" if at < now else str(fault)
         expires = ("Expires", self._iso(min(at + claim.expires, _LAST_SECOND)))
         return Refusal("AccessDenied", message, (("X-Amz-Expires", str(claim.expires)), expires, server))
+
+
+def _anonymous(query: dict[str, str]) -> Refusal:
+    """Nobody reads without a key; who asks for overrides besides is told so in S3's own words."""
+    if any(name in OVERRIDES for name in query):
+        message = "Request specific response headers cannot be used for anonymous GET requests."
+        return Refusal("InvalidRequest", message)
+    return Refusal("AccessDenied")
 
 
 def _match_empty_body(payload: bytes | None, request: Request) -> None:

@@ -9,10 +9,11 @@ from typing import Final
 from gateway.s3.base import Caller, Files, ListPath
 from gateway.s3.codes import Refusal
 from gateway.s3.dates import IsoDates
-from gateway.s3.listing import list_query, max_buckets, read_token, token_of
+from gateway.s3.listing import ListQuery, list_query, max_buckets, read_token, token_of, versions_query
 from gateway.s3.listxml import OWNER, render
 from gateway.s3.refusals import xml_lines
 from gateway.s3.request import TREE, Target
+from gateway.s3.versionsxml import render_versions
 from gateway.s3.visit import Visit
 from gateway.s3.xmltext import DECLARATION, NAMESPACE, escape
 from namespace.resolver import Resolver
@@ -67,14 +68,19 @@ class Buckets:
         """Answers ListObjects and ListObjectsV2."""
         target = visit.target
         query = list_query(target.query, v2=v2)
-        root = target.root
-        self.require(target, caller, root + query.prefix)
-        page = ListPage()
-        if query.max_keys:
-            after = root + query.after if query.after else ""
-            ask = ListPath(root + query.prefix, after, query.delimiter, query.max_keys)
-            page = await self._files.list(caller, ask)
-        body = render(target.bucket, query, page, len(root), self._iso)
+        page = await self._page(target, caller, query)
+        body = render(target.bucket, query, page, len(target.root), self._iso)
+        return Reply(200, body=body, encoded=xml_lines(visit.id))
+
+    async def list_versions(self, visit: Visit, caller: Caller) -> Reply:
+        """Answers ListObjectVersions: each object once, with the version `null` that it has in S3 without versioning.
+
+        Some clients clean up by this list.
+        """
+        target = visit.target
+        query = versions_query(target.query)
+        page = await self._page(target, caller, query)
+        body = render_versions(target.bucket, query, page, len(target.root), self._iso)
         return Reply(200, body=body, encoded=xml_lines(visit.id))
 
     async def list_buckets(self, visit: Visit, caller: Caller) -> Reply:
@@ -94,6 +100,14 @@ class Buckets:
             f'<ListAllMyBucketsResult xmlns="{NAMESPACE}">{OWNER}<Buckets>{buckets}</Buckets>{more}{asked}'
             "</ListAllMyBucketsResult>",
         )
+
+    async def _page(self, target: Target, caller: Caller, query: ListQuery) -> ListPage:
+        root = target.root
+        self.require(target, caller, root + query.prefix)
+        if not query.max_keys:
+            return ListPage()
+        after = root + query.after if query.after else ""
+        return await self._files.list(caller, ListPath(root + query.prefix, after, query.delimiter, query.max_keys))
 
     async def _names(self, caller: Caller, prefix: str, after: str, limit: int) -> tuple[list[str], str | None]:
         """Up to `limit` bucket names behind the path `after`, and where the next page begins, None at the end."""

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
+from gateway.s3.attributes import Attributes
 from gateway.s3.auth import Authenticator
 from gateway.s3.base import Caller, Files
 from gateway.s3.buckets import Buckets
@@ -51,9 +52,10 @@ class Door:
         self._accounts = accounts
         self._on_fault = on_fault
         self._ids = request_ids()
-        objects = Objects(files, ObjectHeads(HttpDates()))
+        dates = HttpDates()
+        objects = Objects(files, ObjectHeads(dates))
         self._buckets = Buckets(files, resolver, IsoDates())
-        self._answers = _answers(objects, self._buckets, EmptyForms(files, self._buckets))
+        self._answers = _answers(objects, self._buckets, EmptyForms(files, self._buckets), Attributes(files, dates))
 
     def __call__(self, request: Request) -> Reply | Awaitable[Reply]:
         """Answers one request: at once where no waiting is needed."""
@@ -100,13 +102,15 @@ def request_ids() -> Iterator[str]:
 
 
 def _answers(
-    objects: Objects, buckets: Buckets, empty: EmptyForms
+    objects: Objects, buckets: Buckets, empty: EmptyForms, attributes: Attributes
 ) -> dict[Operation, Callable[[Visit, Caller], Answer]]:
     return {
         Operation.GET_OBJECT: objects.get,
         Operation.HEAD_OBJECT: objects.head,
         Operation.LIST_OBJECTS_V2: lambda visit, caller: buckets.list_objects(visit, caller, v2=True),
         Operation.LIST_OBJECTS: lambda visit, caller: buckets.list_objects(visit, caller, v2=False),
+        Operation.LIST_OBJECT_VERSIONS: buckets.list_versions,
+        Operation.GET_OBJECT_ATTRIBUTES: attributes.get,
         Operation.LIST_BUCKETS: buckets.list_buckets,
         Operation.HEAD_BUCKET: buckets.head,
         Operation.GET_BUCKET_LOCATION: buckets.location,

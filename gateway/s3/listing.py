@@ -6,7 +6,7 @@ which the next page begins.
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.s3.codes import Refusal
 from gateway.segments import LAST
@@ -15,13 +15,17 @@ from regioncache.origins.base import ListPage
 MOST_KEYS = 1000
 """S3 never gives more on one page, whatever max-keys says."""
 MOST_BUCKETS = 10_000
+_VERSIONS_OPTIONS = frozenset({"prefix", "delimiter", "max-keys", "encoding-type"})
 _MARK = b"1:"
 """Form of a token. A later form gets another mark, so that a list begun on an older node fails, not skips."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """The options of one list. `after` is where the page begins; `start_after` and `token` are only given back."""
+    """The options of one list. `after` is where the page begins; `start_after` and `token` are only given back.
+
+    `token` is the continuation token of a list of version 2, and the version-id-marker of a list of versions.
+    """
 
     v2: bool
     prefix: str
@@ -54,6 +58,23 @@ def list_query(query: dict[str, str], *, v2: bool) -> ListQuery:
         url=_url(query.get("encoding-type", "")),
         owner=query.get("fetch-owner", "").lower() == "true" if v2 else True,
     )
+
+
+def versions_query(query: dict[str, str]) -> ListQuery:
+    """Returns the options of ListObjectVersions. An object has the one version `null`, so its marker adds nothing.
+
+    Raises:
+        Refusal: InvalidArgument.
+    """
+    key, version = query.get("key-marker", ""), query.get("version-id-marker", "")
+    if version and not key:
+        message = "A version-id marker cannot be specified without a key marker."
+        raise Refusal("InvalidArgument", message, (("ArgumentName", "version-id-marker"), ("ArgumentValue", version)))
+    if version not in {"", "null"}:
+        details = (("ArgumentName", "version-id-marker"), ("ArgumentValue", version))
+        raise Refusal("InvalidArgument", "Invalid version id specified", details)
+    asked = list_query({name: query[name] for name in _VERSIONS_OPTIONS & query.keys()} | {"marker": key}, v2=False)
+    return replace(asked, token=version)
 
 
 def max_keys(text: str) -> int:

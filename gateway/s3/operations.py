@@ -19,6 +19,8 @@ class Operation(StrEnum):
     LIST_OBJECTS = "ListObjects"
     LIST_BUCKETS = "ListBuckets"
     HEAD_BUCKET = "HeadBucket"
+    LIST_OBJECT_VERSIONS = "ListObjectVersions"
+    GET_OBJECT_ATTRIBUTES = "GetObjectAttributes"
     GET_BUCKET_LOCATION = "GetBucketLocation"
     GET_BUCKET_VERSIONING = "GetBucketVersioning"
     GET_BUCKET_ACL = "GetBucketAcl"
@@ -40,8 +42,13 @@ _SERVED_OF_BUCKET: Final = {
     "location": Operation.GET_BUCKET_LOCATION,
     "versioning": Operation.GET_BUCKET_VERSIONING,
     "acl": Operation.GET_BUCKET_ACL,
+    "versions": Operation.LIST_OBJECT_VERSIONS,
 }
-_SERVED_OF_OBJECT: Final = {"acl": Operation.GET_OBJECT_ACL, "tagging": Operation.GET_OBJECT_TAGGING}
+_SERVED_OF_OBJECT: Final = {
+    "acl": Operation.GET_OBJECT_ACL,
+    "tagging": Operation.GET_OBJECT_TAGGING,
+    "attributes": Operation.GET_OBJECT_ATTRIBUTES,
+}
 
 
 def operation_of(method: bytes, target: Target) -> Operation:

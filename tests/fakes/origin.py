@@ -28,11 +28,13 @@ class FakeObject:
     content_type: str = "application/octet-stream"
     headers: tuple[tuple[str, str], ...] = ()
     last_modified: float = 1_600_000_000.0
+    tag: str = ""
+    """The ETag with its quotes, where a test wants a certain one."""
 
     @property
     def etag(self) -> str:
         """A quoted tag that differs between versions."""
-        return f'"{self.revision:08x}{self.shift:04x}{self.size:016x}"'
+        return self.tag or f'"{self.revision:08x}{self.shift:04x}{self.size:016x}"'
 
     def bytes_at(self, start: int, end: int) -> bytes | memoryview:
         """The bytes [start, end), at most 4 MiB of them."""

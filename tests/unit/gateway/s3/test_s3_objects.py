@@ -238,26 +238,6 @@ async def test_a_stored_header_with_a_line_break_never_reaches_a_client(desk) ->
     assert len(desk.faults) == 1
 
 
-async def test_response_overrides_replace_what_is_stored(desk) -> None:
-    desk.files.put("/ns/train/a", 10, headers=(("cache-control", "no-store"),))
-    query = "response-content-type=text%2Fplain&response-cache-control=private"
-
-    answer = await desk.ask(f"/train/a?{query}&response-content-disposition=attachment%3B%20filename%3Dx", expires=60)
-
-    assert answer.status == 200
-    assert answer.headers["content-type"] == "text/plain"
-    assert answer.headers["cache-control"] == "private"
-    assert answer.headers["content-disposition"] == "attachment; filename=x"
-
-
-async def test_an_override_cannot_smuggle_a_header(desk) -> None:
-    desk.files.put("/ns/train/a", 10)
-
-    answer = await desk.ask("/train/a?response-content-type=a%0D%0Aset-cookie%3A%20b")
-
-    assert (answer.status, answer.code) == (400, "InvalidArgument")
-
-
 async def test_a_wait_for_the_line_and_staleness_are_said(desk) -> None:
     desk.files.put("/ns/train/a", 10)
     desk.files.waited = Waited("bj-use1", "training", 0.8)

@@ -5,6 +5,8 @@ import pytest
 from gateway.s3.operations import SUBRESOURCES, Operation, operation_of
 from gateway.s3.request import parse
 
+SERVED = {"location", "versioning", "versions", "acl", "tagging", "attributes"}
+
 
 @pytest.mark.parametrize(
     ("method", "target", "operation"),
@@ -16,6 +18,8 @@ from gateway.s3.request import parse
         (b"GET", b"/train?location", Operation.GET_BUCKET_LOCATION),
         (b"GET", b"/train?versioning", Operation.GET_BUCKET_VERSIONING),
         (b"GET", b"/train?acl=", Operation.GET_BUCKET_ACL),
+        (b"GET", b"/train?versions&prefix=a", Operation.LIST_OBJECT_VERSIONS),
+        (b"GET", b"/train/a?attributes", Operation.GET_OBJECT_ATTRIBUTES),
         (b"GET", b"/train/a?acl", Operation.GET_OBJECT_ACL),
         (b"GET", b"/train/a?tagging", Operation.GET_OBJECT_TAGGING),
         (b"GET", b"/train/a", Operation.GET_OBJECT),
@@ -36,7 +40,7 @@ def test_writes_are_not_served(method: bytes, target: bytes) -> None:
     assert operation_of(method, parse(target)) is Operation.NOT_SERVED
 
 
-@pytest.mark.parametrize("name", sorted(SUBRESOURCES - {"location", "versioning", "acl", "tagging"}))
+@pytest.mark.parametrize("name", sorted(SUBRESOURCES - SERVED))
 def test_a_subresource_not_served_is_never_answered_as_the_thing_itself(name: str) -> None:
     query = name.encode() + b"=1"
 
@@ -49,5 +53,8 @@ def test_two_subresources_at_once_are_not_served() -> None:
     assert operation_of(b"GET", parse(b"/train/a?acl&tagging")) is Operation.NOT_SERVED
 
 
-def test_list_object_versions_is_not_served_in_this_version() -> None:
-    assert operation_of(b"GET", parse(b"/train?versions")) is Operation.NOT_SERVED
+@pytest.mark.parametrize(
+    "target", [b"/train/a?versions", b"/train/a?location", b"/train?attributes", b"/train?tagging"]
+)
+def test_a_subresource_of_the_other_kind_is_not_served(target: bytes) -> None:
+    assert operation_of(b"GET", parse(target)) is Operation.NOT_SERVED
