@@ -1,136 +1,86 @@
-"""S3-FIFO weighted by bytes: which entry leaves first. It knows slots and bytes, no files and no clock.
+"""S3-FIFO weighted by bytes: which entry leaves first. It knows slots, bytes and groups, no files and no clock.
 
 New entries pass through a small queue (a tenth of the bytes); those asked for again there move to the main queue,
 the others leave and are remembered for a while as ghosts, which enter the main queue when they come back
-(Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023).
+(Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023). What is pinned is never looked at;
+a group's priority says how fast its entries age (see `queues`).
 """
 
-from array import array
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-NIL = 0xFFFFFFFF
+from regioncache.store.groups import PLAIN_NUMBER, Groups
+from regioncache.store.queues import MAIN, NOWHERE, SMALL, Ghosts, Heads, Links, Queue, Shelf
+
 SMALL_SHARE = 0.1
 MOST_HITS = 3
 EPOCH_TOUCHES = 4096
 """Touches of one entry within this many touches count once: reading an extent step by step is one use of it."""
-_NOWHERE, _SMALL, _MAIN = 0, 1, 2
-
-
-class Links:
-    """The queues' links and weights by slot, in arrays (18 bytes a slot), shared by the queues of all paths."""
-
-    __slots__ = ("after", "before", "hits", "queue", "stamp", "weight")
-
-    def __init__(self) -> None:
-        self.before = array("I")
-        self.after = array("I")
-        self.weight = array("I")
-        self.hits = bytearray()
-        self.queue = bytearray()
-        self.stamp = array("H")
-
-    def grow(self, count: int = 1) -> None:
-        """Adds room for `count` more slots."""
-        self.before.frombytes(b"\xff" * 4 * count)
-        self.after.frombytes(b"\xff" * 4 * count)
-        self.weight.frombytes(bytes(4 * count))
-        self.hits.extend(bytes(count))
-        self.queue.extend(bytes(count))
-        self.stamp.frombytes(bytes(2 * count))
-
-
-class _Queue:
-    """A first-in first-out list through the links, from which any slot can be taken."""
-
-    __slots__ = ("_links", "count", "first", "last", "nbytes")
-
-    def __init__(self, links: Links) -> None:
-        self._links = links
-        self.first = NIL
-        self.last = NIL
-        self.count = 0
-        self.nbytes = 0
-
-    def push(self, slot: int) -> None:
-        links = self._links
-        links.before[slot] = self.last
-        links.after[slot] = NIL
-        if self.last == NIL:
-            self.first = slot
-        else:
-            links.after[self.last] = slot
-        self.last = slot
-        self.count += 1
-        self.nbytes += links.weight[slot]
-
-    def take(self, slot: int) -> None:
-        links = self._links
-        before, after = links.before[slot], links.after[slot]
-        if before == NIL:
-            self.first = after
-        else:
-            links.after[before] = after
-        if after == NIL:
-            self.last = before
-        else:
-            links.before[after] = before
-        self.count -= 1
-        self.nbytes -= links.weight[slot]
-
-
-class _Ghosts:
-    """Fingerprints of what left the small queue, the oldest forgotten first."""
-
-    __slots__ = ("_known", "_order")
-
-    def __init__(self) -> None:
-        self._order: deque[int] = deque()
-        self._known: set[int] = set()
-
-    def add(self, fingerprint: int, limit: int) -> None:
-        if fingerprint not in self._known:
-            self._known.add(fingerprint)
-            self._order.append(fingerprint)
-        while len(self._order) > limit:
-            self._known.discard(self._order.popleft())
-
-    def __contains__(self, fingerprint: int) -> bool:
-        return fingerprint in self._known
+LOOKED_AT_ONCE = 64
+"""Entries that are looked at together where an eviction comes upon one that has no label yet."""
 
 
 class S3Fifo:
-    """The entries of one path. Weights are bytes on disk; `held` slots are never victims."""
+    """The entries of one path. Weights are bytes on disk; `held` slots and pinned groups are never victims.
 
-    __slots__ = ("_epoch", "_ghosts", "_held", "_links", "_main", "_small", "_touches")
+    Mutable state: the shelves by group, what they have together (`_used`, `_count`) and what of it may leave, by queue
+    (`_open_bytes`, `_open_count`), the ghosts, the holds, the epoch of touches.
+    """
 
-    def __init__(self, links: Links) -> None:
+    __slots__ = (
+        "_count", "_epoch", "_ghosts", "_heads", "_held", "_links", "_open_bytes", "_open_count", "_shelves",
+        "_touches", "_used", "groups", "unlabelled",
+    )  # fmt: skip
+
+    def __init__(self, links: Links, groups: Groups | None = None) -> None:
+        """Args: groups: shared by the queues of all paths; None: all is under no rule."""
         self._links = links
-        self._small = _Queue(links)
-        self._main = _Queue(links)
-        self._ghosts = _Ghosts()
+        self.groups = Groups() if groups is None else groups
+        self.groups.heard.append(self._meant)
+        self._shelves: dict[int, Shelf] = {}
+        self._heads = {SMALL: Heads(links, SMALL), MAIN: Heads(links, MAIN)}
+        self._open_bytes = {SMALL: 0, MAIN: 0}
+        self._open_count = {SMALL: 0, MAIN: 0}
+        self._used = 0
+        self._count = 0
+        self._ghosts = Ghosts()
         self._held: dict[int, int] = {}
         self._touches = 0
         self._epoch = 0
+        self.unlabelled: list[int] = []
+        """Where `evict` found none: the entries that it must know more of first."""
 
     def __len__(self) -> int:
-        return self._small.count + self._main.count
+        return self._count
 
     def __repr__(self) -> str:
-        return f"S3Fifo({self._small.count} small, {self._main.count} main, {len(self._held)} held, {self.used} bytes)"
+        small, main = self._open_count[SMALL], self._open_count[MAIN]
+        pinned = self._count - small - main
+        return f"S3Fifo({small} small, {main} main, {pinned} pinned, {len(self._held)} held, {self._used} bytes)"
 
     @property
     def used(self) -> int:
         """Bytes of all entries."""
-        return self._small.nbytes + self._main.nbytes
+        return self._used
 
-    def admit(self, slot: int, weight: int, fingerprint: int) -> None:
+    @property
+    def pinned(self) -> int:
+        """Bytes of those that are pinned."""
+        return self._used - self._open_bytes[SMALL] - self._open_bytes[MAIN]
+
+    def used_by(self, numbers: Iterable[int]) -> int:
+        """Bytes that these groups have here."""
+        shelves = (self._shelves.get(number) for number in numbers)
+        return sum(shelf.small.nbytes + shelf.main.nbytes for shelf in shelves if shelf is not None)
+
+    def admit(self, slot: int, weight: int, fingerprint: int, group: int = PLAIN_NUMBER) -> None:
         """A new entry of `weight` bytes comes in; what left the small queue not long ago goes to the main one."""
-        self._place(slot, weight, _MAIN if fingerprint & 0xFFFFFFFFFFFFFFF in self._ghosts else _SMALL)
+        self._links.clock += weight
+        self._enter(slot, weight, MAIN if fingerprint & 0xFFFFFFFFFFFFFFF in self._ghosts else SMALL, group)
 
-    def readmit(self, slot: int, weight: int) -> None:
+    def readmit(self, slot: int, weight: int, group: int = PLAIN_NUMBER) -> None:
         """An entry that had its place before (before a restart, or at another size) goes to the main queue."""
-        self._place(slot, weight, _MAIN)
+        self._links.clock += weight
+        self._enter(slot, weight, MAIN, group)
 
     def touch(self, slot: int) -> None:
         """The entry was read."""
@@ -146,15 +96,36 @@ class S3Fifo:
 
     def reweigh(self, slot: int, weight: int) -> None:
         """The entry's bytes on disk changed."""
-        self._queue_of(slot).nbytes += weight - self._links.weight[slot]
-        self._links.weight[slot] = weight
+        links = self._links
+        more, group, queue = weight - links.weight[slot], links.group[slot], links.queue[slot]
+        shelf = self._shelves[group]
+        shelf.of(queue).nbytes += more
+        links.weight[slot] = weight
+        self._used += more
+        if not shelf.pinned:
+            self._open_bytes[queue] += more
+        self.groups.charge(group, more, 0)
+
+    def relabel(self, slot: int, group: int) -> None:
+        """The entry belongs to that group: it goes to the end of the same queue there."""
+        links = self._links
+        if links.group[slot] == group:
+            return
+        queue, weight = links.queue[slot], links.weight[slot]
+        if queue == NOWHERE:
+            links.group[slot] = group
+            return
+        self._take(slot)
+        self.groups.charge(links.group[slot], -weight, -1)
+        links.group[slot] = group
+        self.groups.charge(group, weight, 1)
+        self._push(slot, queue)
 
     def remove(self, slot: int) -> None:
         """The entry is gone for another reason than room; one that has no place yet is let be."""
-        if self._links.queue[slot] == _NOWHERE:
+        if self._links.queue[slot] == NOWHERE:
             return
-        self._queue_of(slot).take(slot)
-        self._links.queue[slot] = _NOWHERE
+        self._leave(slot)
         self._held.pop(slot, None)
 
     def hold(self, slot: int) -> None:
@@ -171,53 +142,117 @@ class S3Fifo:
         """The slots that may not leave now."""
         return self._held
 
-    def evict(self, capacity: int, fingerprints: list[int]) -> int | None:
-        """Takes out and returns the entry that leaves first, or None where all are held.
+    def evict(self, capacity: int, fingerprints: list[int], within: Sequence[int] | None = None) -> int | None:
+        """Takes out and returns the entry that leaves first, or None where none may: see `unlabelled` then.
 
         Args:
             capacity: bytes that the entries may have, for the small queue's share.
             fingerprints: by slot; what ghosts are known by.
+            within: only of these groups.
         """
+        self.unlabelled = []
         # Each entry is looked at once per hit it has, and once more: held ones must not keep the search going.
-        for _ in range((MOST_HITS + 2) * len(self) + 1):
-            small = self._small.count and (self._small.nbytes > capacity * SMALL_SHARE or not self._main.count)
-            slot = self._from_small(fingerprints) if small else self._from_main()
-            if slot is not None:
+        for _ in range((MOST_HITS + 2) * self._count + 1):
+            queue = self._next(capacity) if within is None else self._next_within(within, capacity)
+            if queue is None:
+                return None
+            slot = queue.first
+            if self._links.guarded and self._links.labelled[slot] != self._links.round:
+                self.unlabelled = queue.unlabelled(LOOKED_AT_ONCE)
+                return None
+            if self._goes(slot, fingerprints):
                 return slot
         return None
 
-    def _from_small(self, fingerprints: list[int]) -> int | None:
-        links, slot = self._links, self._small.first
-        self._small.take(slot)
-        if slot in self._held or links.hits[slot]:
-            links.hits[slot] = 0
-            self._push(slot, _MAIN)
-            return None
-        links.queue[slot] = _NOWHERE
-        self._ghosts.add(fingerprints[slot] & 0xFFFFFFFFFFFFFFF, max(1024, len(self) // 2))
-        return slot
+    def _next(self, capacity: int) -> Queue | None:
+        """The queue whose first entry is the next to be looked at."""
+        share = (capacity - self.pinned) * SMALL_SHARE
+        small = self._open_bytes[SMALL] > share or not self._open_count[MAIN]
+        which = SMALL if small else MAIN
+        shelf = self._heads[which].oldest(self._shelves)
+        return None if shelf is None else shelf.of(which)
 
-    def _from_main(self) -> int | None:
-        if not self._main.count:
-            return None
-        links, slot = self._links, self._main.first
-        self._main.take(slot)
-        if slot in self._held or links.hits[slot]:
-            links.hits[slot] = max(0, links.hits[slot] - 1)
-            self._push(slot, _MAIN)
-            return None
-        links.queue[slot] = _NOWHERE
-        return slot
+    def _next_within(self, within: Sequence[int], capacity: int) -> Queue | None:
+        found = (self._shelves.get(number) for number in within)
+        shelves = [shelf for shelf in found if shelf is not None and not shelf.pinned]
+        small = sum(shelf.small.nbytes for shelf in shelves) > capacity * SMALL_SHARE
+        mains = [shelf.main for shelf in shelves if shelf.main.count]
+        smalls = [shelf.small for shelf in shelves if shelf.small.count]
+        since = self._links.since
+        return min(smalls if smalls and (small or not mains) else mains, key=lambda one: since[one.first], default=None)
 
-    def _place(self, slot: int, weight: int, queue: int) -> None:
-        self._links.weight[slot] = weight
-        self._links.hits[slot] = 0
-        self._links.stamp[slot] = self._epoch
+    def _goes(self, slot: int, fingerprints: list[int]) -> bool:
+        """Whether the first of a queue leaves; else it goes to the end of the main one."""
+        links = self._links
+        queue = links.queue[slot]
+        if slot in self._held or links.hits[slot]:
+            self._take(slot)
+            links.hits[slot] = max(0, links.hits[slot] - 1) if queue == MAIN else 0
+            self._push(slot, MAIN)
+            return False
+        self._leave(slot)
+        if queue == SMALL:
+            self._ghosts.add(fingerprints[slot] & 0xFFFFFFFFFFFFFFF, max(1024, self._count // 2))
+        return True
+
+    def _enter(self, slot: int, weight: int, queue: int, group: int) -> None:
+        links = self._links
+        links.weight[slot] = weight
+        links.hits[slot] = 0
+        links.stamp[slot] = self._epoch
+        links.group[slot] = group
+        links.labelled[slot] = links.round
+        self._used += weight
+        self._count += 1
+        self.groups.charge(group, weight, 1)
         self._push(slot, queue)
 
-    def _push(self, slot: int, queue: int) -> None:
-        self._links.queue[slot] = queue
-        self._queue_of(slot).push(slot)
+    def _leave(self, slot: int) -> None:
+        links = self._links
+        weight = links.weight[slot]
+        self._take(slot)
+        links.queue[slot] = NOWHERE
+        self._used -= weight
+        self._count -= 1
+        self.groups.charge(links.group[slot], -weight, -1)
 
-    def _queue_of(self, slot: int) -> _Queue:
-        return self._small if self._links.queue[slot] == _SMALL else self._main
+    def _push(self, slot: int, queue: int) -> None:
+        links = self._links
+        group = links.group[slot]
+        shelf = self._shelves.get(group)
+        if shelf is None:
+            shelf = self._shelves[group] = Shelf(group, self.groups.keeps[group], links)
+        links.since[slot] = links.clock
+        if shelf.pinned:
+            links.queue[slot] = MAIN
+            shelf.main.push(slot)
+            return
+        links.queue[slot] = queue
+        into = shelf.small if queue == SMALL else shelf.main
+        into.push(slot)
+        self._open_bytes[queue] += links.weight[slot]
+        self._open_count[queue] += 1
+        if into.first == slot:
+            self._heads[queue].enter(shelf)
+
+    def _take(self, slot: int) -> None:
+        links = self._links
+        shelf, queue = self._shelves[links.group[slot]], links.queue[slot]
+        shelf.of(queue).take(slot)
+        if not shelf.pinned:
+            self._open_bytes[queue] -= links.weight[slot]
+            self._open_count[queue] -= 1
+
+    def _meant(self, number: int) -> None:
+        """The group means something else now."""
+        shelf = self._shelves.get(number)
+        if shelf is None:
+            return
+        was = shelf.pinned
+        shelf.mean(self.groups.keeps[number])
+        for queue in (SMALL, MAIN):
+            if was != shelf.pinned:
+                sign = 1 if was else -1
+                self._open_bytes[queue] += sign * shelf.of(queue).nbytes
+                self._open_count[queue] += sign * shelf.of(queue).count
+            self._heads[queue].enter(shelf)

@@ -4,7 +4,7 @@ Each entry carries its group's number. What a group means (pinned, ttl, quota, p
 change of it is immediate, whatever the number of entries.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -123,7 +123,18 @@ class Account:
 class Groups:
     """Mutable state: the groups by number and by name, their bytes and entries, the accounts."""
 
-    __slots__ = ("_accounts", "_by_number", "_limit", "_numbers", "account_of", "entries", "keeps", "ttls", "used")
+    __slots__ = (
+        "_accounts",
+        "_by_number",
+        "_limit",
+        "_numbers",
+        "account_of",
+        "entries",
+        "heard",
+        "keeps",
+        "ttls",
+        "used",
+    )
 
     def __init__(self, limit: int = MOST_GROUPS) -> None:
         """Args: limit: most groups at once; beyond, what is new is kept as under no rule."""
@@ -136,6 +147,8 @@ class Groups:
         self.entries: list[int] = [0]
         self.account_of: list[Account | None] = [None]
         self.ttls: list[float | None] = [None]
+        self.heard: list[Callable[[int], None]] = []
+        """Told of each group that means something else than before."""
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -216,6 +229,8 @@ class Groups:
                 before.used -= self.used[number]
                 if not self.members(before):
                     del self._accounts[before.name]
+        for hear in self.heard:
+            hear(number)
 
     def _account(self, quota: Quota) -> Account:
         account = self._accounts.setdefault(quota.account, Account(quota.account, quota.nbytes))

@@ -9,8 +9,8 @@ from array import array
 from enum import IntEnum
 
 from regioncache.pages import EXTENT_BYTES, Span, Version
-from regioncache.store.evict import Links
 from regioncache.store.identity import extent_digest, unsqueeze
+from regioncache.store.queues import Links
 
 _GROWTH = 1024
 """Slots made at once: growing the columns one by one would be a quarter of a restart."""

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regioncache.store.evict import EPOCH_TOUCHES, Links, S3Fifo
+from regioncache.store.evict import EPOCH_TOUCHES, S3Fifo
+from regioncache.store.queues import Links
 
 
 class Cache:
