@@ -8,11 +8,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from namespace.model import Immutable, MaxAge, Mount, Validate
+from namespace.errors import BadPath
+from namespace.model import Immutable, MaxAge, Mount, Topology, Validate
 from namespace.resolver import Place, Resolver
 from namespace.routes import routes
+from namespace.table import Table
 from policy.match import Admit, Rules
 from regioncache.opened import Terms
+from regioncache.pages import ObjectId
 
 
 def terms(mount: Mount, admit: Admit) -> Terms:
@@ -25,6 +28,39 @@ def terms(mount: Mount, admit: Admit) -> Terms:
         case Validate():
             fresh = 0.0
     return Terms(fresh, mount.stale_if_down, admit != "never", admit == "second_read")
+
+
+class Shown:
+    """Under which paths an object shows: a bucket may be mounted in several places, and a mount hide another's keys."""
+
+    def __init__(self, topology: Topology) -> None:
+        self._table = Table(topology.mounts.values())
+        self._mounts: dict[bytes, list[tuple[str, str, bool]]] = {}
+        # The narrowest mount first, as a request of another node finds its place; equals in the document's order.
+        for mount in sorted(topology.mounts.values(), key=lambda mount: len(mount.prefix), reverse=True):
+            nested = len(self._table.mounts_under(mount.path)) > 1
+            bucket = topology.buckets[mount.bucket].id
+            self._mounts.setdefault(bucket, []).append((mount.prefix, f"{mount.path}/", nested))
+        self.digest = sorted((bucket.hex(), mounts) for bucket, mounts in self._mounts.items())
+        """All that `paths` depends on."""
+
+    def paths(self, oid: ObjectId) -> list[str]:
+        """The paths of an object, that of the narrowest mount first; none where nothing shows it."""
+        bucket, key = oid
+        return [
+            path
+            for prefix, beginning, nested in self._mounts.get(bucket, ())
+            if key.startswith(prefix)
+            and (path := beginning + key[len(prefix) :])
+            and not (nested and self._hidden(path, beginning))
+        ]
+
+    def _hidden(self, path: str, beginning: str) -> bool:
+        try:
+            found = self._table.find(path)
+        except BadPath:
+            return True
+        return found is None or f"{found[0].path}/" != beginning
 
 
 class Places:
