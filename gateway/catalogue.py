@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway.metrics import Histogram, LineSample, Snapshot
+from gateway.metrics import Histogram, LineSample, OriginSample, Snapshot
 
 Labels = tuple[str, ...]
 Sample = tuple[Labels, "float | Histogram"]
@@ -82,6 +82,16 @@ def _by_labels(
 
 def _by_line(pick: Callable[[LineSample], float]) -> Callable[[Snapshot], Iterator[Sample]]:
     return lambda now: (((line.line, line.direction), pick(line)) for line in now.lines)
+
+
+def _active(now: Snapshot) -> Iterator[Sample]:
+    for origin in now.origins:
+        for kind, count in origin.active.items():
+            yield (origin.bucket, origin.way, kind), count
+
+
+def _by_way(pick: Callable[[OriginSample], "float | Histogram"]) -> Callable[[Snapshot], Iterator[Sample]]:
+    return lambda now: (((origin.bucket, origin.way), pick(origin)) for origin in now.origins)
 
 
 def _one(pick: Callable[[Snapshot], float]) -> Callable[[Snapshot], Iterator[Sample]]:
@@ -175,6 +185,51 @@ LINES = (
     ),
 )  # fmt: skip
 
+_WAY = ("bucket", "way")
+
+ORIGINS = (
+    Metric(
+        "causeway_origin_active", GAUGE, "{request}", (*_WAY, "kind"),
+        "Requests under way to a bucket; way is its endpoint, or the region asked for it; kind read or question.",
+        _active,
+    ),
+    Metric(
+        "causeway_origin_waiting", GAUGE, "{request}", _WAY, "Requests that wait for a place at this way.",
+        _by_way(lambda way: way.waiting),
+    ),
+    Metric(
+        "causeway_origin_refused", COUNTER, "{request}", _WAY,
+        "Requests refused (503 SlowDown) because too many wait for this way already.",
+        _by_way(lambda way: way.refused),
+    ),
+    Metric(
+        "causeway_origin_unanswered", GAUGE, "{request}", _WAY, "Requests that have had no answer yet.",
+        _by_way(lambda way: way.unanswered),
+    ),
+    Metric(
+        "causeway_origin_away", GAUGE, "1", _WAY, "1 while the way is away: nobody waits for it, trials go out.",
+        _by_way(lambda way: float(way.away)),
+    ),
+    Metric(
+        "causeway_origin_silent_seconds", GAUGE, "s", _WAY,
+        "Seconds since its last answer; large where nothing was asked either.", _by_way(lambda way: way.silent_seconds),
+    ),
+    Metric(
+        "causeway_origin_answer_seconds", HISTOGRAM, "s", _WAY,
+        "Seconds to an answer's head, without the time that its line made the request wait.",
+        _by_way(lambda way: way.answer_seconds),
+    ),
+    Metric(
+        "causeway_readers_waiting", GAUGE, "{reader}", (), "Readers that wait for their first byte from elsewhere.",
+        _one(lambda now: now.readers_waiting),
+    ),
+    Metric(
+        "causeway_readers_refused", COUNTER, "{reader}", (),
+        "Readers refused (503 SlowDown) because too many of the same bucket waited.",
+        _one(lambda now: now.readers_refused),
+    ),
+)  # fmt: skip
+
 CACHE = (
     Metric(
         "causeway_cache_bytes", GAUGE, "By", ("state",), "Bytes on the cache's disks; state clean, pinned or dirty.",
@@ -234,6 +289,7 @@ PROCESS = (
 GROUPS: Mapping[str, Sequence[Metric]] = {
     "Doors and reads": DOORS,
     "Lines": LINES,
+    "Origins": ORIGINS,
     "The cache's disks": CACHE,
     "The process and the cluster": PROCESS,
 }

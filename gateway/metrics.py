@@ -124,6 +124,22 @@ class LineSample:
 
 
 @dataclass(frozen=True, slots=True)
+class OriginSample:
+    """One way to a bucket, now: its endpoint, or the region whose nodes are asked. Counters are since the start."""
+
+    bucket: str
+    way: str
+    active: Mapping[str, int]
+    """kind (`read`, `question`) -> requests under way."""
+    waiting: int
+    refused: int
+    unanswered: int
+    away: bool
+    silent_seconds: float
+    answer_seconds: Histogram
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything the metrics say, at one moment. Empty mappings are series that have not begun."""
 
@@ -161,6 +177,11 @@ class Snapshot:
     """Files and records that the start found unreadable: a flipped bit in a header, a torn end, an older layout."""
     version_changed: int = 0
     """Reads that were cut short because the origin overwrote the object under them."""
+    origins: tuple[OriginSample, ...] = ()
+    readers_waiting: int = 0
+    """Readers that wait for their first byte."""
+    readers_refused: int = 0
+    """Readers told to slow down because too many of the same bucket waited."""
     flights: Mapping[str, int] = field(default_factory=dict)
     """state -> flights."""
     memory_bytes: Mapping[str, int] = field(default_factory=dict)

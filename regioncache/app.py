@@ -18,11 +18,12 @@ from policy.match import Rules
 from policy.model import LinePolicy, Policy
 from regioncache.catalog import Catalog
 from regioncache.doubts import Doubts
-from regioncache.fill import Filler
+from regioncache.fill import FLIGHT_BYTES, Filler
 from regioncache.flights import Flights
 from regioncache.health import Health
 from regioncache.hot import HotObjects
 from regioncache.http.client import Client
+from regioncache.isolation import Bounds
 from regioncache.ledger import Ledger
 from regioncache.lines.calendar import Calendar
 from regioncache.lines.line import Line
@@ -68,6 +69,8 @@ class CacheAppSettings:
     tls: ssl.SSLContext | None = None
     limited: bool = True
     """False lets lines carry what they can: only a test that must be seen failing says so."""
+    bounds: Bounds | None = None
+    """What one way to a bucket may take; None: by the memory and the descriptors that there are."""
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
 
@@ -141,7 +144,8 @@ class CacheApp:
         catalog = Catalog(on_doubt=doubts.note)
         doubts.restore(catalog, wall())
         routing = Routing(settings.region, settings.secrets, client, wall, digests, settings.tidings.warning)
-        sources = Sources(health, build or routing.route, clock, settings.tidings)
+        bounds = settings.bounds or Bounds.of(memory.most("flight"), FLIGHT_BYTES, asking_descriptors())
+        sources = Sources(health, build or routing.route, clock, settings.tidings, bounds)
 
         def changed(oid: ObjectId) -> None:
             catalog.distrust(oid, wall())
@@ -205,3 +209,11 @@ def open_files(allowed: int, paths: int) -> int:
     Together they are half of what the process may open (`allowed`); the rest is for connections.
     """
     return max(32, min(OPEN_EXTENTS, allowed // 4) // paths)
+
+
+def asking_descriptors() -> int:
+    """Returns how many descriptors this process keeps for connections to origins and nodes: an eighth, 1,024 at most.
+
+    As `gateway.descriptors` shares them out.
+    """
+    return min(1024, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 8)

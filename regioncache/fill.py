@@ -21,7 +21,7 @@ from regioncache.errors import (
     VersionChanged,
     WrongVersion,
 )
-from regioncache.flights import Flight, Flights, Ground
+from regioncache.flights import Flight, Flights, Ground, rank
 from regioncache.grounds import Packing, Window
 from regioncache.health import WayId
 from regioncache.hot import HotObjects
@@ -210,22 +210,15 @@ class Filler:
 
     async def _request(self, job: Job, route: Route, *, patient: bool) -> None:
         flight = job.flight
-        remaining = self._remaining(flight)
-        progress = _Progress(job, remaining.start)
+        progress = _Progress(job, self._remaining(flight).start)
         crossing = route.crossing(flight.payer, progress.kind)
         crossing.patient = patient
         flight.began(route.kind, route.line, crossing)
         try:
-            await self._memory.take("flight", FLIGHT_BYTES)
-            try:
-                reading = await self._ask(job, route, crossing, remaining)
-                try:
-                    await self._receive(job, reading, progress)
-                finally:
-                    reading.close()
-            finally:
-                before, flight.unwritten = flight.unwritten, _unwritten(flight)
-                self._memory.give("flight", FLIGHT_BYTES + before - flight.unwritten)
+            async with self._sources.turn(route, "read", rank(flight.payer().cls)) as waited:
+                if waited and flight.abandoned:
+                    raise _Abandoned("nobody waits any more for what was not asked for yet")
+                await self._exchange(job, route, crossing, progress)
         except (_Abandoned, NotKept):
             crossing.spoil(progress.beyond_page(), "over_read")
             raise
@@ -236,12 +229,26 @@ class Filler:
             flight.ended()
             crossing.close()
 
+    async def _exchange(self, job: Job, route: Route, crossing: Crossing, progress: "_Progress") -> None:
+        """Asks for what remains and receives it, within the memory budget."""
+        flight = job.flight
+        await self._memory.take("flight", FLIGHT_BYTES)
+        try:
+            reading = await self._ask(job, route, crossing, self._remaining(flight))
+            try:
+                await self._receive(job, reading, progress)
+            finally:
+                reading.close()
+        finally:
+            before, flight.unwritten = flight.unwritten, _unwritten(flight)
+            self._memory.give("flight", FLIGHT_BYTES + before - flight.unwritten)
+
     async def _ask(self, job: Job, route: Route, crossing: Crossing, remaining: Span) -> Reading:
         flight = job.flight
         wanted = _whole_pages(remaining, crossing.request_wanted(len(remaining)), flight.page_bytes)
         want = Want(job.place.key, flight.version, wanted, flight.payer(), job.hops, job.fresh_seconds)
         try:
-            return await self._sources.ask(route, route.source.read(want, crossing))
+            return await self._sources.ask(route, route.source.read(want, crossing), crossing)
         except RangeOutside as outside:
             if flight.meta is None:
                 raise

@@ -67,7 +67,9 @@ class Lists:
         if kept is not None and usable and self._sources.away(place):
             return self._aged(kept)
         task = self._asking(place, ask, payer, terms, hops, join=terms.fresh_seconds > 0)
-        await asyncio.wait({task}, timeout=terms.hold_seconds if usable else None)
+        hold = self._sources.hold(place, terms.hold_seconds) if usable else None
+        if hold != 0.0:
+            await asyncio.wait({task}, timeout=hold)
         if not task.done() and kept is not None:
             return self._aged(kept)
         try:
@@ -124,7 +126,8 @@ class Lists:
         for route in self._sources.of(place):
             crossing = route.crossing(lambda: payer, lambda: "meta")
             try:
-                page = await self._sources.ask(route, route.source.list(ask, question, crossing))
+                async with self._sources.turn(route, "question"):
+                    page = await self._sources.ask(route, route.source.list(ask, question, crossing), crossing)
             except (OriginUnavailable, SlowDown, BadAnswer) as failed:
                 fault = failed
                 continue

@@ -30,6 +30,10 @@ class Memory:
     def __repr__(self) -> str:
         return f"<Memory {self._held} of {self.budget}, {sum(map(len, self._waiting.values()))} waiting>"
 
+    def most(self, use: str) -> int:
+        """Bytes that one use may hold when it is alone."""
+        return self.budget - sum(nbytes for name, nbytes in self._reserved.items() if name != use)
+
     def held(self) -> Mapping[str, int]:
         """Bytes held, by use."""
         return self._held

@@ -25,18 +25,21 @@ class Prober:
         self._trials: dict[WayId, asyncio.Task[None]] = {}
 
     def start(self) -> None:
-        """Begins to look."""
+        """Begins to look; from now on no reader makes a trial."""
+        self._sources.probed = True
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
         """Ends the looking and the trials."""
+        self._sources.probed = False
         tasks = [*([self._task] if self._task is not None else []), *self._trials.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def look(self) -> None:
-        """Starts the trials that are due, but for ways whose last one is still under way."""
+        """Counts silence, and starts the trials that are due, but for ways whose last one is still under way."""
+        self._sources.listen()
         for route in self._sources.trials():
             if route.id not in self._trials:
                 trial = self._trials[route.id] = asyncio.create_task(self._try(route))
@@ -55,7 +58,8 @@ class Prober:
     async def _try(self, route: Route) -> None:
         crossing = route.crossing(lambda: PAYER, lambda: "meta")
         try:
-            await self._sources.ask(route, route.source.list(ListAsk(limit=1), Question("", PAYER), crossing))
+            question = route.source.list(ListAsk(limit=1), Question("", PAYER), crossing)
+            await self._sources.ask(route, question, crossing)
         except CacheError:
             return  # asking told the health what it needs to know
         finally:

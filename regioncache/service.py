@@ -126,7 +126,8 @@ class RegionCache:
         for attempt in range(RESTARTS):
             try:
                 async with asyncio.timeout_at(due) as limit:
-                    return await self._open(asked, limit)
+                    with self.sources.turns.guest(asked.place.bucket.name):
+                        return await self._open(asked, limit)
             except VersionChanged:
                 if asked.version is not None or attempt == RESTARTS - 1:
                     raise
@@ -140,7 +141,8 @@ class RegionCache:
         meta = await self._recall(asked.oid)
         stale = None
         if meta is None:
-            meta = await self._ask(asked)
+            with self.sources.turns.guest(asked.place.bucket.name):
+                meta = await self._ask(asked)
             stale = self._stale(asked, meta)
         elif not self._fresh(asked, meta):
             meta, stale = await self._renew(asked, meta)
@@ -283,7 +285,9 @@ class RegionCache:
         # What is doubted here may still be believed on the way: the question goes through to the origin.
         fresh_seconds = 0.0 if doubted else terms.fresh_seconds
         task = self._questioned(asked, fresh_seconds, join=terms.fresh_seconds > 0)
-        await asyncio.wait({task}, timeout=terms.hold_seconds if usable else None)
+        hold = self.sources.hold(asked.place, terms.hold_seconds) if usable else None
+        if hold != 0.0:
+            await asyncio.wait({task}, timeout=hold)
         if not task.done():
             return meta, self._old(meta)
         try:
@@ -317,7 +321,8 @@ class RegionCache:
         for route in self.sources.of(asked.place):
             crossing = route.crossing(lambda: asked.payer, lambda: "meta")
             try:
-                meta = await self.sources.ask(route, route.source.head(question, crossing))
+                async with self.sources.turn(route, "question"):
+                    meta = await self.sources.ask(route, route.source.head(question, crossing), crossing)
             except (NoSuchObject, OriginForbids) as absent:
                 self._learn_absence(oid, absent, ticket)
                 raise

@@ -3,20 +3,27 @@
 `usable` is the pure part: the ways that answer as the route orders them; where none does, those whose trial is due.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TypeVar
 
 from namespace.resolver import Place
 from namespace.routes import Way
 from regioncache.errors import CacheError, OriginBusy, OriginUnavailable, Refused, SlowDown, Unanswered
-from regioncache.health import Health, WayId
+from regioncache.health import ANSWER_SECONDS, Health, WayId
+from regioncache.isolation import Asking, Bounds, Kind, ShareStatistics
 from regioncache.lines.base import Crossing
 from regioncache.origins.base import Payer, Source
 from regioncache.outages import Outages
 from regioncache.tidings import UNHEARD, Tidings
+from regioncache.turns import Turns
 
 _T = TypeVar("_T")
+
+LISTENED_SECONDS = 1.0
+"""Where nobody has listened for longer, the process stood still: answers may lie in its sockets, unread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,33 +51,66 @@ def way_id(bucket: str, way: Way) -> WayId:
     return (bucket, way.kind, where)
 
 
-def usable(bucket: str, ways: Iterable[Way], health: Health, now: float) -> list[Way]:
+def usable(bucket: str, ways: Iterable[Way], health: Health, now: float, *, trials: bool = True) -> list[Way]:
     """Returns the ways that may be asked now, best first: those that answer; where none does, those whose trial is due.
 
-    Who is given a trial takes it: it is not due again before its pause is over.
+    Who is given a trial takes it: it is not due again before its pause is over. Without `trials` nobody is given one:
+    somebody else makes them.
     """
     named = [(way_id(bucket, way), way) for way in ways]
     healthy = [way for name, way in named if not health.away(name)]
-    return healthy or [way for name, way in named if health.may_ask(name, now)]
+    return healthy or [way for name, way in named if trials and health.may_ask(name, now)]
+
+
+@dataclass(frozen=True, slots=True)
+class WayStatistics:
+    """How one way fares. `away_seconds` is None for a way that answers."""
+
+    id: WayId
+    away_seconds: float | None
+    share: ShareStatistics
+
+
+@dataclass(slots=True, eq=False)
+class _Owed:
+    """A question without an answer: what may be done about it."""
+
+    route: Route
+    crossing: Crossing
+    limit: asyncio.Timeout
 
 
 class Sources:
-    """Turns the ways of a place into routes; `build` makes the route of one way (the app's part)."""
+    """Turns the ways of a place into routes; `build` makes the route of one way (the app's part).
+
+    Mutable state: that of `health` and `turns`; `_known`, `_away` the routes to be tried; `_owed` the questions that
+    have no answer; `_listened` when that was looked at last; `probed` whether somebody makes the trials.
+    """
 
     def __init__(
-        self, health: Health, build: RouteBuilder, clock: Callable[[], float], tidings: Tidings = UNHEARD
+        self,
+        health: Health,
+        build: RouteBuilder,
+        clock: Callable[[], float],
+        tidings: Tidings = UNHEARD,
+        bounds: Bounds | None = None,
     ) -> None:
         self.health = health
+        self.turns = Turns(bounds or Bounds(), clock)
+        self.probed = False
+        """Whether a prober runs: then no reader waits for the trial of a way that is away."""
         self._build = build
         self._clock = clock
         self._outages = Outages(tidings)
         self._known: frozenset[WayId] = frozenset()
         self._away: dict[WayId, Route] = {}
+        self._owed: dict[Asking, _Owed] = {}
+        self._listened = clock()
 
     def of(self, place: Place) -> list[Route]:
         """The routes to try, in order; raises OriginUnavailable when none may be asked now."""
         now = self._clock()
-        ways = usable(place.bucket.name, place.ways, self.health, now)
+        ways = usable(place.bucket.name, place.ways, self.health, now, trials=not self.probed)
         if not ways:
             raise OriginUnavailable(self._why(place), self._retry_after(place, now))
         routes: list[Route] = []
@@ -84,24 +124,67 @@ class Sources:
             raise OriginUnavailable("; ".join(map(str, unmade))) from unmade[0]
         return routes
 
-    async def ask(self, route: Route, question: Awaitable[_T]) -> _T:
+    def turn(self, route: Route, kind: Kind, rank: int = 0) -> AbstractAsyncContextManager[bool]:
+        """Holds a place at the route's way; see `Turns.turn`."""
+        return self.turns.turn(route.id, kind, rank)
+
+    async def ask(self, route: Route, question: Awaitable[_T], crossing: Crossing) -> _T:
         """Awaits a question to a route and remembers whether somebody answered."""
+        share = self.turns.share(route.id)
+        asking = share.asked(self._clock(), lambda: crossing.waited)
         try:
-            answer = await question
+            async with asyncio.timeout(None) as limit:
+                self._owed[asking] = _Owed(route, crossing, limit)
+                answer = await question
+        except TimeoutError as given_up:
+            raise Unanswered(f"{route.source.name} owes an answer for too long while others wait") from given_up
         except (Refused, Unanswered) as silence:
-            self._silent(route, silence)
+            if not asking.counted or isinstance(silence, Refused):
+                self._silent(route, silence)
             raise
         except CacheError as fault:
             # A line that has no room says nothing about the far end; a store that asks to slow down is there.
             if not isinstance(fault, SlowDown) or isinstance(fault, OriginBusy):
-                self._answered(route)
+                self._answered(route, asking)
             raise
-        self._answered(route)
+        finally:
+            del self._owed[asking]
+            share.over(asking)
+            self.turns.let_in(share)
+        self._answered(route, asking)
         return answer
 
-    def _answered(self, route: Route) -> None:
+    def listen(self) -> None:
+        """Counts the questions that a bucket has not answered in 2 s; to be called several times a second.
+
+        A node of another region is not judged so: it waits for its own origin. Where a way is away, a question without
+        an answer is given up if others wait for the room on the line that it holds.
+        """
+        now, before = self._clock(), self._listened
+        self._listened = now
+        if now - before > LISTENED_SECONDS:
+            return
+        for way, share in self.turns.shares():
+            if way[1] == "region":
+                continue
+            for asking in share.overdue(now, ANSWER_SECONDS):
+                owed = self._owed[asking]
+                self._silent(owed.route, Unanswered(f"{owed.route.source.name} gave no answer in {ANSWER_SECONDS:g} s"))
+            if self.health.away(way):
+                self._give_up([asking for asking in share.asking() if asking.counted])
+
+    def _give_up(self, silent: list[Asking]) -> None:
+        now = asyncio.get_running_loop().time()
+        for asking in silent:
+            owed = self._owed[asking]
+            if owed.crossing.holds_up and not owed.limit.expired():
+                owed.limit.reschedule(now)
+
+    def _answered(self, route: Route, asking: Asking) -> None:
+        now = self._clock()
+        self.turns.share(route.id).answered(asking, now)
         if self.health.answered(route.id):
-            self._outages.back(route.id, self._clock())
+            self._outages.back(route.id, now)
 
     def _silent(self, route: Route, silence: Refused | Unanswered) -> None:
         now = self._clock()
@@ -111,12 +194,14 @@ class Sources:
         if went:
             others = sorted(name for name in self._known if not self.health.away(name))
             self._outages.gone(route.id, route.line, silence, others, now)
+            self.turns.dismiss(route.id, silence)
 
     def keep(self, known: Iterable[WayId]) -> None:
         """From now on only these ways are: others are not tried any more."""
         self._known = frozenset(known)
         self._away = {name: route for name, route in self._away.items() if name in self._known}
         self._outages.keep(self._known)
+        self.turns.keep(self._known)
 
     def trials(self) -> list[Route]:
         """The routes that are away and whose trial is due now; whoever takes them asks them."""
@@ -127,6 +212,27 @@ class Sources:
     def away(self, place: Place) -> bool:
         """Whether every way of this place is away, so that nobody should wait for an answer."""
         return all(self.health.away(way_id(place.bucket.name, way)) for way in place.ways)
+
+    def hold(self, place: Place, seconds: float) -> float:
+        """How long a reader who may have what is cached waits for an answer: up to `seconds`.
+
+        Nobody waits where all ways are away, or owe others an answer for as long as that already.
+        """
+        now, bucket = self._clock(), place.bucket.name
+        for way in place.ways:
+            name = way_id(bucket, way)
+            if not self.health.away(name) and self.turns.share(name).silent_for(now) < seconds:
+                return seconds
+        return 0.0
+
+    def statistics(self) -> list[WayStatistics]:
+        """Every way that is left to this region, by name, and those still in use."""
+        now, away = self._clock(), self.health.away_since()
+        ways = self._known.union(way for way, _ in self.turns.shares())
+        return [
+            WayStatistics(way, now - away[way] if way in away else None, self.turns.share(way).statistics(now))
+            for way in sorted(ways)
+        ]
 
     def _retry_after(self, place: Place, now: float) -> float:
         waits = [self.health.retry_after(way_id(place.bucket.name, way), now) for way in place.ways]

@@ -4,10 +4,12 @@ import time
 from importlib.metadata import version
 
 from gateway.admin.answers import CachePath, LineBytes, LineStatus, PeerStatus, Status
-from gateway.metrics import Histogram, LineLabels, LineSample, Snapshot
+from gateway.metrics import Histogram, LineLabels, LineSample, OriginSample, Snapshot
 from gateway.operating.running import Running
+from regioncache.isolation import DELAYS
 from regioncache.lines.line import Line, LineStatistics
 from regioncache.lines.waits import BOUNDS
+from regioncache.sources import WayStatistics
 from regioncache.store.base import StoreStatistics
 
 
@@ -93,6 +95,9 @@ class Watching:
             corrupt_pages=held.corrupt_pages,
             dropped_files=held.dropped_files,
             version_changed=app.tally.version_changed,
+            origins=tuple(_origin(way) for way in app.sources.statistics()),
+            readers_waiting=app.sources.turns.guests(),
+            readers_refused=app.sources.turns.turned_away,
             flights={"opening": flights.opening, "flying": flights.flying},
             memory_bytes={**app.memory.held(), "budget": app.memory.budget},
             loop_delay=running.loop_delay,
@@ -176,6 +181,17 @@ class Watching:
                 histogram.counts, histogram.total = list(waits.counts), waits.total
                 found[(name, cls)] = histogram
         return found
+
+
+def _origin(way: WayStatistics) -> OriginSample:
+    bucket, _, where = way.id
+    share, answers = way.share, Histogram(DELAYS)
+    answers.counts, answers.total = list(share.delays.counts), share.delays.total
+    active = {"read": share.reads, "question": share.questions}
+    away = way.away_seconds is not None
+    return OriginSample(
+        bucket, where, active, share.waiting, share.refused, share.unanswered, away, share.silent_seconds, answers
+    )
 
 
 def _rate(now: LineStatistics) -> float:

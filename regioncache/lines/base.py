@@ -20,6 +20,11 @@ class Crossing(Protocol):
         """Seconds that this crossing has waited for the line so far."""
         ...
 
+    @property
+    def holds_up(self) -> bool:
+        """Whether it holds room on the line that others wait for."""
+        ...
+
     def request_wanted(self, length: int) -> int:
         """How many of the `length` bytes still to bring one request should ask for, so that others get their turn.
 

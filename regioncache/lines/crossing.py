@@ -59,6 +59,11 @@ class LineCrossing:
         since = self._waiting_since
         return self._waited + (self._gate.clock() - since if since is not None else 0.0)
 
+    @property
+    def holds_up(self) -> bool:
+        """Whether it holds room on the line that others wait for."""
+        return self._room is not None and self._room.state == "running" and self._gate.statistics().prepaid.waiting > 0
+
     def request_wanted(self, length: int) -> int:
         """How many of `length` bytes one request should ask for now."""
         return self._gate.request_wanted(self._gate.leaf(self._payer()), length)
@@ -236,6 +241,11 @@ class NoLine:
     def waited(self) -> float:
         """Always 0."""
         return 0.0
+
+    @property
+    def holds_up(self) -> bool:
+        """Never."""
+        return False
 
     def request_wanted(self, length: int) -> int:
         return length

@@ -16,6 +16,7 @@ from policy.model import LinePolicy
 from regioncache.app import CacheApp, CacheAppSettings
 from regioncache.asked import Asked
 from regioncache.errors import CacheError
+from regioncache.isolation import Bounds
 from regioncache.ledger import Ledger
 from regioncache.lines.line import Line
 from regioncache.opened import Opened, Terms
@@ -151,6 +152,7 @@ async def region(
     size: int = 1 << 32,
     memory: int = 256 * MIB,
     calls: SystemCalls | None = None,
+    bounds: Bounds | None = None,
 ) -> AsyncIterator[Region]:
     """A region's cache in `folder`; opened again there, it finds what it kept."""
     clock = clock or FakeClock()
@@ -160,7 +162,7 @@ async def region(
     made = tuple(Way("endpoint", HOME, (), endpoint(f"http://{each.name}"), LINE if line else None) for each in origins)
     faults: list[BaseException] = []
     settings = CacheAppSettings(
-        "aws-use1", (folder,), size, memory, lambda _: "s", faults.append, clock=clock, wall=clock.time
+        "aws-use1", (folder,), size, memory, lambda _: "s", faults.append, clock=clock, wall=clock.time, bounds=bounds
     )
     app = await _app(settings, folder, dict(zip(made, faulty, strict=True)), calls)
     running = Region(app, clock, made, origins, faulty, page, faults)

@@ -30,7 +30,7 @@ class World:
         origin = Faulty(FakeOrigin(), *([Fault(fault)] if fault else []))
         route = Route(way, "origin", line, origin, lambda payer, kind: NoLine())
         with pytest.raises(type(fault) if fault else NoSuchObject):
-            await self.sources.ask(route, origin.head(Question("k", Payer("rec")), NoLine()))
+            await self.sources.ask(route, origin.head(Question("k", Payer("rec")), NoLine()), NoLine())
 
 
 async def test_a_way_that_goes_is_told_once_with_the_reason_and_what_is_done_meanwhile() -> None:

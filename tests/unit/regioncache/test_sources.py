@@ -98,7 +98,7 @@ async def test_one_fault_takes_a_way_only_if_nobody_is_there(fault: Exception, a
     (route,) = sources.of(place(WAYS[0]))
 
     with pytest.raises(type(fault)):
-        await sources.ask(route, _read(route))
+        await sources.ask(route, _read(route), NoLine())
 
     assert sources.away(place(WAYS[0])) == away
 
@@ -109,7 +109,7 @@ async def test_an_origin_that_is_busy_is_there() -> None:
     (route,) = sources.of(place(WAYS[0]))
     for fault in (Refused, OriginBusy):
         with pytest.raises(fault):
-            await sources.ask(route, _read(route))
+            await sources.ask(route, _read(route), NoLine())
         clock.advance(5)
 
     assert not sources.away(place(WAYS[0]))
@@ -121,7 +121,7 @@ async def test_a_line_without_room_says_nothing_of_a_way_that_is_away() -> None:
     (route,) = sources.of(place(WAYS[0]))
     for fault in (Refused, SlowDown):
         with pytest.raises(fault):
-            await sources.ask(route, _read(route))
+            await sources.ask(route, _read(route), NoLine())
 
     assert sources.away(place(WAYS[0]))
 
@@ -130,7 +130,7 @@ async def test_a_way_that_is_gone_from_the_topology_is_tried_no_more() -> None:
     sources, clock = made({WAYS[0]: Faulty(FakeOrigin(), Fault(Refused("nobody")))})
     (route,) = sources.of(place(WAYS[0]))
     with pytest.raises(Refused):
-        await sources.ask(route, _read(route))
+        await sources.ask(route, _read(route), NoLine())
     clock.advance(10)
     assert sources.trials()
     clock.advance(10)
@@ -145,7 +145,7 @@ async def test_the_prober_brings_a_way_back_without_a_reader() -> None:
     sources, clock = made({WAYS[0]: faulty})
     (route,) = sources.of(place(WAYS[0]))
     with pytest.raises(Refused):
-        await sources.ask(route, _read(route))
+        await sources.ask(route, _read(route), NoLine())
     prober = Prober(sources)
 
     for _ in range(2):
@@ -165,7 +165,7 @@ async def test_a_silent_way_is_tried_once_at_a_time_and_holds_up_no_other() -> N
     sources, clock = made({WAYS[0]: silent, WAYS[1]: other})
     for route in sources.of(place(*WAYS[:2])):
         with pytest.raises(Refused):
-            await sources.ask(route, _read(route))
+            await sources.ask(route, _read(route), NoLine())
     prober = Prober(sources)
 
     for _ in range(3):
