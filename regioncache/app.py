@@ -27,8 +27,10 @@ from regioncache.isolation import Bounds
 from regioncache.ledger import Ledger
 from regioncache.lines.calendar import Calendar
 from regioncache.lines.line import Line
+from regioncache.listpages import ListPages
 from regioncache.lists import Lists
 from regioncache.memory import Memory
+from regioncache.newest import Newest
 from regioncache.opened import Means
 from regioncache.pages import ObjectId
 from regioncache.peers.digests import Digests
@@ -155,8 +157,9 @@ class CacheApp:
             store, hot, flights, sources, memory, tally, settings.on_fault, on_change=changed, on_part=spoilt.add
         )
         shelf, means = Shelf(store, hot, flights, filler, tally, spoilt), Means(memory, Rooms())
-        cache = RegionCache(shelf, catalog, sources, means, clock, wall)
-        lists, places = Lists(sources, clock), Places(resolver)
+        pages = ListPages()
+        cache = RegionCache(shelf, Newest(shelf, catalog, pages, sources, clock, wall), means)
+        lists, places = Lists(sources, pages, catalog.ticket, clock, wall), Places(resolver)
         peers = PeerDoor(
             settings.region, settings.secrets, cache, lists, places, wall, digests, settings.tidings.warning
         )

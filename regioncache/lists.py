@@ -10,27 +10,16 @@ from dataclasses import dataclass, replace
 
 from namespace.resolver import Place
 from regioncache.errors import BadAnswer, CacheError, OriginUnavailable, SlowDown
+from regioncache.listpages import Kept, ListPages
 from regioncache.opened import Terms
 from regioncache.origins.base import ListAsk, ListPage, Payer, Question
-from regioncache.pages import MIB
 from regioncache.questions import Questions
 from regioncache.sources import Sources
 
-STORE_BYTES = 64 * MIB
-"""What all kept pages together may take (design, section 4)."""
-ENTRY_BYTES = 400
-"""A listed key with its strings and its share of the tuple, measured on CPython 3.11, plus the key's own length."""
 ENDS = 1024
 """Ends of pages that are remembered, to see who walks on: more than lists under way at a time, some 300 KiB."""
 
 _Key = tuple[bytes, ListAsk]
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    page: ListPage
-    learned_at: float  # monotonic
-    nbytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +30,22 @@ class ListsStatistics:
 
 
 class Lists:
-    """Asks for pages of lists and keeps them. Mutable state: `_kept`, `_nbytes`, `_ends`, `_doubted`."""
+    """Asks for pages of lists and keeps them. Mutable state: `_ends`, `_doubted`, and that of `_pages`."""
 
-    def __init__(self, sources: Sources, clock: Callable[[], float], limit: int = STORE_BYTES) -> None:
+    def __init__(
+        self,
+        sources: Sources,
+        pages: ListPages,
+        ticket: Callable[[], int],
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
+        """`ticket` numbers questions (`Catalog.ticket`); `clock` is monotonic, `wall` since the epoch, in seconds."""
         self._sources = sources
+        self._pages = pages
+        self._ticket = ticket
         self._clock = clock
-        self._limit = limit
-        self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
-        self._nbytes = 0
+        self._wall = wall
         self._ends: OrderedDict[_Key, None] = OrderedDict()
         self._questions: Questions[ListPage] = Questions()
         self._doubted = 0
@@ -58,10 +55,8 @@ class Lists:
 
         Raises: NoSuchObject (no such bucket), OriginForbids, OriginUnavailable, SlowDown.
         """
-        key = (place.bucket.id, ask)
-        kept = self._kept.get(key)
+        kept = self._pages.find(place.bucket.id, ask)
         if kept is not None and self._age(kept) <= terms.fresh_seconds and terms.fresh_seconds > 0:
-            self._kept.move_to_end(key)
             return self._aged(kept)
         usable = kept is not None and self._age(kept) <= terms.stale_seconds
         if kept is not None and usable and self._sources.away(place):
@@ -93,7 +88,7 @@ class Lists:
         self._ends.move_to_end(coming)
         if len(self._ends) > ENDS:
             self._ends.popitem(last=False)
-        kept = self._kept.get(coming)
+        kept = self._pages.find(*coming)
         if walks and (kept is None or self._age(kept) > terms.fresh_seconds):
             self._asking(place, following, payer, terms, 0)
             # It leaves before the reader's page is made ready and sent: that takes the loop for milliseconds.
@@ -102,11 +97,10 @@ class Lists:
     def doubt(self, bucket: bytes, prefix: str) -> None:
         """Drops every page on which a key with this prefix may stand; pages asked for before are not kept."""
         self._doubted += 1
-        for key in [k for k in self._kept if k[0] == bucket and _overlap(k[1].prefix, prefix)]:
-            self._nbytes -= self._kept.pop(key).nbytes
+        self._pages.drop(bucket, prefix)
 
     def statistics(self) -> ListsStatistics:
-        return ListsStatistics(len(self._kept), self._nbytes, len(self._questions))
+        return ListsStatistics(len(self._pages), self._pages.nbytes, len(self._questions))
 
     async def stop(self) -> None:
         """Ends all questions."""
@@ -122,7 +116,7 @@ class Lists:
     async def _ask(self, place: Place, ask: ListAsk, payer: Payer, terms: Terms, hops: int) -> ListPage:
         question = Question(ask.prefix, payer, hops, terms.fresh_seconds)
         fault: CacheError = OriginUnavailable("no route was tried")
-        doubted, began = self._doubted, self._clock()
+        doubted, ticket, began, at = self._doubted, self._ticket(), self._clock(), self._wall()
         for route in self._sources.of(place):
             crossing = route.crossing(lambda: payer, lambda: "meta")
             try:
@@ -134,25 +128,12 @@ class Lists:
             finally:
                 crossing.close()
             if doubted == self._doubted:
-                self._keep((place.bucket.id, ask), page, began - page.age)
+                self._pages.keep(place.bucket.id, ask, page, began - page.age, at - page.age, ticket)
             return page
         raise fault if not isinstance(fault, BadAnswer) else OriginUnavailable(str(fault)) from fault
 
-    def _keep(self, key: _Key, page: ListPage, learned_at: float) -> None:
-        nbytes = sum(ENTRY_BYTES + len(e.key) for e in page.entries) + sum(100 + len(p) for p in page.prefixes) + 500
-        if key in self._kept:
-            self._nbytes -= self._kept.pop(key).nbytes
-        self._kept[key] = _Kept(page, learned_at, nbytes)
-        self._nbytes += nbytes
-        while self._nbytes > self._limit:
-            self._nbytes -= self._kept.popitem(last=False)[1].nbytes
-
-    def _age(self, kept: _Kept) -> float:
+    def _age(self, kept: Kept) -> float:
         return max(0.0, self._clock() - kept.learned_at)
 
-    def _aged(self, kept: _Kept) -> ListPage:
+    def _aged(self, kept: Kept) -> ListPage:
         return replace(kept.page, age=self._age(kept))
-
-
-def _overlap(one: str, other: str) -> bool:
-    return one.startswith(other) or other.startswith(one)

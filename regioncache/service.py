@@ -5,37 +5,28 @@ while; what is unknown is asked for by its first pages, whose reply teaches the 
 """
 
 import asyncio
-from collections.abc import Callable
 
 from regioncache.asked import Asked
-from regioncache.catalog import Catalog
 from regioncache.errors import (
-    CacheError,
-    NoSuchObject,
-    OriginForbids,
-    OriginUnavailable,
     RangeOutside,
     SlowDown,
     VersionChanged,
 )
 from regioncache.fill import Job
 from regioncache.flights import Flight, Waiter
+from regioncache.newest import Newest
 from regioncache.opened import Means, Opened, Waited
-from regioncache.origins.base import Question
 from regioncache.pages import (
     EXTENT_BYTES,
     STEP_BYTES,
     WHOLE,
     FilePart,
     Meta,
-    ObjectId,
     Span,
     by_extent,
     cover,
 )
-from regioncache.questions import Questions
 from regioncache.reader import Reader, Shelf, again
-from regioncache.sources import Sources
 from regioncache.store.base import CorruptPage, PageGone, WouldBlock
 
 FIRST_PIECE_SECONDS = 25.0
@@ -45,24 +36,13 @@ RESTARTS = 3
 
 
 class RegionCache:
-    """Opens reads. Its state is that of its parts; `questions` holds the questions under way."""
+    """Opens reads. Its state is that of its parts."""
 
-    def __init__(
-        self,
-        shelf: Shelf,
-        catalog: Catalog,
-        sources: Sources,
-        means: Means,
-        clock: Callable[[], float],
-        wall: Callable[[], float],
-    ) -> None:
+    def __init__(self, shelf: Shelf, newest: Newest, means: Means) -> None:
         self.shelf = shelf
-        self.catalog = catalog
-        self.sources = sources
+        self.newest = newest
+        self.catalog = newest.catalog
         self.means = means
-        self.questions: Questions[Meta] = Questions()
-        self._clock = clock
-        self._wall = wall
 
     def glance(self, asked: Asked) -> Opened | None:
         """Answers from memory and the kernel's cache alone, or returns None; raises RangeOutside. Never awaits."""
@@ -82,7 +62,7 @@ class RegionCache:
         except (WouldBlock, PageGone):
             return None
         known = self.catalog.find(oid)
-        if (known is not None and known.version != meta.version) or not self._fresh(asked, meta):
+        if (known is not None and known.version != meta.version) or not self.newest.fresh(asked, meta):
             return None
         if asked.wanted is WHOLE:
             shelf.tally.read["page"] += meta.size
@@ -96,7 +76,7 @@ class RegionCache:
     def _glance_large(self, asked: Asked) -> Opened | None:
         """`glance` at an object that is not packed."""
         meta = self.catalog.find(asked.oid) or self.shelf.store.recall_now(asked.oid)
-        if meta is None or not self._fresh(asked, meta):
+        if meta is None or not self.newest.fresh(asked, meta):
             return None
         span = asked.wanted.of(meta.size)
         if span is None:
@@ -126,7 +106,7 @@ class RegionCache:
         for attempt in range(RESTARTS):
             try:
                 async with asyncio.timeout_at(due) as limit:
-                    with self.sources.turns.guest(asked.place.bucket.name):
+                    with self.newest.sources.turns.guest(asked.place.bucket.name):
                         return await self._open(asked, limit)
             except VersionChanged:
                 if asked.version is not None or attempt == RESTARTS - 1:
@@ -137,44 +117,34 @@ class RegionCache:
 
     async def stat(self, asked: Asked) -> Opened:
         """Opens no bytes: the newest version on the read's terms. Raises as `open`."""
-        self._raise_absence(asked.oid)
-        meta = await self._recall(asked.oid)
+        self.newest.raise_absence(asked.oid)
+        meta = await self.newest.recall(asked.oid)
         stale = None
         if meta is None:
-            with self.sources.turns.guest(asked.place.bucket.name):
-                meta = await self._ask(asked)
-            stale = self._stale(asked, meta)
-        elif not self._fresh(asked, meta):
-            meta, stale = await self._renew(asked, meta)
+            with self.newest.sources.turns.guest(asked.place.bucket.name):
+                meta = await self.newest.ask(asked)
+            stale = self.newest.stale(asked, meta)
+        elif not self.newest.fresh(asked, meta):
+            meta, stale = await self.newest.renew(asked, meta)
         return Opened(meta, Span(0, 0), stale_seconds=stale)
 
     async def refresh(self, asked: Asked) -> Meta:
         """Asks for the newest version now; raises as `open`."""
-        self.catalog.distrust(asked.oid, self._wall())
-        return await asyncio.shield(self._questioned(asked, 0.0, join=False))
+        return await self.newest.ask_anew(asked)
 
     async def stop(self) -> None:
         """Ends all flights and questions."""
-        await self.questions.stop()
+        await self.newest.stop()
         await self.shelf.filler.stop()
 
-    def _fresh(self, asked: Asked, meta: Meta) -> bool:
-        if asked.version is not None:
-            return asked.version == meta.version
-        fresh_seconds = asked.terms.fresh_seconds
-        if not fresh_seconds:
-            return False
-        age = self.catalog.age(asked.oid, meta, self._wall())
-        return age is not None and age <= fresh_seconds
-
     async def _open(self, asked: Asked, limit: asyncio.Timeout) -> Opened:
-        self._raise_absence(asked.oid)
-        meta, stale, first = await self._recall(asked.oid), None, None
+        self.newest.raise_absence(asked.oid)
+        meta, stale, first = await self.newest.recall(asked.oid), None, None
         if meta is None:
             meta, first = await self._open_unknown(asked, limit)
-            stale = self._stale(asked, meta)
-        elif not self._fresh(asked, meta):
-            meta, stale = await self._renew(asked, meta)
+            stale = self.newest.stale(asked, meta)
+        elif not self.newest.fresh(asked, meta):
+            meta, stale = await self.newest.renew(asked, meta)
         try:
             if asked.version is not None and asked.version != meta.version:
                 raise VersionChanged(f"{asked.place.path!r} is {meta.version} now, not {asked.version}")
@@ -221,7 +191,7 @@ class RegionCache:
         """The first read of an unknown object is the question too."""
         oid, wanted = asked.oid, asked.wanted
         if wanted.suffix is not None or wanted.end == wanted.start:
-            return await self._ask(asked), None
+            return await self.newest.ask(asked), None
         while True:
             flight = self.shelf.flights.opening(oid) or self._start_opening(asked)
             waiter = flight.attach(asked.payer, wanted.start)
@@ -238,9 +208,9 @@ class RegionCache:
                 return flight.meta, (flight, waiter)
             flight.detach(waiter)
             if isinstance(flight.fault, RangeOutside):
-                return await self._ask(asked), None
+                return await self.newest.ask(asked), None
             if flight.fault is not None:
-                self._learn_absence(oid, flight.fault, flight.ticket)
+                self.newest.learn_absence(oid, flight.fault, flight.ticket)
                 raise again(flight.fault)
             # It was ending for want of readers when we came.
 
@@ -251,7 +221,7 @@ class RegionCache:
         self.shelf.flights.open(flight)
 
         def learned(meta: Meta) -> None:
-            self.catalog.learn(asked.oid, meta, flight.ticket)
+            self.newest.learn(asked.oid, meta, flight.ticket)
 
         terms, again = asked.terms, self.shelf.spoilt.take(asked.oid, flight.pages)
         kept = self._kept(asked, asked.wanted.start)
@@ -273,104 +243,6 @@ class RegionCache:
         else:
             pages = cover(Span(wanted.start, wanted.end), page_bytes)
         return next(by_extent(pages, page_bytes))[1]
-
-    async def _renew(self, asked: Asked, meta: Meta) -> tuple[Meta, float | None]:
-        """Asks whether `meta` is still the newest; returns it with its age where no answer came in time."""
-        terms = asked.terms
-        doubted = self.catalog.age(asked.oid, meta, self._wall()) is None
-        kept = asked.version is None and self._old(meta) <= terms.stale_seconds
-        usable = kept and not doubted
-        if usable and self.sources.away(asked.place):
-            return meta, self._old(meta)
-        # What is doubted here may still be believed on the way: the question goes through to the origin.
-        fresh_seconds = 0.0 if doubted else terms.fresh_seconds
-        task = self._questioned(asked, fresh_seconds, join=terms.fresh_seconds > 0)
-        hold = self.sources.hold(asked.place, terms.hold_seconds) if usable else None
-        if hold != 0.0:
-            await asyncio.wait({task}, timeout=hold)
-        if not task.done():
-            return meta, self._old(meta)
-        try:
-            found = task.result()
-        except (OriginUnavailable, SlowDown):
-            if kept:
-                return meta, self._old(meta)
-            raise
-        return found, self._stale(asked, found)
-
-    def _old(self, meta: Meta) -> float:
-        return max(0.0, self._wall() - meta.learned_at)
-
-    def _stale(self, asked: Asked, meta: Meta) -> float | None:
-        """The age of an answer that a node on the way gave although nobody could be asked, or None."""
-        old = self._old(meta)
-        return old if asked.version is None and old > asked.terms.fresh_seconds + asked.terms.hold_seconds else None
-
-    async def _ask(self, asked: Asked) -> Meta:
-        return await asyncio.shield(self._questioned(asked, asked.terms.fresh_seconds))
-
-    def _questioned(self, asked: Asked, fresh_seconds: float, *, join: bool = True) -> "asyncio.Task[Meta]":
-        """The question under way; one that a fresher answer was wanted of than this one needs is as good."""
-        return self.questions.ask((asked.oid, fresh_seconds), lambda: self._question(asked, fresh_seconds), join=join)
-
-    async def _question(self, asked: Asked, fresh_seconds: float) -> Meta:
-        """A HEAD by the first route that answers; what it teaches is noted."""
-        oid, ticket = asked.oid, self.catalog.ticket()
-        question = Question(asked.place.key, asked.payer, asked.hops, fresh_seconds)
-        fault: CacheError = OriginUnavailable("no route was tried")
-        for route in self.sources.of(asked.place):
-            crossing = route.crossing(lambda: asked.payer, lambda: "meta")
-            try:
-                async with self.sources.turn(route, "question"):
-                    meta = await self.sources.ask(route, route.source.head(question, crossing), crossing)
-            except (NoSuchObject, OriginForbids) as absent:
-                self._learn_absence(oid, absent, ticket)
-                raise
-            except CacheError as failed:
-                fault = failed
-                continue
-            finally:
-                crossing.close()
-            await self._learned(asked, meta, ticket)
-            return meta
-        raise fault if isinstance(fault, OriginUnavailable | SlowDown) else OriginUnavailable(str(fault)) from fault
-
-    async def _learned(self, asked: Asked, meta: Meta, ticket: int) -> None:
-        store, oid = self.shelf.store, asked.oid
-        self.catalog.learn(oid, meta, ticket)
-        try:
-            if not meta.size and asked.terms.keep and not asked.terms.second_read and store.newest(oid) != meta.version:
-                await store.pack(oid, meta, b"")  # no flight brings an empty object
-            else:
-                await store.relearn(oid, meta)
-        finally:
-            self.shelf.hot.drop(oid)
-
-    async def _recall(self, oid: ObjectId) -> Meta | None:
-        meta = self.catalog.find(oid)
-        if meta is not None:
-            return meta
-        store = self.shelf.store
-        if store.newest(oid) is None:
-            return None
-        try:
-            meta = store.recall_now(oid)
-        except WouldBlock:
-            meta = await store.recall(oid)
-        if meta is None:
-            self.shelf.spoilt.add(oid, 0)  # its record is damaged: what was here is fetched again
-        return meta
-
-    def _raise_absence(self, oid: ObjectId) -> None:
-        fault = self.catalog.absence(oid, self._clock())
-        if fault is not None:
-            raise again(fault)
-
-    def _learn_absence(self, oid: ObjectId, fault: CacheError, ticket: int) -> None:
-        self.shelf.hot.drop(oid)
-        # Known but not on disk yet: it may be on its way there at this moment.
-        held = self.catalog.find(oid) is not None or self.shelf.store.newest(oid) is not None
-        self.catalog.learn_absent(oid, fault, ticket, self._clock(), self._wall(), held=held)
 
     def _reader(self, asked: Asked, meta: Meta, span: Span) -> Reader:
         return Reader(self.shelf, asked.place, meta, span, asked.payer, asked.hops, asked.terms.keep)

@@ -1,6 +1,7 @@
 """Paths as the doors see them: what a list shows, against a brute force over everything there is."""
 
 import asyncio
+import itertools
 from dataclasses import dataclass, field
 
 import pytest
@@ -20,6 +21,7 @@ from policy.model import CacheRule
 from regioncache.errors import NoSuchObject, OriginUnavailable
 from regioncache.health import Health
 from regioncache.lines.crossing import NoLine
+from regioncache.listpages import ListPages
 from regioncache.lists import Lists
 from regioncache.origins.base import Payer, Source
 from regioncache.recent import Recent
@@ -62,7 +64,10 @@ class Tree:
         self.resolver.adopt(made, 1)
         sources = Sources(Health(), self._route, self.clock)
         cache = RegionCache.__new__(RegionCache)  # lists do not come near it
-        return Files(self.resolver, lambda: Rules(rules), cache, Lists(sources, self.clock), Recent())
+        return Files(self.resolver, lambda: Rules(rules), cache, self._lists(sources), Recent())
+
+    def _lists(self, sources: Sources) -> Lists:
+        return Lists(sources, ListPages(), itertools.count().__next__, self.clock, self.clock.time)
 
     def _route(self, place: Place, way: Way) -> Route:
         source: Source = self.origins[place.bucket.name]

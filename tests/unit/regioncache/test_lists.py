@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from regioncache.errors import BadAnswer, NoSuchObject, OriginUnavailable, Refused
+from regioncache.listpages import ListPages
 from regioncache.lists import ENDS, Lists
 from regioncache.opened import Terms
 from regioncache.origins.base import ListAsk, ListPage
@@ -212,7 +213,8 @@ async def test_what_is_kept_is_bounded(tmp_path: Path) -> None:
     async with region(tmp_path) as cache:
         for number in range(100):
             cache.put(f"k{number:03}", 1)
-        lists = Lists(cache.app.sources, cache.clock, limit=20_000)
+        pages, ticket = ListPages(limit=20_000), cache.app.catalog.ticket
+        lists = Lists(cache.app.sources, pages, ticket, cache.clock, cache.clock.time)
 
         for number in range(100):
             await page(cache, ListAsk(after=f"k{number:03}", limit=10), lists=lists)
