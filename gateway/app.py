@@ -28,6 +28,9 @@ from gateway.peercount import CountedPeers
 from gateway.s3.auth import Authenticator
 from gateway.s3.door import Door
 from gateway.s3.visit import Accounts
+from gateway.telemetry.telemetry import Telemetry
+from gateway.telemetry.telemetry import start as start_telemetry
+from gateway.version import VERSION
 from namespace.keys import Keys
 from namespace.store.embedded import EmbeddedStore
 from policy.match import Rules
@@ -37,6 +40,7 @@ from regioncache.http.limits import Limits
 from regioncache.http.messages import Handler
 from regioncache.http.server import Server
 from regioncache.recent import Recent
+from regioncache.tracing import untraced
 
 NAMESPACE_FILE = "namespace.db"
 GRACE_SECONDS = 20.0
@@ -70,18 +74,23 @@ class Node:
             limited: False lets lines carry what they can, for a test that must be seen failing.
             wall: seconds since the epoch.
 
-        Raises: SecretUnreadable, TokenUnusable, CertificateFault, StoreBroken, StoreError, LedgerUnreadable, OSError.
+        Raises: SecretUnreadable, TokenUnusable, TelemetryUnavailable, CertificateFault, StoreBroken, StoreError,
+        LedgerUnreadable, OSError.
         """
         for path in settings.cache.paths:
             path.mkdir(parents=True, exist_ok=True)
         admin_token = AdminToken(token.read_or_draw(settings.token_file))
         store = EmbeddedStore(settings.namespace_directory / NAMESPACE_FILE)
+        telemetry: Telemetry | None = None
         try:
-            app = await CacheApp.start(_cache_settings(settings, limited, wall))
+            telemetry = _telemetry(settings)
+            app = await CacheApp.start(_cache_settings(settings, limited, wall, telemetry))
         except BaseException:
             store.close()
+            if telemetry is not None:
+                await telemetry.stop(0.0)
             raise
-        node = _assembled(settings, app, store, access_every, wall)
+        node = _assembled(settings, app, store, access_every, wall, telemetry)
         try:
             await node._open(admin_token)
         except BaseException:
@@ -105,6 +114,8 @@ class Node:
         await asyncio.gather(*self.watching, return_exceptions=True)
         await self.running.app.stop()
         self.running.store.close()
+        if self.running.telemetry is not None:
+            await self.running.telemetry.stop()
 
     async def _open(self, admin_token: AdminToken) -> None:
         """Opens the listeners; the doors first, so that `readyz` never says more than is true."""
@@ -126,10 +137,17 @@ class Node:
             asyncio.create_task(loopdelay.watch(running.loop_delay)),
             asyncio.create_task(tls.follow(certificates, _certificate_fault)),
         ]
+        if running.telemetry is not None:
+            self.watching.append(asyncio.create_task(running.telemetry.tell(self.operations.metrics)))
 
 
 def _assembled(
-    settings: NodeSettings, app: CacheApp, store: EmbeddedStore, access_every: int, wall: Callable[[], float]
+    settings: NodeSettings,
+    app: CacheApp,
+    store: EmbeddedStore,
+    access_every: int,
+    wall: Callable[[], float],
+    telemetry: Telemetry | None,
 ) -> Node:
     in_force = InForce(Rules(()))
 
@@ -145,7 +163,9 @@ def _assembled(
     if pair is not None and kept is not None:
         adopt(pair, kept.revision.number)
         in_force.since = kept.revision.at
-    accounts = Accounts(running.counters, AccessLog(access_every), time.perf_counter)
+    running.telemetry = telemetry
+    tracing = None if telemetry is None else telemetry.of_clients()
+    accounts = Accounts(running.counters, AccessLog(access_every), time.perf_counter, tracing)
     domain = settings.listen.s3.domain
     door = Door(files, app.resolver, Authenticator(keys, wall), accounts, faults_in("s3"), domain)
     shares = _connections(len(settings.cache.paths))
@@ -184,7 +204,15 @@ def _context(listener: Listener, certificates: list[tls.Certificate]) -> ssl.SSL
     return certificate.context
 
 
-def _cache_settings(settings: NodeSettings, limited: bool, wall: Callable[[], float]) -> CacheAppSettings:
+def _telemetry(settings: NodeSettings) -> Telemetry | None:
+    if settings.telemetry is None:
+        return None
+    return start_telemetry(settings.telemetry, settings.node, settings.region, VERSION, tidings())
+
+
+def _cache_settings(
+    settings: NodeSettings, limited: bool, wall: Callable[[], float], telemetry: Telemetry | None
+) -> CacheAppSettings:
     size = settings.cache.size
     secrets = {region: _secret(reference) for region, reference in settings.secrets.items()}
     return CacheAppSettings(
@@ -196,6 +224,7 @@ def _cache_settings(settings: NodeSettings, limited: bool, wall: Callable[[], fl
         _fill_fault,
         tidings=tidings(),
         limited=limited,
+        tracing=untraced if telemetry is None else telemetry.of_peers(),
         wall=wall,
     )
 

@@ -276,6 +276,11 @@ PROCESS = (
         "causeway_uptime_seconds", GAUGE, "s", (), "Seconds since the node's start.",
         _one(lambda now: now.uptime_seconds),
     ),
+    Metric(
+        "causeway_telemetry", COUNTER, "{item}", ("signal", "outcome"),
+        "Spans (signal traces) and messages (signal metrics) for the collector; outcome sent or dropped.",
+        lambda now: iter(now.telemetry.items()),
+    ),
     Metric("causeway_members", GAUGE, "{node}", (), "Nodes of this region's cluster.", _one(lambda _: 1)),
     Metric(
         "causeway_namespace_revision", GAUGE, "1", (), "Revision in force; 0 = none.", _one(lambda now: now.revision),

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.telemetry.config import TelemetrySettings
 from namespace.config import NamespaceSettings
 from policy import yamlfile
 from regioncache.config import Bytes, CacheSettings, FilePath, SecretRef
@@ -165,6 +166,8 @@ class NodeSettings(BaseModel):
     """The cache."""
     namespace: NamespaceSettings = NamespaceSettings()
     """The namespace."""
+    telemetry: TelemetrySettings | None = None
+    """Where traces and metrics are sent. Default: nowhere, and nothing is loaded for it."""
     etcd: tuple[str, ...] = ()
     """Servers of the region's etcd. This version does not keep it: a region has one node."""
 

@@ -188,6 +188,8 @@ class Snapshot:
     """use (`doors`, `flights`, `index`, `budget`) -> bytes."""
     loop_delay: Histogram | None = None
     """Seconds by which the event loop was late."""
+    telemetry: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """(signal, outcome) -> spans and metric messages; outcome `sent` or `dropped`."""
     cpu_seconds: float = 0.0
     """Used by the process."""
     uptime_seconds: float = 0.0

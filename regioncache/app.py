@@ -47,6 +47,7 @@ from regioncache.store.base import StoreSettings
 from regioncache.store.store import Store
 from regioncache.tally import Tally
 from regioncache.tidings import UNHEARD, Tidings
+from regioncache.tracing import Tracing, untraced
 
 LEDGER_FILE = "ledger"
 DOUBTS_FILE = "doubts"
@@ -73,6 +74,8 @@ class CacheAppSettings:
     """False lets lines carry what they can: only a test that must be seen failing says so."""
     bounds: Bounds | None = None
     """What one way to a bucket may take; None: by the memory and the descriptors that there are."""
+    tracing: Tracing = untraced
+    """Decides which requests of other nodes are traced."""
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
 
@@ -161,8 +164,9 @@ class CacheApp:
         cache = RegionCache(shelf, Newest(shelf, catalog, pages, sources, clock, wall), means)
         lists, places = Lists(sources, pages, catalog.ticket, clock, wall), Places(resolver)
         peers = PeerDoor(
-            settings.region, settings.secrets, cache, lists, places, wall, digests, settings.tidings.warning
-        )
+            settings.region, settings.secrets, cache, lists, places, wall, digests, settings.tidings.warning,
+            tracing=settings.tracing,
+        )  # fmt: skip
         return cls(
             settings, store, ledger, client, memory, resolver, catalog, health, flights, tally, routing, sources, cache,
             lists, places, peers, digests, Prober(sources), doubts,

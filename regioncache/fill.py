@@ -7,7 +7,7 @@ twice in parallel. What was received and is thrown away is relabelled in the led
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from namespace.resolver import Place
@@ -33,6 +33,7 @@ from regioncache.sources import Route, Sources
 from regioncache.store.base import NotKept
 from regioncache.store.store import Store
 from regioncache.tally import Tally
+from regioncache.tracing import Passage
 
 FINISH_BYTES = 8 * MIB
 """An abandoned flight finishes its request if no more than this remains (line-rules, Flight)."""
@@ -106,6 +107,10 @@ class Filler:
 
     def start(self, job: Job) -> None:
         """Starts the flight; it is registered already, and leaves the register when it ends."""
+        flight = job.flight
+        if flight.starter.trail is not None:
+            pages = {"causeway.first_page": flight.pages.start, "causeway.pages": len(flight.pages)}
+            flight.trail = flight.starter.trail.begin("flight", pages)
         task = asyncio.create_task(self._run(job))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -214,11 +219,12 @@ class Filler:
         crossing = route.crossing(flight.payer, progress.kind)
         crossing.patient = patient
         flight.began(route.kind, route.line, crossing)
+        passage = route.traced(flight.trail, "read")
         try:
             async with self._sources.turn(route, "read", rank(flight.payer().cls)) as waited:
                 if waited and flight.abandoned:
                     raise _Abandoned("nobody waits any more for what was not asked for yet")
-                await self._exchange(job, route, crossing, progress)
+                await self._exchange(job, route, crossing, progress, passage)
         except (_Abandoned, NotKept):
             crossing.spoil(progress.beyond_page(), "over_read")
             raise
@@ -226,15 +232,21 @@ class Filler:
             crossing.spoil(progress.beyond_block(), "retry")
             raise
         finally:
+            if passage is not None:
+                passage.end(crossing.waited, progress.received)
             flight.ended()
             crossing.close()
 
-    async def _exchange(self, job: Job, route: Route, crossing: Crossing, progress: "_Progress") -> None:
+    async def _exchange(
+        self, job: Job, route: Route, crossing: Crossing, progress: "_Progress", passage: Passage | None
+    ) -> None:
         """Asks for what remains and receives it, within the memory budget."""
         flight = job.flight
         await self._memory.take("flight", FLIGHT_BYTES)
         try:
-            reading = await self._ask(job, route, crossing, self._remaining(flight))
+            reading = await self._ask(job, route, crossing, self._remaining(flight), passage)
+            if passage is not None:
+                passage.far.mark("head")
             try:
                 await self._receive(job, reading, progress)
             finally:
@@ -243,10 +255,14 @@ class Filler:
             before, flight.unwritten = flight.unwritten, _unwritten(flight)
             self._memory.give("flight", FLIGHT_BYTES + before - flight.unwritten)
 
-    async def _ask(self, job: Job, route: Route, crossing: Crossing, remaining: Span) -> Reading:
-        flight = job.flight
+    async def _ask(
+        self, job: Job, route: Route, crossing: Crossing, remaining: Span, passage: Passage | None
+    ) -> Reading:
+        flight, payer = job.flight, job.flight.payer()
         wanted = _whole_pages(remaining, crossing.request_wanted(len(remaining)), flight.page_bytes)
-        want = Want(job.place.key, flight.version, wanted, flight.payer(), job.hops, job.fresh_seconds)
+        if passage is not None:
+            payer = replace(payer, trail=passage.far)
+        want = Want(job.place.key, flight.version, wanted, payer, job.hops, job.fresh_seconds)
         try:
             return await self._sources.ask(route, route.source.read(want, crossing), crossing)
         except RangeOutside as outside:

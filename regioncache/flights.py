@@ -13,6 +13,7 @@ from regioncache.errors import CacheError
 from regioncache.lines.base import Crossing
 from regioncache.origins.base import Payer
 from regioncache.pages import Meta, ObjectId, Span, Version
+from regioncache.tracing import Trail
 
 CLASSES = ("interactive", "training", "prefetch", "backfill")
 """Best first. A class that is none of these ranks behind them."""
@@ -74,6 +75,8 @@ class Waiter:
 
     payer: Payer
     at: int
+    trail: Trail | None = None
+    """Of a traced reader that came when the flight was under way."""
     late: CacheError | None = None
     """Said to who waited when the line had no room soon: to come again."""
 
@@ -105,6 +108,8 @@ class Flight:
     line: str = ""
     crossing: Crossing | None = None
     """The account of the request in hand, None between two of them."""
+    trail: Trail | None = None
+    """Of a flight whose starter is traced."""
     _waits: dict[str, float] = field(default_factory=dict)
     _held_up: bool = False
     _waiters: list[Waiter] = field(default_factory=list)
@@ -139,6 +144,8 @@ class Flight:
     def attach(self, payer: Payer, at: int) -> Waiter:
         """A reader comes; demand promotes the flight to its class."""
         waiter = Waiter(payer, at)
+        if payer.trail is not None and payer is not self.starter:
+            waiter.trail = payer.trail.begin("join", {"causeway.offset": at}, link=self.trail)
         self._waiters.append(waiter)
         self.abandoned = False
         if self.crossing is not None:
@@ -149,6 +156,8 @@ class Flight:
         """A reader goes; the last one leaves the flight abandoned, unless he was told to come again for it."""
         if waiter in self._waiters:
             self._waiters.remove(waiter)
+        if waiter.trail is not None:
+            waiter.trail.end()
         self.abandoned = not self._waiters and not comes_again
         self._release()
         self.notify()
@@ -162,6 +171,8 @@ class Flight:
     def end(self) -> None:
         """It brings nothing more."""
         self.done = True
+        if self.trail is not None:
+            self.trail.end(self.fault)
         self._release()
         self.notify()
 

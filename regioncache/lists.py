@@ -119,13 +119,17 @@ class Lists:
         doubted, ticket, began, at = self._doubted, self._ticket(), self._clock(), self._wall()
         for route in self._sources.of(place):
             crossing = route.crossing(lambda: payer, lambda: "meta")
+            passage = route.traced(payer.trail, "list")
             try:
                 async with self._sources.turn(route, "question"):
-                    page = await self._sources.ask(route, route.source.list(ask, question, crossing), crossing)
+                    answer = route.source.list(ask, question.by(passage), crossing)
+                    page = await self._sources.ask(route, answer, crossing)
             except (OriginUnavailable, SlowDown, BadAnswer) as failed:
                 fault = failed
                 continue
             finally:
+                if passage is not None:
+                    passage.end(crossing.waited)
                 crossing.close()
             if doubted == self._doubted:
                 self._pages.keep(place.bucket.id, ask, page, began - page.age, at - page.age, ticket)

@@ -42,7 +42,7 @@ class Newest:
         self._wall = wall
 
     def fresh(self, asked: Asked, meta: Meta) -> bool:
-        """Tells whether `meta` may be believed to be the newest on the read's terms, without asking anybody."""
+        """Tells whether `meta` may be believed to be the newest on the read's terms, without passage anybody."""
         if asked.version is not None:
             return asked.version == meta.version
         fresh_seconds = asked.terms.fresh_seconds
@@ -161,9 +161,11 @@ class Newest:
         fault: CacheError = OriginUnavailable("no route was tried")
         for route in self.sources.of(asked.place):
             crossing = route.crossing(lambda: asked.payer, lambda: "meta")
+            passage = route.traced(asked.payer.trail, "stat")
             try:
                 async with self.sources.turn(route, "question"):
-                    meta = await self.sources.ask(route, route.source.head(question, crossing), crossing)
+                    answer = route.source.head(question.by(passage), crossing)
+                    meta = await self.sources.ask(route, answer, crossing)
             except (NoSuchObject, OriginForbids) as absent:
                 self.learn_absence(oid, absent, ticket)
                 raise
@@ -171,6 +173,8 @@ class Newest:
                 fault = failed
                 continue
             finally:
+                if passage is not None:
+                    passage.end(crossing.waited)
                 crossing.close()
             self.learn(oid, meta, ticket)
             await self._keep(asked, meta)

@@ -8,6 +8,7 @@ from regioncache.memory import Memory
 from regioncache.pages import STEP_BYTES, FilePart, Meta, Span
 from regioncache.reader import Reader
 from regioncache.rooms import Rooms
+from regioncache.tracing import Trail
 
 NOTHING = FilePart(memoryview(b""), None, 0)
 
@@ -67,6 +68,8 @@ class Opened:
     _means: Means | None = None
     _first: FilePart = NOTHING
     _room: memoryview | None = None
+    trail: Trail | None = None
+    """Of a traced read that was not a hit at a glance."""
     _at: int = field(init=False)
     _holds: bool = field(default=False, init=False)
 
@@ -118,6 +121,8 @@ class Opened:
         """Leaves the flights and gives the memory back: nobody looks at a piece any more. Safe to call twice."""
         if self._reader is not None:
             self._reader.leave()
+        if self.trail is not None:
+            self.trail.end()
         if self._means is None:
             return
         room, self._room = self._room, None

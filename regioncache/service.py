@@ -5,6 +5,7 @@ while; what is unknown is asked for by its first pages, whose reply teaches the 
 """
 
 import asyncio
+from dataclasses import replace
 
 from regioncache.asked import Asked
 from regioncache.errors import (
@@ -102,6 +103,20 @@ class RegionCache:
         Raises: NoSuchObject, OriginForbids, RangeOutside, VersionChanged (only with `asked.version`),
         OriginUnavailable, SlowDown.
         """
+        trail = asked.payer.trail
+        if trail is None:
+            return await self._tries(asked)
+        read = trail.begin("read", {"causeway.bucket": asked.place.bucket.name, "causeway.hops": asked.hops})
+        try:
+            opened = await self._tries(replace(asked, payer=replace(asked.payer, trail=read)))
+        except BaseException as fault:
+            read.end(fault)
+            raise
+        read.note({"causeway.source": opened.source, "causeway.bytes": len(opened.span)})
+        opened.trail = read
+        return opened
+
+    async def _tries(self, asked: Asked) -> Opened:
         due = asyncio.get_running_loop().time() + FIRST_PIECE_SECONDS
         for attempt in range(RESTARTS):
             try:

@@ -18,6 +18,7 @@ from regioncache.lines.base import Crossing
 from regioncache.origins.base import Payer, Source
 from regioncache.outages import Outages
 from regioncache.tidings import UNHEARD, Tidings
+from regioncache.tracing import Passage, Trail
 from regioncache.turns import Turns
 
 _T = TypeVar("_T")
@@ -39,6 +40,13 @@ class Route:
     def crossing(self, payer: Callable[[], Payer], kind: Callable[[], str]) -> Crossing:
         """Opens the account of one request; `kind` is the ledger's kind of the next bytes."""
         return self.open_crossing(payer, kind)
+
+    def traced(self, trail: Trail | None, operation: str) -> Passage | None:
+        """Begins the stretches of one question to it, if whoever asks is traced."""
+        if trail is None:
+            return None
+        _, kind, where = self.id
+        return Passage.begin(trail, kind, self.line, {"causeway.operation": operation, "causeway.where": where})
 
 
 RouteBuilder = Callable[[Place, Way], Route]

@@ -21,6 +21,7 @@ from gateway.applying import AppliedFiles
 from gateway.cli.faults import CommandFault
 from gateway.cli.show import patience
 from gateway.config import NodeSettings
+from gateway.telemetry.telemetry import TelemetryUnavailable
 from gateway.tls import CertificateFault
 from namespace.errors import NamespaceError
 from policy.errors import Faults
@@ -42,6 +43,7 @@ KNOWN = (
     OperationFault,
     OSError,
     SecretUnreadable,
+    TelemetryUnavailable,
     TokenUnusable,
 )
 """Faults of a start whose message says what to do; every other keeps its traceback."""

@@ -87,6 +87,11 @@ def _redactor(settings: "NodeSettings") -> "Redactor":
                 redactor.learn(secret.read())
             except SecretUnreadable as fault:
                 raise CommandFault(f"secrets.{region}: {fault}") from fault
+        for header, secret in (settings.telemetry.headers if settings.telemetry else {}).items():
+            try:
+                redactor.learn(secret.read())
+            except SecretUnreadable as fault:
+                raise CommandFault(f"telemetry.headers.{header}: {fault}") from fault
         redactor.learn(read_or_draw(settings.token_file))
     except TokenUnusable as fault:
         raise CommandFault(str(fault)) from fault

@@ -9,6 +9,7 @@ from gateway.config import Address, NodeSettings
 from gateway.files import Files
 from gateway.metrics import DoorCounters, Histogram
 from gateway.pairs import Pair
+from gateway.telemetry.telemetry import Telemetry
 from namespace.keys import Keys
 from namespace.store.embedded import EmbeddedStore
 from policy.match import Rules
@@ -42,6 +43,7 @@ class Running:
     wall: Callable[[], float]
     began: float
     counters: DoorCounters = field(default_factory=DoorCounters)
+    telemetry: Telemetry | None = None
     servers: dict[str, Server] = field(default_factory=dict)
     """By door."""
     loop_delay: Histogram = field(default_factory=Histogram)

@@ -101,6 +101,7 @@ class Watching:
             flights={"opening": flights.opening, "flying": flights.flying},
             memory_bytes={**app.memory.held(), "budget": app.memory.budget},
             loop_delay=running.loop_delay,
+            telemetry={} if running.telemetry is None else running.telemetry.posted(),
             cpu_seconds=time.process_time(),
             uptime_seconds=max(0.0, running.wall() - running.began),
             revision=app.resolver.revision,

@@ -75,6 +75,10 @@ class Door:
         # Before anything is looked up: without a grant nobody learns what there is.
         if target.key and not caller.key.may_read(target.root + target.key):
             raise Refusal("AccessDenied")
+        # After the signature: a stranger's request costs no trace, and a hit that is not traced one test.
+        tracing = self._accounts.tracing
+        if tracing is not None and (begin := tracing(request)) is not None:
+            caller = visit.trace(begin)
         return self._answers[operation](visit, caller)
 
     async def _waited(self, visit: Visit, answer: Coroutine[Any, Any, Reply]) -> Reply:

@@ -4,19 +4,21 @@ A source is asked for a span of an object and says, before the first byte, which
 is and which bytes follow. The bytes are pulled, so that the reader (the line's debits) decides when each one is read.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 from regioncache.lines.base import Crossing
 from regioncache.pages import Meta, Span, Version
+from regioncache.tracing import Passage, Trail
 
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """Who pays for bytes on a line and how urgent they are."""
+    """Who pays for bytes on a line and how urgent they are; if the read is traced, the stretch that asks."""
 
     tenant: str
     cls: str = "training"
+    trail: Trail | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,10 @@ class Question:
     payer: Payer
     hops: int = 0
     fresh_seconds: float = 0.0
+
+    def by(self, passage: Passage | None) -> "Question":
+        """The same question, asked in the name of a traced stretch."""
+        return self if passage is None else replace(self, payer=replace(self.payer, trail=passage.far))
 
 
 class Reading(Protocol):

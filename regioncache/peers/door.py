@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 
 from regioncache.asked import Asked
 from regioncache.errors import (
@@ -26,6 +27,7 @@ from regioncache.peers.proto import BEAT_SECONDS, FRAME_BYTES, Kind, frame
 from regioncache.peers.wire import FACTS, MOST_HOPS, BadPeerRequest, PeerRequest, facts, list_body, parse_request
 from regioncache.places import Places
 from regioncache.service import RegionCache
+from regioncache.tracing import Beginning, Tracing, untraced
 
 SIGNED = (b"x-causeway-region", b"x-causeway-tenant", b"x-causeway-class", b"x-causeway-hops", b"x-causeway-fresh")
 """A request whose signature leaves one of these out is a stranger's: nobody on the way may change who pays."""
@@ -44,8 +46,11 @@ class PeerDoor:
         wall: Callable[[], float],
         digests: Digests,
         on_warning: Callable[[str], None],
+        *,
+        tracing: Tracing = untraced,
     ) -> None:
         """Args: secrets: by far region. places: this region's own, for what others ask for."""
+        self._tracing = tracing
         self._digests = digests
         self._on_warning = on_warning
         self._region = region
@@ -69,7 +74,8 @@ class PeerDoor:
 
     async def _admitted_reply(self, request: Request) -> Reply:
         try:
-            return await self._answer(parse_request(request.target, request.first))
+            parsed, begin = parse_request(request.target, request.first), self._tracing(request)
+            return await (self._answer(parsed) if begin is None else self._traced(parsed, begin))
         except BadPeerRequest as fault:
             return Reply(400, body=str(fault).encode())
         except CacheError as fault:
@@ -90,6 +96,27 @@ class PeerDoor:
         except SignatureFault:
             return None
         return claim.key_id
+
+    async def _traced(self, parsed: PeerRequest, begin: Beginning) -> Reply:
+        """Answers with a stretch of its own in the far reader's trace."""
+        payer = parsed.payer
+        who = {"causeway.far_region": parsed.region, "causeway.tenant": payer.tenant, "causeway.class": payer.cls}
+        trail = begin(f"peer.{parsed.operation}", {**who, "causeway.bucket": parsed.bucket})
+        try:
+            reply = await self._answer(replace(parsed, payer=replace(payer, trail=trail)))
+        except BaseException as fault:
+            trail.end(fault)
+            raise
+        left = reply.done
+
+        def done(nbytes: int) -> None:
+            if left is not None:
+                left(nbytes)
+            trail.note({"causeway.bytes": nbytes})
+            trail.end()
+
+        reply.done = done
+        return reply
 
     async def _answer(self, parsed: PeerRequest) -> Reply:
         if parsed.hops > MOST_HOPS:

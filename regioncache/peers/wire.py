@@ -1,7 +1,8 @@
 """Requests between nodes as HTTP carries them: targets, headers and the object's facts as JSON.
 
 `GET /causeway/1/read|stat|list` with the bucket's logical name and id, the exact key and what is asked in the query;
-who asks, for whom, over how many nodes and how fresh in headers. All of it is under the signature.
+who asks, for whom, over how many nodes and how fresh in headers, and the trace that it belongs to, if any. All of it is
+under the signature.
 """
 
 import json
@@ -63,6 +64,7 @@ class PeerRequest:
             (b"x-causeway-class", quote(self.payer.cls).encode()),
             (b"x-causeway-hops", str(self.hops).encode()),
             (b"x-causeway-fresh", repr(self.fresh_seconds).encode()),
+            *(() if self.payer.trail is None else self.payer.trail.headers()),
         ]
 
 

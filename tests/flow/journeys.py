@@ -1,11 +1,13 @@
 """How the journeys read: signed through the S3 door, as a user does, or past it where the door is no matter."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from regioncache.http.client import Ask, Base, Client
 from regioncache.http.faults import HttpFault
+from regioncache.http.messages import Header
 from regioncache.http.sigv4 import Credentials, Signer
 from regioncache.pages import WHOLE, Wanted
 from tests.flow.world import NEAR, World
@@ -25,9 +27,17 @@ class Got:
 
 
 async def get(
-    world: World, key: str, span: tuple[int, int] | None = None, region: str = NEAR, none_match: str | None = None
+    world: World,
+    key: str,
+    span: tuple[int, int] | None = None,
+    region: str = NEAR,
+    none_match: str | None = None,
+    more: Sequence[Header] = (),
 ) -> Got:
-    """GetObject of `s3://ns/train/KEY` at a region's door; `span` is half-open, `none_match` an ETag or `*`."""
+    """GetObject of `s3://ns/train/KEY` at a region's door; `span` is half-open, `none_match` an ETag or `*`.
+
+    `more` headers are sent unsigned.
+    """
     assert world.key is not None
     base, target = Base.parse(world.url(region)), b"/ns/train/" + quote(key).encode()
     headers = [(b"host", base.authority)]
@@ -39,7 +49,7 @@ async def get(
         b"GET", target, headers, world.wall()
     )
     client = Client()
-    answer = await client.request(Ask(base, b"GET", target, signed))
+    answer = await client.request(Ask(base, b"GET", target, [*signed, *more]))
     body, buffer, cut = bytearray(), memoryview(bytearray(256 * 1024)), False
     try:
         while got := await answer.receive(buffer):

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -22,7 +23,13 @@ MIB = 1024 * 1024
 
 
 def settings(
-    folder: Path, region: str, *, size: str = "2GiB", memory: str = "256MiB", peer: str = "127.0.0.1:0"
+    folder: Path,
+    region: str,
+    *,
+    size: str = "2GiB",
+    memory: str = "256MiB",
+    peer: str = "127.0.0.1:0",
+    telemetry: dict[str, object] | None = None,
 ) -> NodeSettings:
     """node.yaml of a node on loopback, with ports of the kernel's choice."""
     (folder / "pair.secret").write_text(SECRET)
@@ -33,6 +40,7 @@ def settings(
         "listen": {"s3": "127.0.0.1:0", "peer": peer, "admin": "127.0.0.1:0"},
         "secrets": {other: {"file": "pair.secret"} for other in (FAR, NEAR)},
         "cache": {"paths": [f"cache-{region}"], "size": size},
+        **({} if telemetry is None else {"telemetry": telemetry}),
     }
     return parse(yaml.safe_dump(value), "node.yaml", folder)
 
@@ -89,7 +97,7 @@ class World:
         """The peer address of a region's node."""
         return str(self.nodes[region].running.addresses["peer"])
 
-    async def start(self, region: str, *, limited: bool = True, **knobs: str) -> Node:
+    async def start(self, region: str, *, limited: bool = True, **knobs: Any) -> Node:
         """Starts a region's node, again if it ran before: its cache is where it was."""
         node = await Node.start(settings(self.folder, region, **knobs), access_every=0, limited=limited, wall=self.wall)
         self.nodes[region] = node
@@ -139,6 +147,7 @@ async def two_regions(
     policy: dict[str, object] | None = None,
     between: Callable[[str], str] | None = None,
     limited: bool = True,
+    telemetry: dict[str, object] | None = None,
     **shape: object,
 ) -> AsyncIterator[World]:
     """Both regions up, the topology in force in both.
@@ -146,8 +155,8 @@ async def two_regions(
     `between` is given the far node's peer address and returns the one that the near node shall use (a proxy's).
     """
     async with world() as made:
-        await made.start(FAR)
-        await made.start(NEAR, limited=limited)
+        await made.start(FAR, telemetry=telemetry)
+        await made.start(NEAR, limited=limited, telemetry=telemetry)
         far = made.peer(FAR)
         await made.apply(FAR, topology(origin, far, **shape), policy)  # type: ignore[arg-type]
         await made.apply(NEAR, topology(origin, between(far) if between else far, **shape), policy)  # type: ignore[arg-type]

@@ -14,14 +14,14 @@ DOCUMENT = (Path(__file__).parents[3] / "docs" / "settings.md").read_text()
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Every key of node.yaml, with dots; a mapping by region stands as REGION."""
+    """Every key of node.yaml, with dots; a mapping by region stands as REGION, one by header as NAME."""
     for name, field in model.model_fields.items():
         inner = field.annotation
         parts = [part for part in (inner, *getattr(inner, "__args__", ())) if isinstance(part, type)]
         models = [part for part in parts if issubclass(part, BaseModel) and part is not CacheSize]
         if SecretRef in models:
             yield f"{prefix}{name}"
-            yield from keys(SecretRef, f"{prefix}{name}.REGION.")
+            yield from keys(SecretRef, f"{prefix}{name}.{'REGION' if name == 'secrets' else 'NAME'}.")
         elif models:
             yield from keys(models[0], f"{prefix}{name}.")
         else:
@@ -46,7 +46,7 @@ def test_no_row_names_a_key_that_does_not_exist() -> None:
     table = DOCUMENT.partition("| key |")[2].partition("\n\n")[0]
     named = [key for line in table.splitlines()[2:] for key in re.findall(r"`([^`]+)`", line.split("|")[1])]
 
-    assert set(named) <= {*KEYS, "secrets"}
+    assert set(named) <= {*KEYS, "secrets", "telemetry.headers"}
 
 
 @pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL))
