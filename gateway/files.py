@@ -16,14 +16,15 @@ from namespace.model import Immutable, Mount
 from namespace.resolver import Place, Resolver
 from policy.match import Rules
 from regioncache.asked import Asked
-from regioncache.errors import NoSuchObject
+from regioncache.errors import BadAnswer, NoSuchObject, NoSuchPart, RangeOutside, VersionChanged
 from regioncache.lists import Lists
 from regioncache.opened import Opened, Terms
-from regioncache.origins.base import ListAsk, Listed, ListPage
+from regioncache.origins.base import ListAsk, Listed, ListPage, Part
 from regioncache.pages import WHOLE, ObjectId, Wanted
+from regioncache.parts import parts_of
 from regioncache.places import terms
 from regioncache.recent import Recent
-from regioncache.service import RegionCache
+from regioncache.service import RESTARTS, RegionCache
 
 KNOWN_PATHS = 16_384
 """Paths whose place and terms are kept ready; some 10 MB, and 4 us less for each hit."""
@@ -66,12 +67,39 @@ class Files:
         self._recent.read(path, opened.source, opened.waited)
         return opened
 
-    async def stat(self, caller: Caller, path: str, *, newest: bool = False) -> Opened:
+    async def stat(self, caller: Caller, path: str, *, newest: bool = False, checksums: bool = False) -> Opened:
         """What is known of the object, or the newest there is; raises as `RegionCache.stat`."""
         asked = self._asked(caller, path, WHOLE)
+        asked.checksums = checksums
         if newest and not math.isinf(asked.terms.fresh_seconds):
             asked = replace(asked, terms=replace(asked.terms, fresh_seconds=0.0))
         return await self._cache.stat(asked)
+
+    async def part(self, caller: Caller, path: str, number: int, *, newest: bool = False) -> tuple[Opened, Part | None]:
+        """What is known of the object, and where its part lies, None for all of one that was uploaded whole.
+
+        Raises: NoSuchPart, VersionChanged, NotSupported (the store tells no parts), and as `stat`.
+        """
+        for attempt in range(RESTARTS):
+            opened = await self.stat(caller, path, newest=newest or attempt > 0)
+            meta = opened.meta
+            count = parts_of(meta.etag)
+            if number > (count or 1):
+                raise NoSuchPart(f"{path!r} has {count or 1} parts, not {number}", meta.size)
+            if count is None:
+                return opened, None
+            try:
+                part = await self._cache.parts.find(self._asked(caller, path, WHOLE), meta.version, number)
+            except VersionChanged:
+                if attempt == RESTARTS - 1:
+                    raise
+            except RangeOutside as outside:
+                raise NoSuchPart(f"{path!r} has no part {number}", meta.size) from outside
+            else:
+                if part.span.end > meta.size:
+                    raise BadAnswer(f"part {number} of {path!r} ends at {part.span.end}, behind its {meta.size} bytes")
+                return opened, part
+        raise AssertionError("unreachable")
 
     async def list(self, caller: Caller, ask: ListPath) -> ListPage:
         """One page of the paths that begin with `ask.prefix`, as far as the caller may see them.

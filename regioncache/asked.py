@@ -15,7 +15,7 @@ class Asked:
     """One read: the place, the bytes, who pays, over how many nodes it came, and on what terms.
 
     `version`: only this one will do (a peer reads on from pages it has). `kept` says whether its pages are kept, once
-    that was decided: a read that starts again is no second one.
+    that was decided: a read that starts again is no second one. `checksums`: the metadata shall tell them.
     """
 
     place: Place
@@ -26,6 +26,7 @@ class Asked:
     version: Version | None = None
     oid: ObjectId = field(default=NO_OBJECT)
     kept: bool | None = None
+    checksums: bool = False
 
     def __post_init__(self) -> None:
         if self.oid is NO_OBJECT:

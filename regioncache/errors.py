@@ -65,6 +65,14 @@ class RangeOutside(CacheError):
         self.size = size
 
 
+class NoSuchPart(RangeOutside):
+    """The object of `size` bytes has no part of that number (416)."""
+
+    def __init__(self, message: str, size: int) -> None:
+        super().__init__(size)
+        self.args = (message,)
+
+
 class BadAnswer(CacheError):
     """A source answered what the protocol does not allow (short body, wrong ETag, 200 to a range); it is not used."""
 

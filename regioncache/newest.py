@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from regioncache.asked import Asked
 from regioncache.catalog import Catalog
+from regioncache.checksums import told_before
 from regioncache.errors import CacheError, NoSuchObject, OriginForbids, OriginUnavailable, SlowDown
 from regioncache.listpages import ListPages, Says
 from regioncache.origins.base import Question
@@ -152,12 +153,13 @@ class Newest:
 
     def _questioned(self, asked: Asked, fresh_seconds: float, *, join: bool = True) -> "asyncio.Task[Meta]":
         """The question under way; one that a fresher answer was wanted of than this one needs is as good."""
-        return self.questions.ask((asked.oid, fresh_seconds), lambda: self._question(asked, fresh_seconds), join=join)
+        subject = (asked.oid, fresh_seconds, asked.checksums)
+        return self.questions.ask(subject, lambda: self._question(asked, fresh_seconds), join=join)
 
     async def _question(self, asked: Asked, fresh_seconds: float) -> Meta:
         """A HEAD by the first route that answers; what it teaches is noted."""
         oid, ticket = asked.oid, self.catalog.ticket()
-        question = Question(asked.place.key, asked.payer, asked.hops, fresh_seconds)
+        question = Question(asked.place.key, asked.payer, asked.hops, fresh_seconds, asked.checksums)
         fault: CacheError = OriginUnavailable("no route was tried")
         for route in self.sources.of(asked.place):
             crossing = route.crossing(lambda: asked.payer, lambda: "meta")
@@ -176,6 +178,7 @@ class Newest:
                 if passage is not None:
                     passage.end(crossing.waited)
                 crossing.close()
+            meta = told_before(meta, await self.recall(oid))
             self.learn(oid, meta, ticket)
             await self._keep(asked, meta)
             return meta

@@ -8,6 +8,7 @@ import asyncio
 from dataclasses import replace
 
 from regioncache.asked import Asked
+from regioncache.checksums import tells
 from regioncache.errors import (
     RangeOutside,
     SlowDown,
@@ -27,6 +28,7 @@ from regioncache.pages import (
     by_extent,
     cover,
 )
+from regioncache.parts import PartTable
 from regioncache.reader import Reader, Shelf, again
 from regioncache.store.base import CorruptPage, PageGone, WouldBlock
 
@@ -44,6 +46,7 @@ class RegionCache:
         self.newest = newest
         self.catalog = newest.catalog
         self.means = means
+        self.parts = PartTable(newest.sources)
 
     def glance(self, asked: Asked) -> Opened | None:
         """Answers from memory and the kernel's cache alone, or returns None; raises RangeOutside. Never awaits."""
@@ -135,6 +138,8 @@ class RegionCache:
         self.newest.raise_absence(asked.oid)
         meta = await self.newest.recall(asked.oid)
         stale = None
+        if asked.checksums and (meta is None or not tells(meta)):
+            asked = replace(asked, terms=replace(asked.terms, fresh_seconds=0.0))
         if meta is None:
             with self.newest.sources.turns.guest(asked.place.bucket.name):
                 meta = await self.newest.ask(asked)
@@ -150,6 +155,7 @@ class RegionCache:
     async def stop(self) -> None:
         """Ends all flights and questions."""
         await self.newest.stop()
+        await self.parts.stop()
         await self.shelf.filler.stop()
 
     async def _open(self, asked: Asked, limit: asyncio.Timeout) -> Opened:

@@ -9,6 +9,7 @@ from gateway.s3.codes import Refusal
 from gateway.s3.conditions import Conditions
 from gateway.s3.request import Target
 from regioncache.http.messages import Request
+from regioncache.origins.base import MOST_PARTS
 from regioncache.pages import Wanted
 
 _ENCRYPTION: Final = (
@@ -49,12 +50,16 @@ OVERRIDES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One read. `wanted` is None for the whole object; `overrides` are headers that the reply shall carry instead."""
+    """One read. `wanted` is None for the whole object; `overrides` are headers that the reply shall carry instead.
+
+    `part`, from 1, is asked for in place of a range.
+    """
 
     wanted: Wanted | None = None
     if_range: bytes | None = None
     conditions: Conditions | None = None
     checksums: bool = False
+    part: int | None = None
     overrides: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -80,19 +85,23 @@ def read_asked(request: Request, target: Target) -> Asked:
     """
     headers = request.first
     overrides: tuple[tuple[str, str], ...] = ()
+    part: int | None = None
     if target.query:
         check_version(target.query.get("versionId"))
-        overrides = _overrides(target.query)
+        overrides, part = _overrides(target.query), _part(target.query.get("partNumber"))
     if OF_INTEREST.isdisjoint(headers):
-        return Asked(overrides=overrides) if overrides else PLAIN
+        return Asked(overrides=overrides, part=part) if overrides or part is not None else PLAIN
     if any(name in headers for name in _ENCRYPTION):
         raise Refusal("NotImplemented", "objects encrypted with a client's key are not served")
     span = headers.get(b"range")
+    if span is not None and part is not None:
+        raise Refusal("InvalidRequest", "Cannot specify both Range header and partNumber query parameter.")
     return Asked(
         wanted=ranges.wanted(span) if span is not None else None,
         if_range=headers.get(b"if-range"),
         conditions=_conditions(headers),
         checksums=headers.get(b"x-amz-checksum-mode", b"").upper() == b"ENABLED",
+        part=part,
         overrides=overrides,
     )
 
@@ -102,6 +111,15 @@ def check_version(version: str | None) -> None:
     if version is not None and version != "null":
         details = (("ArgumentName", "versionId"), ("ArgumentValue", version))
         raise Refusal("InvalidArgument", "Invalid version id specified", details)
+
+
+def _part(number: str | None) -> int | None:
+    if number is None:
+        return None
+    if not (number.isascii() and number.isdigit() and len(number) <= 5 and 1 <= int(number) <= MOST_PARTS):
+        message = f"Part number must be an integer between 1 and {MOST_PARTS}, inclusive"
+        raise Refusal("InvalidArgument", message, (("ArgumentName", "partNumber"), ("ArgumentValue", number)))
+    return int(number)
 
 
 def _conditions(headers: dict[bytes, bytes]) -> Conditions | None:

@@ -9,16 +9,16 @@ from gateway.s3.asked import check_version
 from gateway.s3.base import Caller, Files
 from gateway.s3.codes import Refusal
 from gateway.s3.dates import HttpDates
-from gateway.s3.parts import parts_of
 from gateway.s3.refusals import xml_lines
 from gateway.s3.visit import Visit
 from gateway.s3.xmltext import DECLARATION, NAMESPACE, escape
+from regioncache.checksums import CHECKSUM
 from regioncache.http.messages import Reply
 from regioncache.pages import Meta
+from regioncache.parts import parts_of
 
 _NAMES: Final = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")
 """All there are, in the order in which S3 writes them."""
-_CHECKSUM: Final = "x-amz-checksum-"
 _HIGHEST: Final = 0x7FFFFFFF
 
 
@@ -38,7 +38,7 @@ class Attributes:
         for name in (b"x-amz-max-parts", b"x-amz-part-number-marker"):
             _check_number(name, headers.get(name))
         names = _asked(b",".join(value for name, value in visit.request.headers if name == b"x-amz-object-attributes"))
-        opened = await self._files.stat(caller, visit.target.path)
+        opened = await self._files.stat(caller, visit.target.path, checksums="Checksum" in names)
         body = "".join(_element(name, opened.meta) for name in _NAMES if name in names)
         xml = f'{DECLARATION}<GetObjectAttributesResponse xmlns="{NAMESPACE}">{body}</GetObjectAttributesResponse>'
         dated = f"last-modified: {self._dates(opened.meta.last_modified)}\r\n".encode()
@@ -82,7 +82,7 @@ def _element(name: str, meta: Meta) -> str:
 
 
 def _checksum(meta: Meta) -> str:
-    found = [(name.removeprefix(_CHECKSUM), value) for name, value in meta.headers if name.startswith(_CHECKSUM)]
+    found = [(name.removeprefix(CHECKSUM), value) for name, value in meta.headers if name.startswith(CHECKSUM)]
     texts = "".join(f"<{_title(name)}>{escape(value)}</{_title(name)}>" for name, value in found)
     return f"<Checksum>{texts}</Checksum>" if texts else ""
 

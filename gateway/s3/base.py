@@ -8,7 +8,7 @@ from typing import Protocol
 
 from namespace.keys import AccessKey
 from regioncache.opened import Opened
-from regioncache.origins.base import ListPage, Payer
+from regioncache.origins.base import ListPage, Part, Payer
 from regioncache.pages import Wanted
 
 
@@ -44,8 +44,15 @@ class Files(Protocol):
         """Opens a read and waits for its first piece."""
         ...
 
-    async def stat(self, caller: Caller, path: str, *, newest: bool = False) -> Opened:
-        """What is known of the object; no bytes. `newest`: asked anew, unless the mount's objects never change."""
+    async def stat(self, caller: Caller, path: str, *, newest: bool = False, checksums: bool = False) -> Opened:
+        """What is known of the object; no bytes. `newest`: asked anew, unless the mount's objects never change.
+
+        `checksums`: asked anew where those that the object was stored with are not known.
+        """
+        ...
+
+    async def part(self, caller: Caller, path: str, number: int, *, newest: bool = False) -> tuple[Opened, Part | None]:
+        """What is known of the object, and where its part `number` lies; None: it was uploaded whole, and 1 is all."""
         ...
 
     async def list(self, caller: Caller, ask: ListPath) -> ListPage:

@@ -22,6 +22,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "InvalidAccessKeyId": (403, "The access key ID that you provided does not exist in our records."),
     "InvalidArgument": (400, "Invalid argument."),
     "InvalidBucketName": (400, "The specified bucket is not valid."),
+    "InvalidPartNumber": (416, "The requested partnumber is not satisfiable"),
     "InvalidRange": (416, "The requested range is not satisfiable"),
     "InvalidRequest": (
         400,
@@ -60,6 +61,7 @@ FAULTS: Final[dict[type[Exception], str]] = {
     errors.SlowDown: "SlowDown",
     # Overwritten again and again while it was opened: clients retry 503 by themselves, 409 they do not.
     errors.VersionChanged: "ServiceUnavailable",
+    errors.NoSuchPart: "InvalidPartNumber",
     errors.RangeOutside: "InvalidRange",
     errors.BadAnswer: "InternalError",
     errors.NotSupported: "NotImplemented",
@@ -139,7 +141,7 @@ def _message(fault: Exception, text: str) -> str:
 
 
 def _details(fault: Exception) -> tuple[tuple[str, str], ...]:
-    if isinstance(fault, errors.RangeOutside):
+    if isinstance(fault, errors.RangeOutside) and not isinstance(fault, errors.NoSuchPart):
         return (("ActualObjectSize", str(fault.size)),)
     return ()
 

@@ -13,7 +13,7 @@ from gateway.s3.visit import Visit
 from regioncache.errors import RangeOutside, VersionChanged
 from regioncache.http.messages import Reply
 from regioncache.opened import Opened
-from regioncache.pages import WHOLE, Meta, Span
+from regioncache.pages import WHOLE, Meta, Span, Wanted
 
 
 class Objects:
@@ -30,6 +30,8 @@ class Objects:
         request, target = visit.request, visit.target
         plain = not target.query and OF_INTEREST.isdisjoint(request.first)
         asked = PLAIN if plain else read_asked(request, target)
+        if asked.part is not None:
+            return self._part(visit, caller, asked, asked.part)
         if asked.newest:
             return self._later(visit, caller, asked)
         try:
@@ -52,7 +54,10 @@ class Objects:
     async def head(self, visit: Visit, caller: Caller) -> Reply:
         """Answers HeadObject. Raises what `Files` raises, and `Refusal`."""
         asked = read_asked(visit.request, visit.target)
-        opened = await self._files.stat(caller, visit.target.path, newest=asked.newest)
+        if asked.part is not None:
+            return await self._part(visit, caller, asked, asked.part)
+        checksums = asked.checksums and asked.wanted is None
+        opened = await self._files.stat(caller, visit.target.path, newest=asked.newest, checksums=checksums)
         meta = opened.meta
         if not _changed(asked, meta):
             return self._not_modified(visit, meta)
@@ -64,6 +69,29 @@ class Objects:
             raise RangeOutside(meta.size)
         lines = self._heads.of(visit.id, opened, asked, whole=False)
         return Reply(206, length=len(span), encoded=lines + _range_line(span, meta))
+
+    async def _part(self, visit: Visit, caller: Caller, asked: Asked, number: int) -> Reply:
+        """Answers a read of one part, with or without its bytes: a range whose ends the origin knows."""
+        path = visit.target.path
+        opened, part = await self._files.part(caller, path, number, newest=asked.newest)
+        meta = opened.meta
+        if not _changed(asked, meta):
+            return self._not_modified(visit, meta)
+        span = Span(0, meta.size) if part is None else part.span
+        if visit.request.method != b"HEAD":
+            wanted = Wanted(span.start, span.end) if len(span) else WHOLE
+            visit.opened = opened = await self._files.open(caller, path, wanted)
+            if opened.meta.version != meta.version:
+                raise VersionChanged("the object was overwritten while it was opened; ask again")
+        lines = self._heads.of(visit.id, opened, asked, whole=len(span) == meta.size)
+        if part is not None:
+            lines += b"x-amz-mp-parts-count: %d\r\n" % part.count
+        if not len(span):  # Content-Range cannot say "none of nothing" (RFC 9110, 14.4)
+            return Reply(200, length=0, encoded=lines)
+        lines += _range_line(span, meta)
+        if visit.request.method == b"HEAD":
+            return Reply(206, length=len(span), encoded=lines)
+        return _sent(206, opened, lines)
 
     async def _later(self, visit: Visit, caller: Caller, asked: Asked) -> Reply:
         path = visit.target.path
@@ -98,13 +126,17 @@ class Objects:
                 raise RangeOutside(0)
             status = 206
             lines += _range_line(opened.span, opened.meta)
-        whole = opened.whole
-        if whole is not None:
-            return Reply(status, (), whole, None, None, None, lines)
-        return Reply(status, stream=opened.stream(), length=len(opened.span), encoded=lines, pull=opened.pull)
+        return _sent(status, opened, lines)
 
     def _not_modified(self, visit: Visit, meta: Meta) -> Reply:
         return Reply(304, encoded=self._heads.not_modified(visit.id, meta))
+
+
+def _sent(status: int, opened: Opened, lines: bytes) -> Reply:
+    whole = opened.whole
+    if whole is not None:
+        return Reply(status, (), whole, None, None, None, lines)
+    return Reply(status, stream=opened.stream(), length=len(opened.span), encoded=lines, pull=opened.pull)
 
 
 def _changed(asked: Asked, meta: Meta) -> bool:

@@ -33,7 +33,7 @@ class Operation(StrEnum):
 SUBRESOURCES: Final = frozenset(
     """accelerate acl analytics append attributes cors delete encryption intelligent-tiering inventory legal-hold
     lifecycle location logging metadataConfiguration metadataTable metrics notification object-lock ownershipControls
-    partNumber policy policyStatus publicAccessBlock renameObject replication requestPayment restore retention select
+    policy policyStatus publicAccessBlock renameObject replication requestPayment restore retention select
     select-type session tagging torrent uploadId uploads versioning versions website""".split()  # noqa: SIM905 - forty lines of quotes are no easier to read
 )
 """Query names that ask for something other than the object or the list (S3 API reference, all operations)."""

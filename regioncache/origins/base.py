@@ -5,7 +5,7 @@ is and which bytes follow. The bytes are pulled, so that the reader (the line's 
 """
 
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from regioncache.lines.base import Crossing
 from regioncache.pages import Meta, Span, Version
@@ -42,10 +42,24 @@ class Question:
     payer: Payer
     hops: int = 0
     fresh_seconds: float = 0.0
+    checksums: bool = False
+    """Whether the answer shall tell the checksums that the object was stored with; who knows none tells none."""
 
     def by(self, passage: Passage | None) -> "Question":
         """The same question, asked in the name of a traced stretch."""
         return self if passage is None else replace(self, payer=replace(self.payer, trail=passage.far))
+
+
+MOST_PARTS = 10_000
+"""An object has no more (S3 user guide, multipart upload limits)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part that an object was uploaded in: its bytes, and how many parts there are."""
+
+    span: Span
+    count: int
 
 
 class Reading(Protocol):
@@ -117,4 +131,16 @@ class Source(Protocol):
 
     async def list(self, ask: ListAsk, question: Question, crossing: Crossing) -> ListPage:
         """Lists up to `ask.limit` keys and prefixes; the question's key means nothing. Raises as `read`."""
+        ...
+
+
+@runtime_checkable
+class PartSource(Protocol):
+    """A source that can tell where the parts of an object lie, besides what every source can."""
+
+    async def part(self, question: Question, number: int, version: Version, crossing: Crossing) -> Part:
+        """Asks for part `number`, from 1, of this version.
+
+        Raises: as `Source.read`; RangeOutside where there is no such part, NotSupported where the store tells none.
+        """
         ...

@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
+from regioncache.checksums import CHECKSUM
 from regioncache.errors import (
     BadAnswer,
     CacheError,
     KeyRefused,
     NoSuchObject,
+    NotSupported,
     OriginBusy,
     OriginForbids,
     OriginUnavailable,
@@ -30,15 +32,24 @@ from regioncache.http.messages import Header
 from regioncache.http.sigv4 import Signer
 from regioncache.lines.base import Crossing
 from regioncache.origins.asking import BodyReading, meta_body, send
-from regioncache.origins.base import ListAsk, ListPage, Question, Reading, Want
+from regioncache.origins.base import ListAsk, ListPage, Part, Question, Reading, Want
 from regioncache.origins.credentials import Credentialer
 from regioncache.origins.s3list import LIST_BYTES, parse_list
 from regioncache.pages import Meta, Span, Version
 
 KEPT_HEADERS = frozenset(
-    {b"cache-control", b"content-disposition", b"content-encoding", b"content-language", b"expires"}
+    (
+        b"cache-control",
+        b"content-disposition",
+        b"content-encoding",
+        b"content-language",
+        b"expires",
+        b"x-amz-storage-class",
+        b"x-amz-website-redirect-location",
+    )
 )
-"""Representation headers that belong to the object and go back to the client unchanged, beside x-amz-meta-*."""
+"""Headers that belong to the object and go back to the client unchanged, beside x-amz-meta-*."""
+_CHECKSUM = CHECKSUM.encode()
 ERROR_BYTES = 64 * 1024
 """S3's error documents are a few hundred bytes."""
 ANSWER_SECONDS = 10.0
@@ -51,6 +62,7 @@ LONGEST_RETRY_SECONDS = 60.0
 _KEY_CODES = frozenset({b"KeyTooLongError", b"InvalidURI", b"InvalidObjectName", b"XMinioInvalidObjectName", b"400"})
 """Codes of a 400 that speak of the key (versitygw writes the bare status for `a//` and `../a`); others may speak of
 our credentials."""
+_CHECKSUM_MODE = (b"x-amz-checksum-mode", b"ENABLED")
 _CONTENT_RANGE = re.compile(rb"bytes +(\d+)-(\d+)/(\d+)", re.IGNORECASE)
 _HTTP_DATE = re.compile(rb"\w{3}, (\d\d) (\w{3}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT")
 _MONTHS = {month: number for number, month in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
@@ -60,7 +72,7 @@ _MONTHS = {month: number for number, month in enumerate(b"Jan Feb Mar Apr May Ju
 class S3Origin:
     """One endpoint of one bucket. `region` is the signing region, which most stores do not check.
 
-    Mutable state: `_signer`, of the credentials that were in force last.
+    Mutable state: `_signer`, of the credentials that were in force last; `_tells_checksums` until the store refuses to.
     """
 
     name: str
@@ -72,6 +84,7 @@ class S3Origin:
     wall: Callable[[], float] = time.time
     keys: SigningKeys = field(default_factory=SigningKeys, repr=False)
     _signer: Signer | None = field(default=None, init=False, repr=False)
+    _tells_checksums: bool = field(default=True, init=False, repr=False)
     _named: list[Header] = field(init=False, repr=False)
     _root: str = field(init=False, repr=False)
 
@@ -105,15 +118,31 @@ class S3Origin:
     async def head(self, question: Question, crossing: Crossing) -> Meta:
         """Asks for the newest version; see `Source.head`."""
         asked_at, key = self.wall(), question.key
-        ask = await self._ask(b"HEAD", self._target(key), [], QUESTION_SECONDS)
-        answer = await send(self.client, ask, crossing, 0)
-        try:
-            crossing.learned(0)
-            if answer.status != 200:
-                raise self._meaning(answer, key)
-            return self._meta(answer, _number(answer, b"content-length"), asked_at)
-        finally:
-            answer.close()
+        wants = [_CHECKSUM_MODE] if question.checksums and self._tells_checksums else []
+        answer = await self._headed(self._target(key), wants, crossing)
+        if wants and answer.status == 501:
+            # Some stores refuse what they do not know, instead of passing it over: who asks again is answered.
+            self._tells_checksums = False
+        if answer.status != 200:
+            raise self._meaning(answer, key)
+        return self._meta(answer, _number(answer, b"content-length"), asked_at, checksums=bool(wants))
+
+    async def part(self, question: Question, number: int, version: Version, crossing: Crossing) -> Part:
+        """Asks by a HEAD for one part; see `PartSource.part`."""
+        target = b"%b?partNumber=%d" % (self._target(question.key), number)
+        answer = await self._headed(target, [(b"if-match", version.encode())], crossing)
+        if answer.status == 501:
+            raise NotSupported(f"{self.name} tells no parts; read the object by ranges")
+        if answer.status not in {200, 206}:
+            raise self._meaning(answer, question.key)
+        return self._part(answer, number)
+
+    async def _headed(self, target: bytes, headers: Sequence[Header], crossing: Crossing) -> Answer:
+        """The head of an answer to HEAD, which has no body to be read."""
+        answer = await send(self.client, await self._ask(b"HEAD", target, headers, QUESTION_SECONDS), crossing, 0)
+        crossing.learned(0)
+        answer.close()
+        return answer
 
     async def list(self, ask: ListAsk, question: Question, crossing: Crossing) -> ListPage:
         """Lists by ListObjectsV2; see `Source.list`."""
@@ -167,14 +196,24 @@ class S3Origin:
             raise WrongVersion(f"{self.name} sent {want.key!r} in version {meta.version} instead of {want.version}")
         return meta, span
 
-    def _meta(self, answer: Answer, size: int, asked_at: float) -> Meta:
+    def _part(self, answer: Answer, number: int) -> Part:
+        told = answer.header(b"x-amz-mp-parts-count") or b""
+        if answer.header(b"content-range") is None:
+            # Of an object of one part a store may answer as of the whole; one that passed the question over does too.
+            if number != 1 or told not in {b"", b"1"}:
+                raise NotSupported(f"{self.name} does not say where a part lies; read the object by ranges")
+            return Part(Span(0, _number(answer, b"content-length")), 1)
+        return Part(_content_range(answer)[0], int(told) if told.isdigit() else 0)
+
+    def _meta(self, answer: Answer, size: int, asked_at: float, *, checksums: bool = False) -> Meta:
         etag, modified = answer.header(b"etag"), answer.header(b"last-modified")
         if not etag:
             raise BadAnswer(f"{self.name} answered without an ETag, so its bytes have no version")
+        begin = (b"x-amz-meta-", _CHECKSUM) if checksums else b"x-amz-meta-"
         kept = tuple(
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in answer.headers
-            if name in KEPT_HEADERS or name.startswith(b"x-amz-meta-")
+            if name in KEPT_HEADERS or name.startswith(begin)
         )
         text = etag.decode("latin-1")
         return Meta(

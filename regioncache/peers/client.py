@@ -9,6 +9,7 @@ from regioncache.errors import (
     CacheError,
     KeyRefused,
     NoSuchObject,
+    NotSupported,
     OriginBusy,
     OriginForbids,
     OriginTried,
@@ -22,11 +23,11 @@ from regioncache.http.faults import HttpFault
 from regioncache.http.sigv4 import Credentials, Signer
 from regioncache.lines.base import Crossing
 from regioncache.origins.asking import mapped, meta_body, send
-from regioncache.origins.base import ListAsk, ListPage, Question, Reading, Want
+from regioncache.origins.base import ListAsk, ListPage, Part, Question, Reading, Want
 from regioncache.pages import Meta, Span, Version
 from regioncache.peers.digests import HEADER, Digests, other_files
 from regioncache.peers.proto import FRAME_BYTES, HEADER_BYTES, SILENCE_SECONDS, Head, Kind, check, parse
-from regioncache.peers.wire import FACTS, PeerRequest, parse_facts, parse_list_body
+from regioncache.peers.wire import FACTS, PART, PeerRequest, parse_facts, parse_list_body, parse_part_line
 
 SERVICE = "causeway"
 ANSWER_SECONDS = 28.0
@@ -94,6 +95,21 @@ class PeerSource:
         finally:
             answer.close()
 
+    async def part(self, question: Question, number: int, version: Version, crossing: Crossing) -> Part:
+        """Asks for a part; see `PartSource.part`."""
+        request = self._request("stat", question, version=version, part=number)
+        answer = await self._send(self._ask(request, QUESTION_SECONDS), crossing, 0)
+        try:
+            if answer.status != 200:
+                raise await self._fault(answer, crossing, question.key)
+            await meta_body(answer, crossing, ERROR_BYTES, self.name)
+            told = answer.header(PART)
+            if told is None:
+                raise NotSupported(f"{self.name} tells no parts; its node is of an earlier version")
+            return parse_part_line(told)
+        finally:
+            answer.close()
+
     async def list(self, ask: ListAsk, question: Question, crossing: Crossing) -> ListPage:
         """Asks for a page of a list; see `Source.list`."""
         request = self._request("list", replace(question, key=ask.prefix), ask=ask)
@@ -127,6 +143,7 @@ class PeerSource:
         version: Version | None = None,
         span: Span | None = None,
         ask: ListAsk | None = None,
+        part: int = 0,
     ) -> PeerRequest:
         return PeerRequest(
             operation,
@@ -140,6 +157,8 @@ class PeerSource:
             version,
             span,
             ask,
+            question.checksums,
+            part,
         )
 
     def _ask(self, request: PeerRequest, answer_seconds: float) -> Ask:
@@ -170,6 +189,8 @@ class PeerSource:
             case 416:
                 size = answer.header(b"x-causeway-size") or b"0"
                 return RangeOutside(int(size) if size.isdigit() else 0)
+            case 501:
+                return NotSupported(where)
             case 503 if answer.header(b"x-causeway-fault") == b"slow":
                 return OriginBusy(where, seconds)
             case status:

@@ -10,6 +10,7 @@ from regioncache.errors import (
     CacheError,
     KeyRefused,
     NoSuchObject,
+    NotSupported,
     OriginForbids,
     OriginUnavailable,
     RangeOutside,
@@ -24,7 +25,17 @@ from regioncache.pages import Meta, Span, Wanted
 from regioncache.peers.client import SERVICE
 from regioncache.peers.digests import HEADER, Digests, other_files
 from regioncache.peers.proto import BEAT_SECONDS, FRAME_BYTES, Kind, frame
-from regioncache.peers.wire import FACTS, MOST_HOPS, BadPeerRequest, PeerRequest, facts, list_body, parse_request
+from regioncache.peers.wire import (
+    FACTS,
+    MOST_HOPS,
+    PART,
+    BadPeerRequest,
+    PeerRequest,
+    facts,
+    list_body,
+    parse_request,
+    part_line,
+)
 from regioncache.places import Places
 from regioncache.service import RegionCache
 from regioncache.tracing import Beginning, Tracing, untraced
@@ -129,7 +140,11 @@ class PeerDoor:
             page = await self._lists.page(place, parsed.ask, parsed.payer, terms, parsed.hops)
             return Reply(200, [(b"content-type", b"application/json")], list_body(page))
         if parsed.span is None:
-            opened = await self._cache.stat(Asked(place, Wanted(), parsed.payer, terms, parsed.hops))
+            asked = Asked(place, Wanted(), parsed.payer, terms, parsed.hops, checksums=parsed.checksums)
+            if parsed.part and parsed.version is not None:
+                part = await self._cache.parts.find(asked, parsed.version, parsed.part)
+                return Reply(200, [(PART, part_line(part))])
+            opened = await self._cache.stat(asked)
             return Reply(200, self._head(opened.meta, opened.span))
         wanted = Wanted(parsed.span.start, parsed.span.end)
         asked = Asked(place, wanted, parsed.payer, terms, parsed.hops, parsed.version)
@@ -181,6 +196,8 @@ def _fault(fault: CacheError) -> Reply:
             return Reply(412, body=text)
         case RangeOutside():
             return Reply(416, [(b"x-causeway-size", str(fault.size).encode())], text)
+        case NotSupported():
+            return Reply(501, body=text)
         case SlowDown():
             return Reply(503, [(b"retry-after", _seconds(fault.retry_after)), (b"x-causeway-fault", b"slow")], text)
         case OriginUnavailable():

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote, unquote
 
 from regioncache.errors import BadAnswer
 from regioncache.http.messages import Header
-from regioncache.origins.base import ListAsk, Listed, ListPage, Payer
+from regioncache.origins.base import MOST_PARTS, ListAsk, Listed, ListPage, Part, Payer
 from regioncache.pages import Meta, Span, Version
 from regioncache.peers.proto import PROTOCOL
 
@@ -22,6 +22,7 @@ MOST_HOPS = 4
 """Reader, parent, grandparent, home: a request that came over more nodes runs in a loop."""
 NAME_BYTES = 128
 FACTS = b"x-causeway-object"
+PART = b"x-causeway-part"
 
 
 class BadPeerRequest(Exception):
@@ -30,7 +31,10 @@ class BadPeerRequest(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PeerRequest:
-    """What one node asks of another. `span`: the bytes wanted (read); `ask`: the list wanted (list)."""
+    """What one node asks of another. `span`: the bytes wanted (read); `ask`: the list wanted (list).
+
+    Of a stat: `checksums` shall be told; `part`, from 1, is asked for instead of the object, 0 = the object.
+    """
 
     operation: str
     bucket: str
@@ -43,6 +47,8 @@ class PeerRequest:
     version: Version | None = None
     span: Span | None = None
     ask: ListAsk | None = None
+    checksums: bool = False
+    part: int = 0
 
     def target(self) -> bytes:
         """The request line's target."""
@@ -51,6 +57,10 @@ class PeerRequest:
             query |= {"start": str(self.span.start), "end": str(self.span.end)}
         if self.version is not None:
             query["version"] = self.version
+        if self.checksums:
+            query["checksums"] = "1"
+        if self.part:
+            query["part"] = str(self.part)
         if self.ask is not None:
             query |= {"after": self.ask.after, "delimiter": self.ask.delimiter, "limit": str(self.ask.limit)}
         text = "&".join(f"{name}={quote(value, safe='')}" for name, value in sorted(query.items()))
@@ -107,7 +117,17 @@ def _request(operation: str, values: Mapping[str, str], headers: Mapping[bytes, 
         Version(values["version"]) if "version" in values else None,
         span,
         ask,
+        values.get("checksums") == "1",
+        _part_number(values),
     )
+
+
+def _part_number(values: Mapping[str, str]) -> int:
+    """The part that a stat asks for. A node of the former version passes it over, and is understood by its answer."""
+    part = int(values.get("part", "0"))
+    if not 0 <= part <= MOST_PARTS or (part and "version" not in values):
+        raise ValueError(f"a part is one of 1 to {MOST_PARTS}, of a version")
+    return part
 
 
 def _name(value: bytes) -> str:
@@ -151,6 +171,20 @@ def parse_facts(text: bytes, asked_at: float) -> tuple[Meta, Span]:
         return meta, Span(int(value["start"]), int(value["end"]))
     except (ValueError, KeyError, TypeError, OverflowError) as fault:
         raise BadAnswer(f"a peer's facts are malformed: {fault}") from fault
+
+
+def part_line(part: Part) -> bytes:
+    """Returns what a reply's head tells of a part: its bytes, half-open, and how many parts there are."""
+    return b"%d %d %d" % (part.span.start, part.span.end, part.count)
+
+
+def parse_part_line(text: bytes) -> Part:
+    """Returns the part that a reply's head tells; raises BadAnswer."""
+    try:
+        start, end, count = map(int, text.split(b" "))
+        return Part(Span(start, end), count)
+    except ValueError as fault:
+        raise BadAnswer(f"what a peer tells of a part is malformed: {fault}") from fault
 
 
 def list_body(page: ListPage) -> bytes:

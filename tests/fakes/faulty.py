@@ -4,10 +4,18 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 
-from regioncache.errors import BadAnswer, CacheError, NoSuchObject, OriginForbids, OriginUnavailable, SlowDown
+from regioncache.errors import (
+    BadAnswer,
+    CacheError,
+    NoSuchObject,
+    NotSupported,
+    OriginForbids,
+    OriginUnavailable,
+    SlowDown,
+)
 from regioncache.lines.base import Crossing
-from regioncache.origins.base import ListAsk, ListPage, Question, Reading, Source, Want
-from regioncache.pages import Meta, Span
+from regioncache.origins.base import ListAsk, ListPage, Part, PartSource, Question, Reading, Source, Want
+from regioncache.pages import Meta, Span, Version
 
 
 @dataclass(slots=True)
@@ -101,6 +109,15 @@ class Faulty:
         if fault is not None:
             await _strike(fault, crossing)
         return await self.source.head(question, crossing)
+
+    async def part(self, question: Question, number: int, version: Version, crossing: Crossing) -> Part:
+        """As PartSource.part."""
+        fault = self._take()
+        if fault is not None:
+            await _strike(fault, crossing)
+        if not isinstance(self.source, PartSource):
+            raise NotSupported(f"{self.name} tells no parts")
+        return await self.source.part(question, number, version, crossing)
 
     async def list(self, ask: ListAsk, question: Question, crossing: Crossing) -> ListPage:
         """As Source.list."""

@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import dataclass, field
 
 from gateway.s3.base import Caller, ListPath
-from regioncache.errors import NoSuchObject, RangeOutside
+from regioncache.errors import NoSuchObject, NoSuchPart, RangeOutside
 from regioncache.opened import Opened, Waited
-from regioncache.origins.base import Listed, ListPage
+from regioncache.origins.base import Listed, ListPage, Part
 from regioncache.pages import STEP_BYTES, Span, Wanted
 from tests.fakes.origin import FakeObject
 
@@ -84,9 +84,18 @@ class FakeFiles:
         found = self._find(caller, path)
         return self._open(found, _span(found, wanted), self.source)
 
-    async def stat(self, caller: Caller, path: str, *, newest: bool = False) -> Opened:
+    async def part(self, caller: Caller, path: str, number: int, *, newest: bool = False) -> tuple[Opened, Part | None]:
+        """Metadata, and where a part lies of what was stored in parts."""
+        self.calls["part newest" if newest else "part"] += 1
+        found = self._find(caller, path)
+        if number > (len(found.parts) or 1):
+            raise NoSuchPart("no such part", found.size)
+        opened = Opened(found.meta(), Span(0, 0), self.source, self.waited, self.stale_seconds)
+        return opened, found.part(number) if found.parts else None
+
+    async def stat(self, caller: Caller, path: str, *, newest: bool = False, checksums: bool = False) -> Opened:
         """Metadata alone."""
-        self.calls["stat newest" if newest else "stat"] += 1
+        self.calls["stat newest" if newest else "stat checksums" if checksums else "stat"] += 1
         found = self._find(caller, path)
         return Opened(found.meta(), Span(0, 0), self.source, self.waited, self.stale_seconds)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from regioncache.errors import NoSuchObject, RangeOutside, VersionChanged
 from regioncache.lines.base import Crossing
-from regioncache.origins.base import ListAsk, Listed, ListPage, Payer, Question, Reading, Want
+from regioncache.origins.base import ListAsk, Listed, ListPage, Part, Payer, Question, Reading, Want
 from regioncache.pages import Meta, Span, Version
 from tests.fakes.ramp import ramp, ramp_view
 
@@ -30,15 +30,26 @@ class FakeObject:
     last_modified: float = 1_600_000_000.0
     tag: str = ""
     """The ETag with its quotes, where a test wants a certain one."""
+    parts: tuple[int, ...] = ()
+    """The sizes of the parts it was uploaded in, none for an object that was uploaded whole."""
+    checksums: tuple[tuple[str, str], ...] = ()
+    """Told only to who asks for them."""
 
     @property
     def etag(self) -> str:
-        """A quoted tag that differs between versions."""
+        """A quoted tag that differs between versions; of an object in parts as S3 writes it."""
+        if self.parts:
+            return f'"{self.revision:08x}{self.shift:08x}{self.size:016x}-{len(self.parts)}"'
         return self.tag or f'"{self.revision:08x}{self.shift:04x}{self.size:016x}"'
 
     def bytes_at(self, start: int, end: int) -> bytes | memoryview:
         """The bytes [start, end), at most 4 MiB of them."""
         return ramp_view(start, end, self.shift) if self.body is None else memoryview(self.body)[start:end]
+
+    def part(self, number: int) -> Part:
+        """Where part `number`, from 1, lies."""
+        start = sum(self.parts[: number - 1])
+        return Part(Span(start, start + self.parts[number - 1]), len(self.parts))
 
     def whole(self) -> bytes:
         """All bytes; for objects that fit into memory."""
@@ -185,7 +196,21 @@ class FakeOrigin:
         await crossing.prepay(0, 0)
         self.asked.append(Asked("head", question.key, payer=question.payer))
         crossing.close()
-        return self.bucket.find(question.key).meta(self.wall())
+        found = self.bucket.find(question.key)
+        meta = found.meta(self.wall())
+        return replace(meta, headers=meta.headers + found.checksums) if question.checksums else meta
+
+    async def part(self, question: Question, number: int, version: Version, crossing: Crossing) -> Part:
+        """As PartSource.part."""
+        await crossing.prepay(0, 0)
+        self.asked.append(Asked("part", question.key, version=version, payer=question.payer))
+        crossing.close()
+        found = self.bucket.find(question.key)
+        if found.etag != version:
+            raise VersionChanged(f"{question.key!r} is {found.etag} now, not {version}")
+        if number > len(found.parts):
+            raise RangeOutside(found.size)
+        return found.part(number)
 
     async def list(self, ask: ListAsk, question: Question, crossing: Crossing) -> ListPage:
         """As Source.list."""

@@ -69,10 +69,10 @@ class Region:
         """The first way."""
         return self.origins[0]
 
-    def put(self, key: str, size: int, shift: int = 0) -> FakeObject:
+    def put(self, key: str, size: int, shift: int = 0, **more: object) -> FakeObject:
         """Stores (or overwrites) an object at the origin; one second passes, so that it is newer than what is known."""
         self.clock.advance(1)
-        return self.origin.put(key, size, shift)
+        return self.origin.put(key, size, shift, **more)
 
     def place(self, key: str) -> Place:
         mount = Mount.model_construct(path="/ns/data", bucket="data", prefix="")

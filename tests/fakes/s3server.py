@@ -205,6 +205,13 @@ class FakeS3:
     ) -> None:
         asked = heard.headers.get("range")
         span = None if asked is None or fault.whole else _span(asked, found.size)
+        number = int(heard.query.get("partNumber", "0")) if found.parts else 0
+        if number > len(found.parts):
+            await _refuse(heard, 416, "InvalidPartNumber", writer)
+            return
+        if number:
+            part = found.part(number).span
+            span = (part.start, part.end)
         if span is not None and span[0] >= span[1]:
             outside = (("Content-Range", f"bytes */{found.size}"),)
             await _refuse(heard, 416, "InvalidRange", writer, outside)
@@ -219,6 +226,10 @@ class FakeS3:
             ("Accept-Ranges", "bytes"),
             *found.headers,
         ]
+        if number:
+            headers.append(("x-amz-mp-parts-count", str(len(found.parts))))
+        if heard.headers.get("x-amz-checksum-mode") == "ENABLED":
+            headers += found.checksums
         if span is not None:
             headers.append(("Content-Range", f"bytes {start}-{end - 1}/{found.size}"))
         await _send_head(writer, 200 if span is None else 206, tuple(headers))

@@ -38,18 +38,30 @@ async def get(
 
     `more` headers are sent unsigned.
     """
-    assert world.key is not None
-    base, target = Base.parse(world.url(region)), b"/ns/train/" + quote(key).encode()
-    headers = [(b"host", base.authority)]
+    headers: list[Header] = []
     if span is not None:
         headers.append((b"range", b"bytes=%d-%d" % (span[0], span[1] - 1)))
     if none_match is not None:
         headers.append((b"if-none-match", none_match.encode()))
-    signed = Signer(Credentials(world.key.id, world.key.secret), "us-east-1").sign(
-        b"GET", target, headers, world.wall()
-    )
+    return await ask(world, "/ns/train/" + quote(key), headers, region=region, more=more)
+
+
+async def ask(
+    world: World,
+    target: str,
+    headers: Sequence[Header] = (),
+    *,
+    method: bytes = b"GET",
+    region: str = NEAR,
+    more: Sequence[Header] = (),
+) -> Got:
+    """Any request at a region's door, its `headers` signed and `more` not."""
+    assert world.key is not None
+    base, line = Base.parse(world.url(region)), target.encode()
+    named = [(b"host", base.authority), *headers]
+    signed = Signer(Credentials(world.key.id, world.key.secret), "us-east-1").sign(method, line, named, world.wall())
     client = Client()
-    answer = await client.request(Ask(base, b"GET", target, [*signed, *more]))
+    answer = await client.request(Ask(base, method, line, [*signed, *more]))
     body, buffer, cut = bytearray(), memoryview(bytearray(256 * 1024)), False
     try:
         while got := await answer.receive(buffer):

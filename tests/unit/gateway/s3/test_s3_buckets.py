@@ -181,7 +181,7 @@ async def test_the_empty_forms_of_what_is_not_there_are_404(desk, owner) -> None
 
 
 @pytest.mark.parametrize(
-    "target", ["/train?uploads", "/train?policy", "/train/a?retention", "/train/a?torrent", "/train/a?partNumber=1"]
+    "target", ["/train?uploads", "/train?policy", "/train/a?retention", "/train/a?torrent", "/train/a?uploadId=1"]
 )
 async def test_what_is_not_served_is_501_and_never_silence(desk, target: str) -> None:
     fill(desk, "train/a")

@@ -33,6 +33,7 @@ def requests(draw: st.DrawFn) -> PeerRequest:
     operation = draw(st.sampled_from(["read", "stat", "list"]))
     ask = None
     key = draw(text)
+    version = None if operation == "list" else draw(versions)
     if operation == "list":
         ask = ListAsk(key, draw(text), draw(text), draw(st.integers(1, 1000)))
     return PeerRequest(
@@ -44,9 +45,11 @@ def requests(draw: st.DrawFn) -> PeerRequest:
         Payer(draw(names), draw(names)),
         draw(st.integers(0, 10)),
         draw(st.one_of(finite, st.just(math.inf))),
-        draw(versions) if operation == "read" else None,
+        version,
         draw(spans) if operation == "read" else None,
         ask,
+        draw(st.booleans()),
+        draw(st.integers(0, 10_000)) if operation == "stat" and version is not None else 0,
     )
 
 

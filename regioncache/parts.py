@@ -1,0 +1,98 @@
+"""Where the parts lie that an object was uploaded in. Only its origin knows; it is asked once for each part.
+
+A version's parts never move, so what was told stays true, and is remembered up to a limit. That an object has parts at
+all, and how many, its ETag tells: S3 writes `"<md5 of md5s>-COUNT"`.
+"""
+
+import asyncio
+import re
+from collections import OrderedDict
+
+from regioncache.asked import Asked
+from regioncache.errors import (
+    CacheError,
+    NoSuchObject,
+    NotSupported,
+    OriginForbids,
+    OriginUnavailable,
+    RangeOutside,
+    SlowDown,
+    VersionChanged,
+)
+from regioncache.origins.base import Part, PartSource, Question
+from regioncache.pages import ObjectId, Version
+from regioncache.questions import Questions
+from regioncache.sources import Sources
+
+_UPLOADED = re.compile(r'"[0-9a-fA-F]{32}-([1-9][0-9]{0,4})"')
+_KNOWN = 65_536
+"""Parts remembered: some 20 MB, the parts of six objects of the most there can be."""
+
+_Subject = tuple[ObjectId, Version, int]
+
+
+def parts_of(etag: str) -> int | None:
+    """Returns how many parts the object was uploaded in, None for one that was uploaded whole."""
+    found = _UPLOADED.fullmatch(etag)
+    return int(found[1]) if found else None
+
+
+class PartTable:
+    """Parts by object, version and number. Mutable state: `_known`, oldest first; `questions` under way."""
+
+    def __init__(self, sources: Sources, limit: int = _KNOWN) -> None:
+        self.questions: Questions[Part] = Questions()
+        self._sources = sources
+        self._limit = limit
+        self._known: OrderedDict[_Subject, Part] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    async def find(self, asked: Asked, version: Version, number: int) -> Part:
+        """Returns part `number`, from 1, of this version.
+
+        Raises: VersionChanged, RangeOutside (there is no such part), NotSupported (no source tells parts),
+        NoSuchObject, OriginForbids, OriginUnavailable, SlowDown.
+        """
+        subject = (asked.oid, version, number)
+        known = self._known.get(subject)
+        if known is not None:
+            self._known.move_to_end(subject)
+            return known
+        return await asyncio.shield(self.questions.ask(subject, lambda: self._ask(asked, version, number)))
+
+    async def stop(self) -> None:
+        """Ends all questions."""
+        await self.questions.stop()
+
+    async def _ask(self, asked: Asked, version: Version, number: int) -> Part:
+        question = Question(asked.place.key, asked.payer, asked.hops)
+        fault: CacheError = OriginUnavailable("no route was tried")
+        for route in self._sources.of(asked.place):
+            if not isinstance(route.source, PartSource):
+                fault = NotSupported(f"{route.source.name} tells no parts; read the object by ranges")
+                continue
+            crossing = route.crossing(lambda: asked.payer, lambda: "meta")
+            passage = route.traced(asked.payer.trail, "part")
+            try:
+                async with self._sources.turn(route, "question"):
+                    telling = route.source.part(question.by(passage), number, version, crossing)
+                    part = await self._sources.ask(route, telling, crossing)
+            except (NoSuchObject, OriginForbids, VersionChanged, RangeOutside):
+                raise
+            except CacheError as failed:
+                fault = failed
+                continue
+            finally:
+                if passage is not None:
+                    passage.end(crossing.waited)
+                crossing.close()
+            self._keep((asked.oid, version, number), part)
+            return part
+        raise fault if isinstance(fault, OriginUnavailable | SlowDown | NotSupported) else OriginUnavailable(str(fault))
+
+    def _keep(self, subject: _Subject, part: Part) -> None:
+        self._known[subject] = part
+        if len(self._known) > self._limit:
+            self._known.popitem(last=False)
