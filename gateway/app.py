@@ -133,6 +133,7 @@ class Node:
         running.addresses["admin"] = self.admin.address
         running.app.prober.start()
         running.app.calendar.start()
+        running.app.refresher.start()
         self.watching = [
             asyncio.create_task(loopdelay.watch(running.loop_delay)),
             asyncio.create_task(tls.follow(certificates, _certificate_fault)),

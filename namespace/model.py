@@ -214,6 +214,10 @@ class Bucket(_Part):
         return value
 
 
+LEAST_REFRESH_SECONDS = 5.0
+"""More often than this, readers are served better by asking at each read."""
+
+
 class Mount(_Part):
     """A path under `/ns` and the bucket and prefix behind it. `stale_if_down` is seconds, infinite = for ever."""
 
@@ -225,6 +229,9 @@ class Mount(_Part):
     """Whether the bucket's external endpoint may be used for this mount."""
     consistency: Consistency = MaxAge(60.0)
     stale_if_down: Annotated[float, BeforeValidator(fields.duration), Field(ge=0)] = math.inf
+    refresh: float | None = None
+    """Written `{every: 10m}`: so often, seconds, what is known beneath is looked at anew, without a reader who waits.
+    None = when it is read."""
     write: Literal["through", "back"] = "through"
     copies: Annotated[StrictInt, Field(ge=1, le=16)] = 2
     """With `write: back`: on how many nodes a write lies before it is acknowledged."""
@@ -261,6 +268,25 @@ class Mount(_Part):
             case {"max_age": age, **rest} if not rest:
                 return MaxAge(_seconds(fields.duration(age, info)))
         raise ValueError("consistency is immutable, validate or {max_age: 60s}")
+
+    @field_validator("refresh", mode="before")
+    @classmethod
+    def _every(cls, value: object, info: ValidationInfo) -> object:
+        match value:
+            case {"every": every, **rest} if not rest:
+                seconds = _seconds(fields.duration(every, info), "every")
+            case None | float() | int() if fields.reading(info) is None:
+                return value
+            case _:
+                raise ValueError("refresh is written {every: 10m}")
+        if seconds < LEAST_REFRESH_SECONDS:
+            raise ValueError(
+                f"a refresh is every {LEAST_REFRESH_SECONDS:.0f}s at most; for less say consistency: validate"
+            )
+        match info.data.get("consistency"):
+            case Validate():
+                raise ValueError("a mount that validates asks at each read: there is nothing to refresh")
+        return seconds
 
     @field_validator("write", mode="after")
     @classmethod
@@ -307,7 +333,7 @@ class Topology(_Part):
         return by_ends
 
 
-def _seconds(value: object) -> float:
+def _seconds(value: object, key: str = "max_age") -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise ValueError("max_age is a duration, as 60s")
+        raise ValueError(f"{key} is a duration, as 60s")
     return float(value)

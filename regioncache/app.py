@@ -38,6 +38,7 @@ from regioncache.peers.door import PeerDoor
 from regioncache.places import Places
 from regioncache.prober import Prober
 from regioncache.reader import Shelf
+from regioncache.refresher import Refresher
 from regioncache.rooms import Rooms
 from regioncache.routing import Routing, SigningSecrets
 from regioncache.service import RegionCache
@@ -108,9 +109,13 @@ class CacheApp:
     """Each that was ever in force, by name and direction: what still crosses one that was taken out and comes back
     must count against the same quota."""
     calendar: Calendar = field(init=False)
+    refresher: Refresher = field(init=False)
 
     def __post_init__(self) -> None:
         self.calendar = Calendar(self.known_lines.values, self.settings.wall)
+        self.refresher = Refresher(
+            self.cache.newest, self.lists, self.resolver, self.settings.clock, self.settings.wall
+        )
 
     @classmethod
     async def start(cls, settings: CacheAppSettings) -> "CacheApp":
@@ -194,6 +199,7 @@ class CacheApp:
         self.places.rules = Rules(policy.cache)
         self.routing.adopt(lines)
         mounts = topology.mounts.values()
+        self.refresher.adopt(mounts)
         self.sources.keep({way_id(one.bucket, way) for one in mounts for way in routes(topology, one, region)})
         self.lines = lines
 
@@ -201,6 +207,7 @@ class CacheApp:
         """Ends flights and questions, then closes what is on disk. Running replies must have ended before."""
         await self.prober.stop()
         await self.calendar.stop()
+        await self.refresher.stop()
         await self.lists.stop()
         await self.cache.stop()
         await self.doubts.close()

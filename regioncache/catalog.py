@@ -81,6 +81,10 @@ class Catalog:
         """The newest version in memory, whatever its age."""
         return self._known.get(oid)
 
+    def known_beneath(self, bucket: bytes, prefix: str) -> list[str]:
+        """Returns the keys with this prefix whose newest version is in memory, in order."""
+        return sorted(oid.key for oid in self._known if oid.bucket == bucket and oid.key.startswith(prefix))
+
     def absence(self, oid: ObjectId, now: float) -> CacheError | None:
         """The fault to repeat for a key that was just found missing or forbidden; `now` is monotonic."""
         found = self._absent.get(oid)

@@ -109,6 +109,10 @@ class Newest:
         """Asks, or joins those who do; raises as `RegionCache.stat`."""
         return await asyncio.shield(self._questioned(asked, asked.terms.fresh_seconds))
 
+    async def look(self, asked: Asked) -> Meta:
+        """Asks the origin; what is known is believed meanwhile. Raises as `ask`."""
+        return await asyncio.shield(self._questioned(asked, 0.0))
+
     async def ask_anew(self, asked: Asked) -> Meta:
         """Doubts what is known and asks the origin now; an answer begun before will not do. Raises as `ask`."""
         self.catalog.distrust(asked.oid, self._wall())

@@ -9,11 +9,12 @@ from gateway.s3.base import Caller, ListPath
 from namespace import paths
 from namespace.errors import NamespaceError
 from namespace.keys import AccessKey, new_secret
+from namespace.resolver import Place
 from regioncache.asked import Asked
 from regioncache.errors import CacheError, NoSuchObject, OriginUnavailable, SlowDown
 from regioncache.opened import Opened
 from regioncache.origins.base import Payer
-from regioncache.pages import WHOLE, Wanted
+from regioncache.pages import WHOLE, ObjectId, Wanted
 
 ADMIN = Caller(
     AccessKey("administrator", new_secret(), "administrator", "admin", "interactive", (), (paths.ROOT,)),
@@ -44,7 +45,7 @@ class Looking:
         for mount in mounts.mounts:
             dropped += self._doubt(app.resolver.topology.buckets[mount.bucket].id, mount.prefix)
         if place is not None:
-            dropped += self._doubt(place.bucket.id, place.key)
+            dropped += self._doubt_place(place)
             if place.key and not place.key.endswith("/"):
                 await self._ask_anew(place.path)
         await app.doubts.kept()
@@ -83,6 +84,17 @@ class Looking:
         dropped = app.catalog.doubt(bucket, prefix, self.running.wall())
         app.lists.doubt(bucket, prefix)
         return dropped
+
+    def _doubt_place(self, place: Place) -> int:
+        """Doubts the object at a place and what lies beneath it, not what only begins alike."""
+        bucket, key = place.bucket.id, place.key
+        if not key or key.endswith("/"):
+            return self._doubt(bucket, key)
+        catalog, oid = self.running.app.catalog, ObjectId(bucket, key)
+        known = catalog.find(oid) is not None
+        catalog.distrust(oid, self.running.wall())
+        self.running.app.lists.doubt(bucket, key)
+        return known + self._doubt(bucket, f"{key}/")
 
     async def _ask_anew(self, path: str) -> None:
         place = self.running.files.place(path)
