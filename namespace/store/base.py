@@ -42,6 +42,28 @@ class KeyChange:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class PinnedPath:
+    """A path that a command pinned in this region's cache, with all beneath it. `at` is seconds since the epoch."""
+
+    path: str
+    author: str
+    at: float
+    nbytes: int | None
+    """What lay there at the origin when it was pinned; None: that could not be found out."""
+
+
+@dataclass(frozen=True, slots=True)
+class PinChange:
+    """A path that was pinned or unpinned by a command."""
+
+    at: float
+    author: str
+    change: str
+    """`pinned` or `unpinned`."""
+    path: str
+
+
 class Revisions(Protocol):
     """The files of the namespace, revision by revision."""
 
@@ -83,6 +105,26 @@ class KeyStore(Protocol):
 
     def key_changes(self) -> tuple[KeyChange, ...]:
         """Every change of keys, newest first."""
+        ...
+
+
+class PinStore(Protocol):
+    """The paths pinned by commands, with who pinned them."""
+
+    def pins(self) -> tuple[PinnedPath, ...]:
+        """Every pin, by path."""
+        ...
+
+    def add_pin(self, pin: PinnedPath) -> None:
+        """Keeps a pin durably; one of the same path gives way to it."""
+        ...
+
+    def remove_pin(self, path: str, author: str, at: float) -> PinnedPath | None:
+        """Removes the pin of this very path and returns it; None where there is none."""
+        ...
+
+    def pin_changes(self) -> tuple[PinChange, ...]:
+        """Every change of pins, newest first."""
         ...
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from namespace.errors import KeyExists, StoreBroken, UnknownKey
 from namespace.keys import AccessKey
-from namespace.store.base import Applied, KeyChange, Revision, digest
+from namespace.store.base import Applied, KeyChange, PinChange, PinnedPath, Revision, digest
 
-LAYOUT = 1
-"""Raised when the tables change; a file of a newer layout is refused, never guessed."""
+LAYOUT = 2
+"""Raised when the tables change; a file of a newer layout is refused, never guessed, an older one brought up."""
 _WAIT_SECONDS = 5.0  # for another process on the same file, which holds it for milliseconds
 _TABLES = """
 CREATE TABLE revisions (number INTEGER PRIMARY KEY, author TEXT NOT NULL, at REAL NOT NULL, digest TEXT NOT NULL);
@@ -33,11 +33,17 @@ CREATE TABLE key_changes (
     at REAL NOT NULL, author TEXT NOT NULL, change TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL
 );
 """
+_PIN_TABLES = """
+CREATE TABLE pins (path TEXT PRIMARY KEY, author TEXT NOT NULL, at REAL NOT NULL, bytes INTEGER);
+CREATE TABLE pin_changes (at REAL NOT NULL, author TEXT NOT NULL, change TEXT NOT NULL, path TEXT NOT NULL);
+"""
+_STEPS = (_TABLES, _PIN_TABLES)
+"""What brings a file of layout 0 (a new one), 1... to the next."""
 _KEY_COLUMNS = "id, secret, name, tenant, class, may_class, read, write, until"
 
 
 class EmbeddedStore:
-    """Revisions and keys in the SQLite file at `path`, which is made if it is absent.
+    """Revisions, keys and pins in the SQLite file at `path`, which is made if it is absent.
 
     Raises StoreBroken, here and from every call, if the file cannot be used.
     """
@@ -140,6 +146,34 @@ class EmbeddedStore:
             rows = database.execute("SELECT at, author, change, id, name FROM key_changes ORDER BY rowid DESC")
             return tuple(KeyChange(*row) for row in rows)
 
+    def pins(self) -> tuple[PinnedPath, ...]:
+        """Every pin, by path."""
+        with self._reading() as database:
+            return tuple(PinnedPath(*row) for row in database.execute("SELECT * FROM pins ORDER BY path"))
+
+    def add_pin(self, pin: PinnedPath) -> None:
+        """Keeps a pin; one of the same path gives way to it."""
+        row = (pin.path, pin.author, pin.at, pin.nbytes)
+        with self._writing() as database:
+            database.execute("INSERT OR REPLACE INTO pins VALUES (?, ?, ?, ?)", row)
+            database.execute("INSERT INTO pin_changes VALUES (?, ?, 'pinned', ?)", (pin.at, pin.author, pin.path))
+
+    def remove_pin(self, path: str, author: str, at: float) -> PinnedPath | None:
+        """Removes the pin of this very path and returns it; None where there is none."""
+        with self._writing() as database:
+            row = database.execute("SELECT * FROM pins WHERE path = ?", (path,)).fetchone()
+            if row is None:
+                return None
+            database.execute("DELETE FROM pins WHERE path = ?", (path,))
+            database.execute("INSERT INTO pin_changes VALUES (?, ?, 'unpinned', ?)", (at, author, path))
+            return PinnedPath(*row)
+
+    def pin_changes(self) -> tuple[PinChange, ...]:
+        """Every change of pins, newest first."""
+        with self._reading() as database:
+            rows = database.execute("SELECT at, author, change, path FROM pin_changes ORDER BY rowid DESC")
+            return tuple(PinChange(*row) for row in rows)
+
     def _prepare(self) -> None:
         with self._reading() as database:
             database.execute("PRAGMA journal_mode = WAL")
@@ -150,10 +184,10 @@ class EmbeddedStore:
             layout = database.execute("PRAGMA user_version").fetchone()[0]
             if layout > LAYOUT:
                 raise StoreBroken(f"{self.path} has layout {layout}, this version knows {LAYOUT}; use a newer Causeway")
-            if layout == 0:
-                for statement in _TABLES.strip().split(";\n"):
+            for tables in _STEPS[layout:]:
+                for statement in tables.strip().split(";\n"):
                     database.execute(statement)
-                database.execute(f"PRAGMA user_version = {LAYOUT}")
+            database.execute(f"PRAGMA user_version = {LAYOUT}")
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
