@@ -54,6 +54,11 @@ class Pattern:
         return None if found is None else found[0]
 
 
+def names(part: str, name: str) -> bool:
+    """Whether a component of a pattern, none of them `**`, matches one of a path."""
+    return re.fullmatch(_component(part), name) is not None
+
+
 def _regex(parts: list[str]) -> str:
     """Joins runs of components between `**`; a `**` at the end adds nothing, all beneath is covered anyway."""
     runs: list[list[str]] = [[]]
