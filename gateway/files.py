@@ -37,6 +37,8 @@ _Item = tuple[str, Listed | None]
 _Items = list[_Item]
 _Batch = tuple[_Items, bool]
 """Names in order, and whether more may follow."""
+_Ages = list[float]
+"""Of the pages that buckets gave, seconds."""
 
 
 class Files:
@@ -107,8 +109,9 @@ class Files:
         Raises: OriginUnavailable, OriginForbids, SlowDown; a bucket that is not there raises NoSuchObject.
         """
         parts = segments(self._resolver.table, caller.key, ask.prefix, ask.delimiter)
-        streams = [self._names(caller, part, ask) for part in parts if not part.over(ask.after)]
         items: _Items = []
+        ages: _Ages = []
+        streams = [self._names(caller, part, ask, ages) for part in parts if not part.over(ask.after)]
         more = False
         try:
             async for batch, more in streams[0] if len(streams) == 1 else _merged(streams):
@@ -118,7 +121,7 @@ class Files:
         finally:
             for stream in streams:
                 await stream.aclose()
-        return _page(items, ask.limit, more)
+        return _page(items, ask.limit, more, max(ages, default=0.0))
 
     def place(self, path: str) -> Place:
         """The place of a path; raises NoSuchObject where nothing is mounted, or the path is the mount itself."""
@@ -146,8 +149,8 @@ class Files:
                 self._known.popitem(last=False)
         return Asked(known[0], wanted, caller.payer, known[1], oid=known[2])
 
-    async def _names(self, caller: Caller, part: Segment, ask: ListPath) -> AsyncGenerator[_Batch]:
-        """The names of one segment after `ask.after`, in order, a bucket's page at a time."""
+    async def _names(self, caller: Caller, part: Segment, ask: ListPath, ages: _Ages) -> AsyncGenerator[_Batch]:
+        """The names of one segment after `ask.after`, in order, a bucket's page at a time, whose age goes to `ages`."""
         if part.rolled is not None:
             if part.rolled > ask.after:
                 yield [(part.rolled, None)], False
@@ -161,6 +164,7 @@ class Files:
         question = ListAsk(part.prefix, part.key(ask.after), "" if straddles else ask.delimiter, limit)
         while True:
             page = await self._lists.page(place, question, caller.payer, page_terms)
+            ages.append(page.age)
             names = _of(page)
             if not part.whole:
                 names = [item for item in names if part.shows(item[0])]
@@ -206,7 +210,7 @@ def _rolled_up(items: _Items, ask: ListPath) -> _Items:
     return found
 
 
-def _page(items: _Items, limit: int, more: bool) -> ListPage:
+def _page(items: _Items, limit: int, more: bool, age: float) -> ListPage:
     """The first `limit` items as a page of paths; where there are more, it says where the next page goes on."""
     shown = items[:limit]
     after = None
@@ -216,6 +220,7 @@ def _page(items: _Items, limit: int, more: bool) -> ListPage:
         tuple([Listed(path, *entry[1:]) for path, entry in shown if entry is not None]),
         tuple([path for path, entry in shown if entry is None]),
         after,
+        age,
     )
 
 

@@ -20,10 +20,11 @@ class TooMany(CacheError):
 
 
 class Walk:
-    """Walks of one caller; `page` gives one page of a list of paths."""
+    """Walks of one caller; `page` gives one page of a list of paths. `age` is that of the oldest page seen, seconds."""
 
     def __init__(self, page: Callable[[ListPath], Awaitable[ListPage]]) -> None:
-        self._page = page
+        self._ask = page
+        self.age = 0.0
 
     async def matching(self, pattern: Pattern) -> AsyncGenerator[str]:
         """Yields the paths there are that a pattern without `**` matches, those that sort last first.
@@ -67,6 +68,11 @@ class Walk:
             if len(found) > MOST_NAMES:
                 raise TooMany(f"more than {MOST_NAMES:,} names beneath {at} match {wanted!r}; narrow the pattern")
         return list(found)
+
+    async def _page(self, ask: ListPath) -> ListPage:
+        page = await self._ask(ask)
+        self.age = max(self.age, page.age)
+        return page
 
     async def _pages(self, prefix: str, delimiter: str) -> AsyncGenerator[ListPage]:
         after: str | None = ""

@@ -69,13 +69,18 @@ class Partitions:
         known.heard[partition] = self._events
         return new and known.matters(partition) and known.settle()
 
-    def listed(self, pattern: str, partitions: Collection[str], since: int) -> bool:
-        """A whole listing that began at `since` shows these; returns whether the newest are others now."""
+    def listed(self, pattern: str, partitions: Collection[str], since: int, *, whole: bool = True) -> bool:
+        """A listing that began at `since` shows these; returns whether the newest are others now.
+
+        Args:
+            whole: these are all there are; else the last of them, and nothing is said of what sorts before.
+        """
         known = self._known.get(pattern)
         if known is None:
             return False
         shown = dict.fromkeys(partitions, since)
-        later = {name: at for name, at in known.heard.items() if at > since}
+        least = [] if whole else min(map(_order, partitions), default=[])
+        later = {name: at for name, at in known.heard.items() if at > since or _order(name) < least}
         known.gone = (known.gone | known.heard.keys()) - shown.keys() - later.keys()
         if len(known.gone) > known.count + SPARE:
             known.gone = set(sorted(known.gone, key=_order, reverse=True)[: known.count + SPARE])

@@ -1,38 +1,13 @@
 """Walks over the tree by its listings: what a pattern matches, the last first, and what lies beneath a path."""
 
-import heapq
-from dataclasses import dataclass, field
-
 import pytest
 
 from gateway import walking
-from gateway.s3.base import ListPath
 from gateway.walking import TooMany, Walk
 from policy.pattern import Pattern
-from regioncache.origins.base import Listed, ListPage
+from tests.fakes.listing import Listing
 
 pytestmark = pytest.mark.anyio
-
-
-@dataclass(slots=True)
-class Listing:
-    """A listing of these paths in pages of two; counts what is asked."""
-
-    paths: list[str]
-    asked: list[ListPath] = field(default_factory=list)
-
-    async def __call__(self, ask: ListPath) -> ListPage:
-        self.asked.append(ask)
-        names: dict[str, bool] = {}
-        for path in sorted(self.paths):
-            if path.startswith(ask.prefix):
-                end = path.find(ask.delimiter, len(ask.prefix)) if ask.delimiter else -1
-                names[path if end < 0 else path[: end + 1]] = end < 0
-        later = heapq.nsmallest(3, (name for name in names if name > ask.after))
-        shown = later[: min(2, ask.limit)]
-        entries = tuple(Listed(name, len(name), '"e"', 0.0) for name in shown if names[name])
-        prefixes = tuple(name for name in shown if not names[name])
-        return ListPage(entries, prefixes, shown[-1] if len(later) > len(shown) else None)
 
 
 async def matching(listing: Listing, pattern: str) -> list[str]:

@@ -56,6 +56,17 @@ def test_what_was_seen_while_a_listing_was_under_way_is_not_taken_back_by_it() -
     assert known.newest(PATTERN) == tuple(of(9, 2))
 
 
+def test_a_listing_of_the_last_ones_says_nothing_of_those_before() -> None:
+    known = partitions()
+    known.listed(PATTERN, of(1, 2, 5), known.moment())
+
+    known.listed(PATTERN, of(3, 4), known.moment(), whole=False)
+
+    assert known.newest(PATTERN) == tuple(of(4, 3))
+    known.adopt({PATTERN: 4})
+    assert known.newest(PATTERN) == tuple(of(4, 3, 2, 1))
+
+
 def test_pages_of_a_deleted_partition_do_not_bring_it_back_but_a_listing_does() -> None:
     known = partitions()
     known.listed(PATTERN, of(1, 2, 3), known.moment())
