@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.admin.answers import Measured, Point
 from gateway.metrics import Histogram, LineSample, OriginSample, Snapshot
 
 Labels = tuple[str, ...]
@@ -299,6 +300,21 @@ GROUPS: Mapping[str, Sequence[Metric]] = {
     "The process and the cluster": PROCESS,
 }
 CATALOGUE: tuple[Metric, ...] = tuple(metric for group in GROUPS.values() for metric in group)
+
+
+def measured(now: Snapshot) -> tuple[Measured, ...]:
+    """Returns a snapshot as plain values, metric by metric."""
+    return tuple(
+        Measured(metric.shown, metric.kind.value, metric.unit, tuple(_point(metric, *at) for at in metric.read(now)))
+        for metric in CATALOGUE
+    )
+
+
+def _point(metric: Metric, values: Labels, seen: "float | Histogram") -> Point:
+    labels = dict(zip(metric.labels, values, strict=True))
+    if isinstance(seen, Histogram):
+        return Point(labels, seen.total, tuple(seen.bounds), tuple(seen.counts))
+    return Point(labels, seen)
 
 
 def document() -> str:

@@ -43,7 +43,7 @@ class Newest:
         self._wall = wall
 
     def fresh(self, asked: Asked, meta: Meta) -> bool:
-        """Tells whether `meta` may be believed to be the newest on the read's terms, without passage anybody."""
+        """Tells whether `meta` may be believed to be the newest on the read's terms, without asking anybody."""
         if asked.version is not None:
             return asked.version == meta.version
         fresh_seconds = asked.terms.fresh_seconds

@@ -83,6 +83,26 @@ class LineStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """One sample of a metric. Of a histogram: `counts` by upper bound (one more than `bounds`), `value` their sum."""
+
+    labels: dict[str, str]
+    value: float
+    bounds: tuple[float, ...] = ()
+    counts: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One metric, by its name in `/metrics`. `kind` is `counter`, `gauge` or `histogram`, `unit` UCUM's."""
+
+    name: str
+    kind: str
+    unit: str
+    points: tuple[Point, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class WayShown:
     """One source of a path, in order of preference. `why` says why it is taken, or why it is passed over."""
 

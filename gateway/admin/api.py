@@ -12,6 +12,7 @@ from gateway.admin.objects import send_object
 from gateway.admin.operations import BadOperation, Operations
 from gateway.admin.replies import reply
 from gateway.applying import File
+from gateway.catalogue import measured
 
 # As S3: a page of a list stays small enough to be put together at once.
 LONGEST_LIST = 1000
@@ -67,6 +68,7 @@ class Api:
         gets: dict[str, Handle] = {
             "status": self.status,
             "lines": self.lines,
+            "metrics": self.metrics,
             "explain": self.explain,
             "history": self.history,
             "keys": self.keys,
@@ -91,6 +93,10 @@ class Api:
     async def lines(self, _request: web.Request) -> web.StreamResponse:
         """Every direction of every line."""
         return reply(self._operations.lines())
+
+    async def metrics(self, _request: web.Request) -> web.StreamResponse:
+        """What `/metrics` says, as JSON."""
+        return reply(measured(self._operations.metrics()))
 
     async def explain(self, request: web.Request) -> web.StreamResponse:
         """Why a path is served as it is."""

@@ -27,6 +27,7 @@ COMMANDS = {
     "explain": ("gateway.cli.watching:explain", "Say why a path is served as it is."),
     "refresh": ("gateway.cli.reading:refresh", "Forget what is newest beneath a path; pages stay."),
     "lines": ("gateway.cli.watching:lines", "Show lines: quota, rate, once ratio, who moved what."),
+    "top": ("gateway.cli.top:top", "Show live what a node does: doors, lines, tenants, who waits."),
     "status": ("gateway.cli.watching:status", "Show the node at a glance."),
     "keys": ("gateway.cli.keys:keys", "Add, list and remove access keys."),
     "demo": ("gateway.demo.main:demo", "Show two regions, a line and a quota on this machine."),
