@@ -119,14 +119,14 @@ class Node:
 
     async def _open(self, admin_token: AdminToken) -> None:
         """Opens the listeners; the doors first, so that `readyz` never says more than is true."""
-        certificates: list[tls.Certificate] = []
         running = self.running
+        certificates = running.certificates
         listen = running.settings.listen
         for door, listener in (("s3", listen.s3), ("peer", listen.peer)):
-            context = _context(listener, certificates)
+            context = _context(door, listener, certificates)
             where = await self.servers[door].listen((listener.address.host, listener.address.port), tls=context)
             running.addresses[door] = Address(listener.address.host, where[1])
-        context = _context(listen.admin, certificates)
+        context = _context("admin", listen.admin, certificates)
         self.admin = await AdminServer.start(
             listen.admin.address, self.operations, admin_token, running.counters, context
         )
@@ -136,7 +136,7 @@ class Node:
         running.app.refresher.start()
         self.watching = [
             asyncio.create_task(loopdelay.watch(running.loop_delay)),
-            asyncio.create_task(tls.follow(certificates, _certificate_fault)),
+            asyncio.create_task(tls.Watch(certificates, tidings("causeway.tls"), running.wall).follow()),
         ]
         if running.telemetry is not None:
             self.watching.append(asyncio.create_task(running.telemetry.tell(self.operations.metrics)))
@@ -193,14 +193,10 @@ def _fill_fault(fault: BaseException) -> None:
     )
 
 
-def _certificate_fault(fault: tls.CertificateFault) -> None:
-    structlog.stdlib.get_logger("causeway.tls").error(str(fault))
-
-
-def _context(listener: Listener, certificates: list[tls.Certificate]) -> ssl.SSLContext | None:
+def _context(door: str, listener: Listener, certificates: list[tls.Certificate]) -> ssl.SSLContext | None:
     if listener.tls is None:
         return None
-    certificate = tls.Certificate(listener.tls)
+    certificate = tls.Certificate(listener.tls, door)
     certificates.append(certificate)
     return certificate.context
 

@@ -130,6 +130,11 @@ DOORS = (
         "Connections turned away because too many were open.", _by_label(lambda now: now.connections_refused),
     ),
     Metric(
+        "causeway_certificate_expiry_timestamp_seconds", GAUGE, "s", ("door",),
+        "When the certificate in use expires, seconds since the epoch; no sample for a door without one.",
+        _by_label(lambda now: now.certificates),
+    ),
+    Metric(
         "causeway_read_bytes", COUNTER, "By", ("source",),
         "Bytes handed to readers, by where they came from; source page is a hit.",
         _by_label(lambda now: now.read_bytes),

@@ -133,9 +133,9 @@ class AccessLog:
         )
 
 
-def tidings() -> Tidings:
-    """Returns what tells the log of ways, disks and lines: what is away or wants mending is a warning."""
-    log = structlog.stdlib.get_logger("causeway.cache")
+def tidings(name: str = "causeway.cache") -> Tidings:
+    """Returns what tells the log of ways, disks, lines and certificates: what is away or wants mending is a warning."""
+    log = structlog.stdlib.get_logger(name)
 
     def warning(text: str) -> None:
         log.warning(text)

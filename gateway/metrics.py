@@ -157,6 +157,8 @@ class Snapshot:
     """door -> connections open now."""
     connections_refused: Mapping[str, int] = field(default_factory=dict)
     """door -> connections turned away."""
+    certificates: Mapping[str, float] = field(default_factory=dict)
+    """door -> when the certificate in use expires, seconds since the epoch."""
     asked_bytes: int = 0
     """Bytes that readers asked for; with the bytes brought by lines and origins it gives the amplification."""
     brought_bytes: int = 0

@@ -10,6 +10,7 @@ from gateway.files import Files
 from gateway.metrics import DoorCounters, Histogram
 from gateway.pairs import Pair
 from gateway.telemetry.telemetry import Telemetry
+from gateway.tls import Certificate
 from namespace.keys import Keys
 from namespace.store.embedded import EmbeddedStore
 from policy.match import Rules
@@ -46,6 +47,7 @@ class Running:
     telemetry: Telemetry | None = None
     servers: dict[str, Server] = field(default_factory=dict)
     """By door."""
+    certificates: list[Certificate] = field(default_factory=list)
     loop_delay: Histogram = field(default_factory=Histogram)
     addresses: dict[str, Address] = field(default_factory=dict)
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)

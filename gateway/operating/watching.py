@@ -84,6 +84,7 @@ class Watching:
             tenant_bytes=running.counters.tenant_bytes,
             connections={door: server.statistics().open for door, server in running.servers.items()},
             connections_refused={door: server.counters.refused for door, server in running.servers.items()},
+            certificates={one.door: one.valid_until for one in running.certificates},
             asked_bytes=sum(app.tally.read.values()),
             brought_bytes=app.tally.brought,
             line_bytes=self._line_bytes(),
@@ -157,6 +158,8 @@ class Watching:
             faults.append("no topology is in force: `causeway apply topology.yaml policy.yaml`")
         if held.paths_full:
             faults.append(f"{held.paths_full} cache paths are full: nothing more is kept; free space or lower the size")
+        for certificate in self.running.certificates:
+            faults += filter(None, (certificate.fault, certificate.concern(self.running.wall())))
         away = self.running.app.health.away_since()
         faults += [f"bucket {bucket}: {kind} {where} is away" for bucket, kind, where in away]
         faults += filter(None, (line.statistics().clipped for line in self.running.app.lines.values()))

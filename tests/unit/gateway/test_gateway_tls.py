@@ -1,39 +1,13 @@
 """A certificate follows its files, and a bad one closes no door."""
 
-import datetime
 import ssl
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from gateway.config import TlsSettings
 from gateway.tls import Certificate, CertificateFault
-
-
-def write_certificate(directory: Path, name: str, password: bytes | None = None) -> TlsSettings:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    begin = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begin)
-        .not_valid_after(begin + datetime.timedelta(days=36500))
-        .sign(key, hashes.SHA256())
-    )
-    encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
-    (directory / "cert.pem").write_bytes(built.public_bytes(serialization.Encoding.PEM))
-    (directory / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
-    )
-    return TlsSettings(cert=directory / "cert.pem", key=directory / "key.pem")
+from tests.fakes.certificates import write_certificate
 
 
 def shown(certificate: Certificate) -> bytes:
@@ -97,3 +71,36 @@ def test_an_absent_certificate_names_the_file(tmp_path: Path) -> None:
 def test_a_key_with_a_password_is_refused_and_asks_nobody(tmp_path: Path) -> None:
     with pytest.raises(CertificateFault, match="the key must have no password"):
         Certificate(write_certificate(tmp_path, "locked", b"password"))
+
+
+def test_a_pair_that_is_replaced_while_it_is_loaded_is_never_mixed(tmp_path: Path, monkeypatch) -> None:
+    certificate = Certificate(write_certificate(tmp_path, "old"))
+    old = shown(certificate)
+    write_certificate(tmp_path, "new")
+    read = Path.read_bytes
+
+    def replaced(path: Path) -> bytes:
+        """The key is that of a third certificate by the time it is read."""
+        found = read(path)
+        if path.name == "cert.pem":
+            write_certificate(tmp_path, "newest")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", replaced)
+        with pytest.raises(CertificateFault):
+            certificate.reload()
+    assert shown(certificate) == old
+
+    assert certificate.reload()
+    assert shown(certificate) != old
+
+
+def test_no_copy_of_the_key_stays_open(tmp_path: Path) -> None:
+    certificate = Certificate(write_certificate(tmp_path, "old"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for name in ("a", "b", "c"):
+        write_certificate(tmp_path, name)
+        certificate.reload()
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
