@@ -26,6 +26,7 @@ def across(topology: Topology, sections: Mapping[str, Mapping[str, object]]) -> 
         yield from _endpoints(topology, bucket, sections)
     yield from _same_store_twice(topology)
     yield from _external_mounts(topology)
+    yield from _prefixes_of_directories(topology)
 
 
 def not_kept(topology: Topology) -> list[Fault]:
@@ -87,6 +88,18 @@ def _endpoints(topology: Topology, bucket: Bucket, sections: Mapping[str, Mappin
             fields.url_of_provider(endpoint.url, bucket.provider)
         except ValueError as fault:
             yield at, str(fault)
+        if bucket.provider == "file" and endpoint.scope == "external":
+            yield (
+                at,
+                "a directory has an internal endpoint alone: other regions read it through its home's nodes",
+            )
+            continue
+        if bucket.provider == "file" and endpoint.line is not None:
+            yield (
+                (*at, "line"),
+                "no line leads to a directory, its home's nodes have it mounted; leave 'line' out",
+            )
+            continue
         line = topology.lines.get(endpoint.line or "")
         if line is not None and bucket.region not in line.between:
             ends = " and ".join(line.between)
@@ -107,11 +120,13 @@ def _same_store_twice(topology: Topology) -> Iterator[Fault]:
     seen: dict[tuple[str, str, str, str], str] = {}
     for bucket in topology.buckets.values():
         for endpoint in _given(bucket):
-            real = (bucket.provider, bucket.bucket, bucket.region, endpoint.url.rstrip("/"))
+            # A directory is known by its path alone, whatever it is called.
+            named = "" if bucket.provider == "file" else bucket.bucket
+            real = (bucket.provider, named, bucket.region, endpoint.url.rstrip("/"))
             first = seen.setdefault(real, bucket.name)
             if first != bucket.name:
                 fault = f"this is the store of bucket {first!r}, its pages would be kept twice; mount {first!r} again"
-                yield ("buckets", bucket.name, "bucket"), fault
+                yield ("buckets", bucket.name, "endpoints" if bucket.provider == "file" else "bucket"), fault
                 break
 
 
@@ -123,6 +138,16 @@ def _external_mounts(topology: Topology) -> Iterator[Fault]:
             yield ("mounts", mount.path, "external"), fault
 
 
+def _prefixes_of_directories(topology: Topology) -> Iterator[Fault]:
+    for mount in topology.mounts.values():
+        bucket = topology.buckets.get(mount.bucket)
+        if bucket is None or bucket.provider != "file" or not mount.prefix:
+            continue
+        if any(part in {"", ".", ".."} for part in mount.prefix.removesuffix("/").split("/")):
+            fault = f"bucket {bucket.name!r} is a directory: no part of a key in it is empty, '.' or '..'"
+            yield ("mounts", mount.path, "prefix"), fault
+
+
 def _not_kept(topology: Topology) -> Iterator[Fault]:
     for region in topology.regions.values():
         if region.trust == "granted":
@@ -130,8 +155,8 @@ def _not_kept(topology: Topology) -> Iterator[Fault]:
         if len(region.nodes) > 1:
             yield ("regions", region.name, "nodes", 1), "a region has one node"
     for bucket in topology.buckets.values():
-        if bucket.provider != "s3":
-            yield ("buckets", bucket.name, "provider"), "buckets are of provider s3"
+        if bucket.provider not in {"s3", "file"}:
+            yield ("buckets", bucket.name, "provider"), "buckets are of provider s3 or file"
     for mount in topology.mounts.values():
         if mount.mode == "rw":
             yield (

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from pydantic import ValidationInfo
 
@@ -92,7 +92,9 @@ def node(value: str) -> str:
 
 
 def real_bucket(value: str, provider: str) -> str:
-    """The store's own name of a bucket."""
+    """The store's own name of a bucket; a directory need not have one."""
+    if provider == "file" and not value:
+        return value
     if not value or "\0" in value or (provider == "s3" and not _S3_BUCKET.fullmatch(value)):
         raise ValueError(f"{value!r} is no bucket's name in a store of provider {provider!r}")
     return value
@@ -119,10 +121,27 @@ def url_of_provider(value: str, provider: str) -> str:
     parts = urlsplit(value)
     schemes = _SCHEMES[provider]
     if parts.scheme not in schemes:
-        raise ValueError(f"a bucket of provider {provider!r} has an endpoint of scheme {' or '.join(schemes)}")
+        example = ", as file:///mnt/nas/train" if provider == "file" else ""
+        raise ValueError(f"a bucket of provider {provider!r} has an endpoint of scheme {' or '.join(schemes)}{example}")
+    if provider == "file":
+        directory(value)
     if provider == "s3" and parts.path not in {"", "/"}:
         raise ValueError(f"an S3 endpoint has no path, but this one has {parts.path!r}; name the bucket by 'bucket'")
     return value
+
+
+def directory(value: str) -> str:
+    """The directory that `file:///mnt/nas/train` names; percent-encoded bytes stand for themselves."""
+    parts = urlsplit(value)
+    if parts.netloc:
+        raise ValueError(
+            f"a directory is on the node itself, no host is named: write file:///... with three slashes, not {value!r}"
+        )
+    path = unquote_to_bytes(parts.path.rstrip("/"))
+    components = path.split(b"/")[1:]
+    if not components or b"\0" in path or any(part in {b"", b".", b".."} for part in components):
+        raise ValueError(f"{value!r} names no directory beneath /: write its whole path, as file:///mnt/nas/train")
+    return path.decode("utf-8", "surrogateescape")
 
 
 def rate(value: object, info: ValidationInfo) -> object:

@@ -22,7 +22,9 @@ from pydantic import (
     StrictInt,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
+from pydantic_core import PydanticCustomError
 from xxhash import xxh3_128_digest
 
 from namespace import fields, paths
@@ -176,11 +178,15 @@ class Endpoints(_Part):
 
 
 class Bucket(_Part):
-    """A logical name for one store. `bucket` is the real bucket's name, `region` its home, `page` is in bytes."""
+    """A logical name for one store. `bucket` is the real bucket's name, `region` its home, `page` is in bytes.
+
+    The store of provider `file` is a directory that the nodes of the home region have mounted: it has an internal
+    endpoint alone, is opened with the node's own rights, and need not have a real name.
+    """
 
     name: Name
     provider: Provider
-    bucket: str
+    bucket: str = Field(default="", validate_default=True)
     region: RegionName
     page: Annotated[StrictInt, BeforeValidator(fields.size)] = MIB
     endpoints: Endpoints
@@ -197,7 +203,24 @@ class Bucket(_Part):
     @field_validator("bucket", mode="after")
     @classmethod
     def _named(cls, value: str, info: ValidationInfo) -> str:
-        return fields.real_bucket(value, info.data["provider"]) if "provider" in info.data else value
+        provider = info.data.get("provider", "file")
+        if not value and provider != "file":
+            raise PydanticCustomError("missing", "the store's own name of the bucket is missing")
+        return fields.real_bucket(value, provider)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_own_rights(cls, value: object) -> object:
+        if isinstance(value, dict) and value.get("provider") == "file":
+            return {"credentials": Credentials("none"), **value}
+        return value
+
+    @field_validator("credentials", mode="after")
+    @classmethod
+    def _needed(cls, value: Credentials, info: ValidationInfo) -> Credentials:
+        if info.data.get("provider") == "file" and value.kind != "none":
+            raise ValueError("a directory is opened with the node's own rights; leave 'credentials' out")
+        return value
 
     @field_validator("page", mode="after")
     @classmethod

@@ -104,6 +104,8 @@ def _endpoints(topology: Topology, mount: Mount, bucket: Bucket, caller: str, gr
             yield Candidate(what, None, f"mount {mount.path} does not allow it; say external: true")
         elif caller == bucket.region:
             yield _reached(what, bucket, endpoint, None, "the bucket is at home here")
+        elif bucket.provider == "file":
+            yield Candidate(what, None, f"a directory is read by the nodes of its home region {bucket.region} alone")
         else:
             yield _over_line(topology, what, bucket, endpoint, caller)
 
