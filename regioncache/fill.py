@@ -284,7 +284,7 @@ class Filler:
         elif (reading.meta.version, reading.meta.size) != (flight.version, flight.meta.size):
             raise WrongVersion(f"{flight.oid.key!r} came in version {reading.meta.version}, not {flight.version}")
         if flight.ground is None:
-            flight.ground = await self._ground(job)
+            flight.ground = await self._ground(job, keep=job.keep and reading.meta.settled)
             flight.notify()
         await self._land(flight, flight.ground, reading, progress)
 
@@ -327,13 +327,13 @@ class Filler:
         finally:
             self._hot.drop(oid)
 
-    async def _ground(self, job: Job) -> Ground:
+    async def _ground(self, job: Job, *, keep: bool) -> Ground:
         flight, meta = job.flight, job.flight.meta
         assert meta is not None
-        if job.keep and meta.size <= min(PACKED_BYTES, flight.page_bytes):
+        if keep and meta.size <= min(PACKED_BYTES, flight.page_bytes):
             # Nothing here leads back to the flight: as a cycle the object would lie in memory until it is collected.
             return Packing(meta.size, partial(self._pack, flight.oid, meta))
-        if job.keep and len(flight.pages):
+        if keep and len(flight.pages):
             extent = flight.pages.start * flight.page_bytes // EXTENT_BYTES
             landing = await self._store.land(flight.oid, meta, flight.page_bytes, extent, flight.pages)
             if landing is not None:

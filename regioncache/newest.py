@@ -21,6 +21,9 @@ from regioncache.reader import Shelf, again
 from regioncache.sources import Sources
 from regioncache.store.base import WouldBlock
 
+UNSETTLED_SECONDS = 2.0
+"""What is said of an object that changed a moment ago is believed no longer than it takes to be settled."""
+
 
 class Newest:
     """Knows and asks. Its state is that of its parts; `questions` holds the questions under way."""
@@ -50,7 +53,7 @@ class Newest:
         if not fresh_seconds:
             return False
         age = self.catalog.age(asked.oid, meta, self._wall())
-        if age is None or age > fresh_seconds:
+        if age is None or age > (fresh_seconds if meta.settled else min(fresh_seconds, UNSETTLED_SECONDS)):
             return False
         # Of an immutable mount nothing is held that a list could contradict.
         if meta.learned_at >= self.pages.newest or fresh_seconds == math.inf:
@@ -192,7 +195,8 @@ class Newest:
         """What was learned is written where the object is kept, so that it outlives the process."""
         store, oid = self.shelf.store, asked.oid
         try:
-            if not meta.size and asked.terms.keep and not asked.terms.second_read and store.newest(oid) != meta.version:
+            kept = asked.terms.keep and not asked.terms.second_read and meta.settled
+            if not meta.size and kept and store.newest(oid) != meta.version:
                 await store.pack(oid, meta, b"")  # no flight brings an empty object
             else:
                 await store.relearn(oid, meta)

@@ -40,6 +40,7 @@ class Meta:
     `headers` are the stored representation headers that a reply gives back unchanged, names in lower case
     (content-encoding, cache-control, x-amz-meta-*...). `learned_at` is seconds since the epoch, when the origin
     last said that this version is the newest; it survives a restart, ages are computed from it and never below 0.
+    Not `settled` is what changed so lately that its version might not tell it from what comes next: it is not kept.
     """
 
     version: Version
@@ -49,6 +50,7 @@ class Meta:
     content_type: str
     headers: tuple[tuple[str, str], ...] = field(default=())
     learned_at: float = 0.0
+    settled: bool = True
 
     def __post_init__(self) -> None:
         if self.size < 0:

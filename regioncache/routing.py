@@ -6,6 +6,7 @@ Routes are kept by what they are made of, so that a request pays a dictionary lo
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from namespace import fields
 from namespace.fields import Credentials as Reference
 from namespace.model import Bucket, Endpoint
 from namespace.resolver import Place
@@ -19,6 +20,7 @@ from regioncache.lines.line import Line
 from regioncache.origins import credentials
 from regioncache.origins.base import Payer, Source
 from regioncache.origins.credentials import Credentialer
+from regioncache.origins.file import FileOrigin
 from regioncache.origins.s3 import S3Origin
 from regioncache.peers.client import PeerSource
 from regioncache.peers.digests import Digests
@@ -29,7 +31,10 @@ SigningSecrets = Callable[[str], str | None]
 
 
 class Routing:
-    """Makes routes. Mutable state: `_lines` and `_routes`, replaced when a topology is adopted."""
+    """Makes routes.
+
+    Mutable state: `_lines` and `_routes`, replaced when a topology is adopted; `_directories` by name.
+    """
 
     def __init__(
         self,
@@ -49,6 +54,7 @@ class Routing:
         self._role = credentials.of_role()
         self._lines: Mapping[str, Line] = {}
         self._routes: dict[tuple[WayId, str | None], Route] = {}
+        self._directories: dict[str, FileOrigin] = {}
 
     def adopt(self, lines: Mapping[str, Line]) -> None:
         """Goes on with these lines, by name; routes are made anew."""
@@ -95,6 +101,8 @@ class Routing:
         )
 
     def _endpoint(self, bucket: Bucket, endpoint: Endpoint) -> Source:
+        if bucket.provider == "file":
+            return self._directory(f"bucket {bucket.name} at {endpoint.url}", fields.directory(endpoint.url))
         if bucket.provider != "s3":
             raise NotSupported(f"provider {bucket.provider!r} of bucket {bucket.name!r} is not kept by this version")
         return S3Origin(
@@ -105,6 +113,11 @@ class Routing:
             self._client,
             wall=self._wall,
         )
+
+    def _directory(self, name: str, directory: str) -> FileOrigin:
+        if name not in self._directories:
+            self._directories[name] = FileOrigin(name, directory, self._wall)
+        return self._directories[name]
 
 
 def credentialer(reference: Reference, role: Credentialer) -> Credentialer:

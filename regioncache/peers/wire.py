@@ -150,6 +150,7 @@ def facts(meta: Meta, span: Span, age: float) -> bytes:
             "start": span.start,
             "end": span.end,
             "age": age,
+            "settled": meta.settled,
         },
         separators=(",", ":"),
     ).encode("ascii")
@@ -167,6 +168,7 @@ def parse_facts(text: bytes, asked_at: float) -> tuple[Meta, Span]:
             str(value["content_type"]),
             tuple((str(name), str(content)) for name, content in value["headers"]),
             asked_at - max(0.0, float(value["age"])),
+            value.get("settled", True) is not False,  # nodes of before know no other
         )
         return meta, Span(int(value["start"]), int(value["end"]))
     except (ValueError, KeyError, TypeError, OverflowError) as fault:
