@@ -83,7 +83,7 @@ class Watching:
             read_bytes=app.tally.read,
             tenant_bytes=running.counters.tenant_bytes,
             connections={door: server.statistics().open for door, server in running.servers.items()},
-            connections_refused={door: server.counters.refused for door, server in running.servers.items()},
+            connections_refused={door: server.counters.turned_away for door, server in running.servers.items()},
             certificates={one.door: one.valid_until for one in running.certificates},
             asked_bytes=sum(app.tally.read.values()),
             brought_bytes=app.tally.brought,

@@ -24,13 +24,13 @@ class ServerConnection(asyncio.Protocol):
     All of its state: `_held` bytes not taken yet (a partial head, or the next requests), `_deaf` the socket is not
     read; `_busy` a reply is under way, to the request whose head `_parser` holds, `_body` its body if it has one,
     `_task` who makes the reply if it takes a task (`_begun` once it ran), `_pulling` it goes on without one; `_keep`
-    another request is welcome; `_stage` what the peer is waited for ("idle", "head", "linger", "") and `deadline`
+    another request is welcome; `stage` what the peer is waited for ("idle", "head", "linger", "") and `deadline`
     when it is given up.
     """
 
     __slots__ = (
         "_begun", "_body", "_busy", "_client", "_deaf", "_held", "_keep", "_loop", "_out", "_parser", "_pulling",
-        "_replying", "_server", "_stage", "_task", "_tls", "_transport", "deadline",
+        "_replying", "_server", "_task", "_tls", "_transport", "deadline", "stage",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -47,7 +47,7 @@ class ServerConnection(asyncio.Protocol):
         self._busy = self._begun = self._pulling = False
         self._deaf = False
         self._keep = True
-        self._stage = "idle"
+        self.stage = ""
         self.deadline = inf
 
     # The transport's calls.
@@ -60,8 +60,9 @@ class ServerConnection(asyncio.Protocol):
         self._client = str(peer[0]) if isinstance(peer, tuple) else ""
         self._tls = transport.get_extra_info("sslcontext") is not None
         self._out.attend(self._tls)
+        admitted = self._server.admit(self)
         self._wait_for("idle", self._server.limits.head_seconds)
-        if not self._server.admit(self):
+        if not admitted:
             if self._server.flooded():
                 self._abort()
             else:
@@ -69,7 +70,7 @@ class ServerConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._server.counters.bytes_in += len(data)
-        if self._stage == "linger":
+        if self.stage == "linger":
             return
         if not self._busy:
             self._advance(self._held + data if self._held else data)
@@ -112,9 +113,9 @@ class ServerConnection(asyncio.Protocol):
             self._abort()
         elif now < self.deadline:
             return
-        elif self._stage == "head":
+        elif self.stage == "head":
             self._refuse(408)
-        elif self._stage == "idle":
+        elif self.stage == "idle":
             self._close()
         else:
             self._abort()
@@ -122,8 +123,12 @@ class ServerConnection(asyncio.Protocol):
     def wind_down(self) -> None:
         """No request after the one under way; at once closed if there is none."""
         self._keep = False
-        if self._stage == "idle":
+        if self.stage == "idle":
             self._close()
+
+    def let_go(self) -> None:
+        """Closes a connection that is waited for: its place is needed."""
+        self._transport.abort()
 
     def abort(self) -> asyncio.Task[None] | None:
         """Cuts the connection off; returns the task that is ending because of it."""
@@ -150,7 +155,7 @@ class ServerConnection(asyncio.Protocol):
         self._loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        if self._held and not self._busy and not self._out.lost and self._stage != "linger":
+        if self._held and not self._busy and not self._out.lost and self.stage != "linger":
             self._advance(self._held)
             self._listen()
 
@@ -160,7 +165,7 @@ class ServerConnection(asyncio.Protocol):
             self._refuse(431)
         elif data and not 65 <= data[0] <= 90:
             self._refuse(400)  # TLS or noise on a plain port: no method starts like this, so no head will end
-        elif data and self._stage != "head":
+        elif data and self.stage != "head":
             self._wait_for("head", self._server.limits.head_seconds)
 
     def _take(self, data: bytes) -> bool:
@@ -179,7 +184,7 @@ class ServerConnection(asyncio.Protocol):
             self._refuse(refusal.status)
             return False
         self._busy = True
-        self._stage = ""
+        self.stage = ""
         self.deadline = inf
         if head.length != 0:
             request.body = self._open_body(request)
@@ -216,7 +221,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _listen(self) -> None:
         """Reads the socket only while there is room: one queued request, the rest of a head, or a body's share."""
-        queued = bool(self._held) and self._stage != "head"
+        queued = bool(self._held) and self.stage != "head"
         full = queued if self._body is None or self._body.complete else self._full(self._body)
         if full == self._deaf or self._transport.is_closing():
             return
@@ -348,7 +353,7 @@ class ServerConnection(asyncio.Protocol):
             self._keep = False
             self._linger() if unread else self._close()
             return False
-        self._stage = "idle"
+        self.stage = "idle"
         self.deadline = self._server.now + self._server.limits.idle_seconds
         return True
 
@@ -389,5 +394,5 @@ class ServerConnection(asyncio.Protocol):
             self._transport.abort()
 
     def _wait_for(self, stage: str, seconds: float) -> None:
-        self._stage = stage
+        self.stage = stage
         self.deadline = self._server.now + seconds

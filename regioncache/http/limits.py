@@ -37,7 +37,8 @@ class Limits:
     """Body bytes that wait for the handler; beyond, the socket is not read."""
 
     connections: int = 4096
-    """Open connections; one more is answered 503 and closed, and beyond twice as many closed without a word."""
+    """Open connections. One more makes those go that have been without a request for longest; where all have one it is
+    answered 503 and closed, and beyond twice as many closed without a word. As many TLS handshakes may be under way."""
 
     backlog: int = 1024
     """Connections that the kernel keeps for us to accept."""

@@ -5,6 +5,7 @@ up in bounded time and holds bounded memory meanwhile.
 """
 
 import asyncio
+import heapq
 import socket
 import ssl
 import time
@@ -13,6 +14,7 @@ from dataclasses import dataclass, fields
 from email.utils import formatdate
 
 from regioncache.http.connection import ServerConnection
+from regioncache.http.handshakes import Handshakes
 from regioncache.http.limits import Limits
 from regioncache.http.messages import Handler, Request
 
@@ -22,11 +24,17 @@ _SWEEP_SECONDS = 1.0
 
 @dataclass(slots=True)
 class Counters:
-    """What happened since the start; `bytes` count HTTP, heads included, without TLS."""
+    """What happened since the start; `bytes` count HTTP, heads included, without TLS.
+
+    `refused`: what was no request, or came too slowly. `turned_away`: connections for which there was no room.
+    `let_go`: idle ones that were closed to make room for others.
+    """
 
     accepted: int = 0
     requests: int = 0
     refused: int = 0
+    turned_away: int = 0
+    let_go: int = 0
     aborted: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
@@ -34,12 +42,15 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class ServerStatistics:
-    """`Counters`, and the connections open now."""
+    """`Counters`, and the connections open now, those whose TLS handshake is under way apart."""
 
     open: int
+    handshakes: int
     accepted: int
     requests: int
     refused: int
+    turned_away: int
+    let_go: int
     aborted: int
     bytes_in: int
     bytes_out: int
@@ -74,7 +85,8 @@ class Server:
         self.date = b""
         self._wall = wall
         self._connections: set[ServerConnection] = set()
-        self._listeners: list[asyncio.Server] = []
+        self._listeners: list[asyncio.Server | Handshakes] = []
+        self._let_go: set[ServerConnection] = set()
         self._stopping = False
         self._empty = asyncio.Event()
         self._empty.set()
@@ -92,16 +104,23 @@ class Server:
         if self._sweeper is None:
             self._tick(loop)
         sock = address if isinstance(address, socket.socket) else _bound(address)
-        listener = await loop.create_server(
+        host, port = sock.getsockname()[:2]
+        limits = self.limits
+        if tls is None:
+            self._listeners.append(
+                await loop.create_server(lambda: ServerConnection(self, loop), sock=sock, backlog=limits.backlog)
+            )
+            return str(host), int(port)
+        sock.listen(limits.backlog)
+        shaking = Handshakes(
+            sock,
+            tls,
             lambda: ServerConnection(self, loop),
-            sock=sock,
-            backlog=self.limits.backlog,
-            ssl=tls,
-            ssl_handshake_timeout=self.limits.head_seconds if tls else None,
-            ssl_shutdown_timeout=self.limits.linger_seconds if tls else None,
+            most=limits.connections,
+            seconds=limits.head_seconds,
+            shutdown_seconds=limits.linger_seconds,
         )
-        self._listeners.append(listener)
-        host, port = listener.sockets[0].getsockname()[:2]
+        self._listeners.append(shaking)
         return str(host), int(port)
 
     async def stop(self, grace_seconds: float) -> int:
@@ -113,6 +132,8 @@ class Server:
         self._stopping = True
         for listener in self._listeners:
             listener.close()
+            if isinstance(listener, Handshakes):
+                await listener.ended()
         for connection in tuple(self._connections):
             connection.wind_down()
         try:
@@ -131,7 +152,8 @@ class Server:
     def statistics(self) -> ServerStatistics:
         """Plain numbers, since the start."""
         counted = {field.name: getattr(self.counters, field.name) for field in fields(Counters)}
-        return ServerStatistics(open=len(self._connections), **counted)
+        shaking = sum(len(one) for one in self._listeners if isinstance(one, Handshakes))
+        return ServerStatistics(open=len(self._connections), handshakes=shaking, **counted)
 
     def sweep(self) -> None:
         """Gives up peers whose time is over; the server calls it each second."""
@@ -145,7 +167,12 @@ class Server:
         self.counters.accepted += 1
         self._connections.add(connection)
         self._empty.clear()
-        return len(self._connections) <= self.limits.connections and not self._stopping
+        if self._stopping:
+            return False
+        if len(self._connections) - len(self._let_go) <= self.limits.connections or self._make_room():
+            return True
+        self.counters.turned_away += 1
+        return False
 
     def flooded(self) -> bool:
         """Whether even those who are told to come again are too many."""
@@ -154,8 +181,22 @@ class Server:
     def leave(self, connection: ServerConnection) -> None:
         """The connection is gone."""
         self._connections.discard(connection)
+        self._let_go.discard(connection)
         if not self._connections:
             self._empty.set()
+
+    def _make_room(self) -> bool:
+        """Closes those that have been without a request for longest; False where nobody is.
+
+        Many at once: to look for them takes as long as there are connections, and more will come.
+        """
+        idle = [one for one in self._connections if one.stage and one not in self._let_go]
+        eldest = heapq.nsmallest(max(1, self.limits.connections // 64), idle, key=lambda one: one.deadline)
+        self._let_go.update(eldest)
+        self.counters.let_go += len(eldest)
+        for connection in eldest:
+            connection.let_go()
+        return bool(eldest)
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         self.sweep()

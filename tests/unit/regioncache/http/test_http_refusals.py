@@ -3,7 +3,9 @@
 import pytest
 
 from regioncache.http.limits import Limits
-from tests.fakes.http_handlers import GET, Peering, hello
+from regioncache.http.messages import Reply
+from tests.fakes.clock import settle
+from tests.fakes.http_handlers import GET, Gate, Peering, hello, put
 
 pytestmark = pytest.mark.anyio
 
@@ -14,6 +16,16 @@ pytestmark = pytest.mark.anyio
         (b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"x" * 100_000 + b"\r\n\r\n", 431),
         (b"GET /" + b"x" * 100_000, 431),
         (b"GET / HTTP/1.1\r\nHost: h\r\n" + b"X: y\r\n" * 200 + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: h\r\n" + b"a:\r\n" * 10_000 + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: h\r\n" + b"X-Header-Of-A-Stranger: y\r\n" * 10_000 + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: h\r\nX: a\r\n folded\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: h\r\nX: a\r\n\tfolded\r\n\r\n", 400),
+        (b"GET /\r\n\r\n", 400),
+        (b"GET ftp://h/a HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        (b"GET http://user:secret@h/a HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        (b"GET http:///a HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        (b"CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n", 501),
+        (b"\0" * 100, 400),
         (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\nbody", 400),
         (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n\r\n", 400),
@@ -90,18 +102,52 @@ async def test_a_reader_that_takes_nothing_is_cut_off_and_one_that_takes_a_byte_
     assert peer.transport.aborted
 
 
-async def test_one_connection_too_many_is_told_to_come_again(peering: Peering) -> None:
-    peer = peering(hello, Limits(connections=1))
+async def test_garbage_behind_a_request_is_refused_behind_its_reply(peering: Peering) -> None:
+    peer = peering(hello)
 
-    _, second = peer.connect()
+    peer.send(GET + b"\x00\xffgarbage\r\n\r\n" + GET)
 
-    assert second.sent.startswith(b"HTTP/1.1 503 ")
-    assert second.eof_written
+    assert peer.statuses() == [200, 400]
+    assert peer.transport.sent.index(b"hello") < peer.transport.sent.index(b"HTTP/1.1 400")
+    assert peer.transport.eof_written
 
 
-async def test_a_flood_of_connections_is_closed_without_a_word(peering: Peering) -> None:
-    peer = peering(hello, Limits(connections=1))
+async def test_garbage_behind_a_request_whose_reply_is_still_made_waits_for_it(peering: Peering) -> None:
+    gate = Gate()
+    peer = peering(gate)
+    peer.send(GET + b"\x00garbage\r\n\r\n")
+    await settle()
+    assert peer.statuses() == []
 
-    transports = [peer.connect()[1] for _ in range(5)]
+    await gate.let(0, Reply(200))
 
-    assert [transport.aborted for transport in transports] == [False, True, True, True, True]
+    assert peer.statuses() == [200, 400]
+
+
+async def test_a_body_that_never_comes_costs_no_reply_and_ends_the_connection(peering: Peering) -> None:
+    """Nobody reads it: the reply leaves, the rest is thrown away for a while."""
+    peer = peering(hello)
+
+    peer.send(put(b"Content-Length: 1000000"))
+    peer.send(b"some of it")
+
+    assert peer.statuses() == [200]
+    assert b"Connection: close\r\n" in peer.transport.sent
+    assert (peer.transport.eof_written, peer.transport.closed) == (True, False)
+    peer.pass_seconds(3)
+    assert peer.transport.closed
+
+
+async def test_a_half_closed_socket_gets_what_was_answered_and_no_task_works_for_it(peering: Peering) -> None:
+    gate = Gate()
+    quick, slow = peering(hello), peering(gate)
+
+    quick.send(GET)
+    keep_open = quick.connection.eof_received()
+    slow.send(GET)
+    await settle()
+    slow.connection.eof_received()
+    await settle()
+
+    assert (quick.statuses(), keep_open, quick.transport.aborted) == ([200], False, False)
+    assert (slow.transport.aborted, gate.cancelled) == (True, 1)

@@ -170,17 +170,6 @@ async def test_a_refusal_reaches_a_client_that_is_still_sending(
     writer.close()
 
 
-async def test_one_connection_more_than_allowed_gets_503(serve: Serve) -> None:
-    _, port = await serve(by_target, Limits(connections=1))
-    first, second = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
-
-    refusal = await second[0].read()
-
-    assert refusal.startswith(b"HTTP/1.1 503 ")
-    for _, writer in (first, second):
-        writer.close()
-
-
 @given(st.lists(st.integers(1, 4000), max_size=30), st.lists(st.integers(1, 3000), min_size=1, max_size=5))
 async def test_chunks_of_any_size_are_received_whole_into_memory_of_any_size(
     sizes: list[int], memory: list[int]
