@@ -208,6 +208,9 @@ class Reader:
                 flight.advance(waiter, at + len(landed))
                 self._go_ahead(flight, at)
                 return landed
+            if flight.reaches(at) and not flight.done:
+                # What landed cannot be read back: to look again at once would find the same.
+                await flight.change()
         self._detach(flight)
         if flight.done and flight.landed <= at:
             self._take_note(flight.fault)

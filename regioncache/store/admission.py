@@ -78,7 +78,7 @@ class Admission:
             path.packs.bury(placed, of_object)
             return False
         self._enter_packed(path, of_object, meta, placed)
-        path.kept(placed.length)
+        path.fullness.kept(placed.length)
         return True
 
     def _packed(self, of_object: int) -> bool:
@@ -197,7 +197,9 @@ class Admission:
             file = await path.open(reserved.slot)
         except OSError as error:
             path.failed(error)
-            if self._still(reserved):
+            if self._index.present[reserved.slot]:
+                self._give_up(reserved)
+            elif self._still(reserved):
                 path.drop(reserved.slot)
             return None
         except PageGone:
@@ -274,6 +276,7 @@ class Admission:
         of_object = object_digest(oid)
         if of_object in self._packing:
             self._forgotten.add(of_object)
+        self._index.outdate(of_object)
         self._drop_object(of_object)
 
     def _newer(self, of_object: int, meta: Meta) -> bool:

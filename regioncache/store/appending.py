@@ -5,6 +5,7 @@ its `done` is called on the loop in any case, so that what lies on the disk is i
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,14 +36,17 @@ _Queued = tuple[list[Piece], Entry, Done]
 
 
 class Appending:
-    """Mutable state: `_queue` and `_busy` (the loop's), `_unwritten` (both threads', a deque), `active` and
+    """Mutable state: `_queue` and `_busy` (the loop's), `_unwritten` and `_journaling` (both threads'), `active` and
     `last_number` (the appending thread's)."""
 
-    def __init__(self, disk: Disk, segment_bytes: int) -> None:
+    def __init__(self, disk: Disk, segment_bytes: int, late: Callable[[Placed, int], None]) -> None:
+        """Args: late: told of records, each with its object's hash, that were written when that was given up."""
         self._disk = disk
+        self._late = late
         self._segment_bytes = segment_bytes
         self._queue: deque[_Queued] = deque()
         self._busy = False
+        self._journaling = False
         self._unwritten: deque[tuple[Segment, Entry]] = deque()
         self.active: Segment | None = None
         """The segment that is written to; others only read it."""
@@ -69,10 +73,21 @@ class Appending:
         while self._queue and room > 0 and len(batch) < _BATCH_RECORDS:
             batch.append(self._queue.popleft())
             room -= batch[-1][1].length
-        self._disk.start_append(self._write, batch).add_done_callback(lambda written: self._written(batch, written))
+
+        def late(written: list[Placed | OSError]) -> None:
+            for (_, entry, _), placed in zip(batch, written, strict=True):
+                if isinstance(placed, Placed):
+                    self._late(placed, entry.digest)
+
+        appended = self._disk.start_append(late, lambda: self._write(batch))
+        appended.add_done_callback(lambda written: self._written(batch, written))
 
     def _written(self, batch: list[_Queued], written: asyncio.Future[list[Placed | OSError]]) -> None:
-        for (_, _, done), placed in zip(batch, written.result(), strict=True):
+        error = written.exception()
+        if error is not None and not isinstance(error, OSError):
+            raise error
+        outcome = written.result() if error is None else [error] * len(batch)
+        for (_, _, done), placed in zip(batch, outcome, strict=True):
             done(placed)
         if self._queue:
             self._start()
@@ -137,21 +152,36 @@ class Appending:
     def journal(self, segment: Segment, entry: Entry) -> None:
         """Queues an entry about a record that is there already."""
         self._unwritten.append((segment, entry))
-        if len(self._unwritten) == 1:
-            self._disk.behind(self._write_entries)
+        if not self._journaling:
+            self.resume()
+
+    def resume(self) -> None:
+        """Goes on journaling, where that had failed."""
+        self._journaling = True
+        self._disk.behind(self._write_entries)
 
     def _write_entries(self) -> None:
-        # On the appending thread. The loop may add meanwhile: what it adds to an empty queue has a call of its own.
+        # On the appending thread. The loop may add meanwhile: what it adds from here on may have a call of its own.
+        self._journaling = False
         by_segment: dict[Segment, list[Entry]] = {}
         while self._unwritten:
             segment, entry = self._unwritten.popleft()
             by_segment.setdefault(segment, []).append(entry)
-        for segment, entries in by_segment.items():
-            segment.enter(entries)
+        while by_segment:
+            segment, entries = next(iter(by_segment.items()))
+            try:
+                segment.enter(entries)
+            except OSError:
+                # A death that is not journaled would be undone by a restart.
+                self._unwritten.extend((each, entry) for each, left in by_segment.items() for entry in left)
+                raise
+            del by_segment[segment]
             if segment is not self.active:
                 segment.seal()
 
     async def settled(self) -> None:
         """Waits until nothing is queued."""
         while self._busy:
-            await self._disk.append(lambda: None)
+            with contextlib.suppress(OSError):
+                await self._disk.append(lambda: None)
+            await asyncio.sleep(0)

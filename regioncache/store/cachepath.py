@@ -5,10 +5,10 @@ await; then await.
 """
 
 import asyncio
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from regioncache.pages import MIB
 from regioncache.store.base import (
     HEADER_BYTES,
     LayoutTooNew,
@@ -19,22 +19,21 @@ from regioncache.store.base import (
 from regioncache.store.disk import FULL, Disk
 from regioncache.store.evict import S3Fifo
 from regioncache.store.extentfile import ExtentFile
+from regioncache.store.fullness import Fullness
 from regioncache.store.header import BadHeader, Identity
 from regioncache.store.index import Index, Kind
 from regioncache.store.opentable import OpenTable
 from regioncache.store.packs import Packs
+from regioncache.store.returning import Returning
 from regioncache.store.space import LEAST_FREE, Space
 from regioncache.tidings import UNHEARD, Tidings
 
-_SWEPT_AT_ONCE = 5000
-"""Entries forgotten in one go when a path is out: a few milliseconds of the loop."""
 _VICTIMS_AT_ONCE = 256
 """Most entries evicted without letting others have the loop: about a millisecond."""
 _ROUNDS = 256
 """Most such rounds for one admission: 64 MiB among small objects take 64; beyond it admission is refused."""
-_AGAIN_BYTES = 16 * MIB
-"""So much must have been kept since a path was full before it is told that it keeps again: where some writes fail and
-others do not, the log is not filled in its turn."""
+_LOST = {errno.EIO, errno.EUCLEAN}
+"""A read that fails with one of these will fail again."""
 
 
 @dataclass(slots=True)
@@ -46,23 +45,24 @@ class Doomed:
 
 
 class CachePath:
-    """Mutable state: `opened` and `_opening` (extent files by slot), `landings` open, the counters; `_told_full`, and
-    the bytes kept since."""
+    """Mutable state: `opened` and `_opening` (extent files by slot), `landings` open, the counters."""
 
     def __init__(
         self, number: int, disk: Disk, index: Index, settings: StoreSettings, tidings: Tidings = UNHEARD
     ) -> None:
         self.number = number
         self._tidings = tidings
-        self._told_full = False
-        self._kept_since = 0
         self.disk = disk
+        self.fullness = Fullness(disk, tidings)
         disk.on_failure = self.failed
         self.index = index
         self.limit_bytes = settings.limit(disk.disk_bytes)
         self.space = Space(self.limit_bytes)
         self.fifo = S3Fifo(index.links)
+        self._settings = settings
         self.packs = Packs(number, disk, index, settings, self.spoilt)
+        self.returning = Returning(number, disk, index, self.fifo, self._back, self.drop)
+        self._looking = asyncio.Lock()
         self.opened: OpenTable[ExtentFile] = OpenTable(settings.open_files)
         self._opening: dict[int, asyncio.Future[ExtentFile]] = {}
         self._vain: set[asyncio.Future[ExtentFile]] = set()
@@ -87,6 +87,8 @@ class CachePath:
         nothing at all where they have filled it (see `space`): the cache keeps what it has.
         """
         for _ in range(_ROUNDS):
+            if not await self._looked(nbytes):
+                return False
             short = self._short(nbytes)
             if short is None:
                 return False
@@ -97,24 +99,32 @@ class CachePath:
             if not await self._evict_some(short):
                 break
         if self.space.narrow:
-            self._filled("others hold its file system, and nothing here can leave for what is new")
+            self.fullness.stops("others hold its file system, and nothing here can leave for what is new")
         return False
 
     def _short(self, nbytes: int) -> int | None:
         """How many bytes must leave for `nbytes` more; None where there shall be no room."""
         disk, space = self.disk, self.space
-        if disk.out is not None:
-            return None
-        if space.stale or disk.full:
-            try:
-                space.look(*disk.look(), self._coming())
-            except OSError as error:
-                self.failed(error)
-                return None
         short = space.short(nbytes, self.fifo.used + self.packs.dead_bytes, full=disk.full)
         if short is None:
-            self._filled(f"less than {LEAST_FREE:.0%} of its file system is free, though the cache is within its size")
+            self.fullness.stops(
+                f"less than {LEAST_FREE:.0%} of its file system is free, though the cache is within its size"
+            )
         return short
+
+    async def _looked(self, nbytes: int) -> bool:
+        """Sees that the free space is known; False where nothing can be kept: the path is out, or does not keep up."""
+        disk, space = self.disk, self.space
+        async with self._looking:
+            if disk.out is None and (disk.full or space.stale(nbytes)):
+                coming, since = self._coming(), space.since
+                try:
+                    free, disk_bytes = await disk.run(disk.look)
+                except OSError as error:
+                    self.failed(error)
+                    return False
+                space.look(free, disk_bytes, coming, since)
+        return disk.out is None and not disk.slow
 
     def _coming(self) -> int:
         """Bytes that were admitted and may not be in the file system yet."""
@@ -123,25 +133,6 @@ class CachePath:
             max(0, weight[slot] - HEADER_BYTES - index.present[slot].bit_count() * index.length[slot])
             for slot in self.fifo.held()
         )
-
-    def _filled(self, why: str) -> None:
-        """Admission stops; told once."""
-        self.disk.full = True
-        self._kept_since = 0
-        if not self._told_full:
-            self._told_full = True
-            self._tidings.warning(
-                f"cache path {self.disk.path} is full: {why}; what it has is served, nothing more is kept "
-                "until there is room: free space on its file system"
-            )
-
-    def kept(self, nbytes: int) -> None:
-        """So much more is on the disk."""
-        if self._told_full:
-            self._kept_since += nbytes
-            if self._kept_since >= _AGAIN_BYTES:
-                self._told_full = False
-                self._tidings.news(f"cache path {self.disk.path} has room again: what is read is kept")
 
     async def _evict_some(self, short: int) -> bool:
         """Evicts for `short` bytes, or as many entries as the loop can bear at once; False where none could leave."""
@@ -158,7 +149,7 @@ class CachePath:
                 await self.disk.append(self.unlink, doomed)
             except OSError as error:
                 self.failed(error)
-            self.space.changed()
+            self.space.removed()
         # Packed bytes are not free before their segment is rewritten.
         await self.packs.rewritten()
         return entries > 0
@@ -170,13 +161,13 @@ class CachePath:
             # The head keeps its header: without it the other extents could not be read while the origin is away.
             self.fifo.readmit(slot, HEADER_BYTES)
             self.evicted_bytes += weight - HEADER_BYTES
-            self._hollow(slot)
+            self._hollow(slot, weight)
             return
         self.evicted_bytes += weight
         doomed.extend(self._forget(slot))
 
-    def _hollow(self, slot: int) -> None:
-        index = self.index
+    def _hollow(self, slot: int, weight: int) -> None:
+        index, generation = self.index, self.index.place[slot]
         index.present[slot] = 0
         path, file = self.file_path(index.keys[slot], index.place[slot]), self.opened.pop(slot)
 
@@ -186,7 +177,16 @@ class CachePath:
             return hollowed
 
         # As an opening: whoever wants the file next gets it when it is hollow, not before.
-        self._begin(slot, hollow)
+        hollowing = self._begin(slot, hollow)
+
+        def hollowed(done: asyncio.Future[ExtentFile]) -> None:
+            same = index.kinds[slot] == Kind.HEAD and index.place[slot] == generation
+            if same and not done.cancelled() and done.exception() is not None and not index.present[slot]:
+                # It lies there as before, and leaves when it is its turn again.
+                self.fifo.reweigh(slot, weight)
+                self.evicted_bytes -= weight - HEADER_BYTES
+
+        hollowing.add_done_callback(hollowed)
 
     def drop(self, slot: int) -> None:
         """Forgets an entry and removes it from the disk behind."""
@@ -248,6 +248,7 @@ class CachePath:
         try:
             return await asyncio.shield(opening)
         except (BadHeader, LayoutTooNew, FileNotFoundError) as error:
+            self.space.changed()  # perhaps the whole folder is gone
             self._unreadable(slot, path)
             raise PageGone(f"{path} cannot be read: {error}: fetch it again") from error
 
@@ -261,10 +262,16 @@ class CachePath:
     def create(self, slot: int, identity: Identity) -> None:
         """Begins to make the extent's file; `open` waits for it."""
         path = self.file_path(self.index.keys[slot], self.index.place[slot])
-        self._begin(slot, lambda: ExtentFile.create(self.disk, path, identity))
 
-    def _begin(self, slot: int, call: Callable[[], ExtentFile]) -> asyncio.Future[ExtentFile]:
-        opening = self._opening[slot] = self.disk.start(call)
+        def too_late(made: ExtentFile) -> None:
+            self.remove([Doomed(path, made)])
+
+        self._begin(slot, lambda: ExtentFile.create(self.disk, path, identity), too_late)
+
+    def _begin(
+        self, slot: int, call: Callable[[], ExtentFile], too_late: Callable[[ExtentFile], None] = lambda _: None
+    ) -> asyncio.Future[ExtentFile]:
+        opening = self._opening[slot] = self.disk.start_late(too_late, call)
         opening.add_done_callback(lambda ready: self._opened(slot, ready))
         return opening
 
@@ -314,41 +321,66 @@ class CachePath:
         self.disk.behind(file.save)
         return True
 
-    def failed(self, error: OSError) -> None:
-        """A system call failed. Where that takes the path out, its contents become misses, bit by bit."""
+    def failed(self, error: OSError, slot: int | None = None) -> None:
+        """A system call failed. Where that takes the path out, its contents are misses until it is back.
+
+        Args:
+            slot: what could not be read. Where the disk has lost it, it shall not take the path out again.
+        """
         was_in = self.disk.out is None
         self.disk.failed(error)
         if was_in and self.disk.out is not None:
             self._tidings.warning(
                 f"cache path {self.disk.path} is out: {error}; what it held is fetched again and nothing is kept "
-                "there: mend the disk and restart the node"
+                "there until it can be written and read: mend the disk"
             )
-            self._sweep(0)
+            self._leave()
         elif was_in and error.errno in FULL:
-            self._filled(str(error))
+            self.fullness.stops(str(error))
+        elif error.errno == errno.ENOENT:
+            self.space.changed()
+        if slot is not None and error.errno in _LOST and self.index.kinds[slot] != Kind.FREE:
+            self.drop(slot)
 
-    def _sweep(self, start: int) -> None:
-        index = self.index
-        end = min(start + _SWEPT_AT_ONCE, len(index.kinds))
-        for slot in range(start, end):
-            if index.kinds[slot] != Kind.FREE and index.paths[slot] == self.number:
-                self.fifo.remove(slot)
-                self._lose(slot)
-        if end < len(index.kinds):
-            asyncio.get_running_loop().call_soon(self._sweep, end)
+    def started(self) -> None:
+        """The loop runs: a path that could not be used at the start is probed like any other."""
+        if self.disk.out is not None:
+            self._tidings.warning(
+                f"cache path {self.disk.path} is out: {self.disk.out}; nothing is kept there until it can be written "
+                "and read: mend the disk"
+            )
+            self.returning.known = False
+            self.returning.left()
 
-    def _lose(self, slot: int) -> None:
-        file = self.opened.pop(slot) or self.landing.get(slot)
-        self.landing.pop(slot, None)
-        self._opening.pop(slot, None)
-        if file is not None:
+    def _leave(self) -> None:
+        """What is under way ends unkept."""
+        for slot, file in self.landing.items():
             file.gone = True
-        self.index.remove(slot)
+            self.fifo.let_go(slot)
+            held = self.index.present[slot].bit_count() * self.index.length[slot]
+            self.fifo.reweigh(slot, HEADER_BYTES + held)
+        self.landing.clear()
+        self.opened.clear()
+        self._opening.clear()
+        self.returning.left()
+
+    def _back(self, same: bool) -> None:
+        """The path is in use again."""
+        self.space.changed()
+        if same:
+            self.packs.resume()
+        else:
+            self.packs = Packs(self.number, self.disk, self.index, self._settings, self.spoilt)
+            self.limit_bytes = self.space.limit_bytes = self._settings.limit(self.disk.disk_bytes)
+        what = "what it held is there again" if same else "it begins empty"
+        self._tidings.news(f"cache path {self.disk.path} is back: {what}")
 
     async def close(self) -> None:
         """Ends what is under way and gives the path back."""
+        await self.returning.close()
         await self.packs.close()
         while under_way := [*self._opening.values(), *self._vain]:
             await asyncio.wait(under_way)
         self.opened.clear()
         await asyncio.to_thread(self.disk.close)
+        self.disk.unwatch()

@@ -1,21 +1,23 @@
 """One cache path's file system: its lock, its layout, its threads, and every system call the store makes on it.
 
 Whatever may block runs on the path's own threads, so that a slow or dead disk holds up nobody else. A full disk stops
-admission; an I/O error takes the path out: its contents become misses.
+admission; an I/O error, or a call that does not return, takes the path out: its contents become misses, and who waits
+for it is let go at once.
 """
 
 import asyncio
 import errno
 import fcntl
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from regioncache.store.base import LAYOUT, LayoutTooNew, NoCachePath, PathInUse
+from regioncache.store.handing import Handing, fail
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,7 +25,14 @@ Piece = bytes | bytearray | memoryview
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """A failed call with one of these says that the file system takes no more."""
-_BROKEN = {errno.EIO, errno.EROFS, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.EREMOTEIO, errno.EUCLEAN}
+BROKEN = {
+    errno.EIO, errno.EROFS, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.EREMOTEIO, errno.EUCLEAN, errno.ETIMEDOUT,
+    errno.ENOTCONN, errno.ESHUTDOWN,
+}  # fmt: skip
+"""A failed call with one of these says that the disk itself is ill."""
+FOLDERS = ("extents", "packs")
+_LAST_PATIENCE_SECONDS = 1.0
+"""That long a stop waits for calls on a path that is out."""
 _PIECES_AT_ONCE = 1024
 """Linux takes no more in one pwritev (IOV_MAX)."""
 
@@ -37,6 +46,11 @@ class SystemCalls:
     pwritev: Callable[[int, Sequence[Piece], int], int] = os.pwritev
     unlink: Callable[[str], None] = os.unlink
     statvfs: Callable[[str], os.statvfs_result] = os.statvfs
+    stat: Callable[[str], os.stat_result] = os.stat
+    clock: Callable[[], float] = time.monotonic
+    """By which a call's time is taken."""
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    """Between two probes of a path that is out."""
 
 
 class OpenFile:
@@ -52,20 +66,24 @@ class OpenFile:
 
 
 class Disk:
-    """One cache path. The only mutable state besides the threads: `out` (the reason) and `full`."""
+    """One cache path. Mutable state besides the threads: `out` (the reason) and `outs` (how often), `full`, the lock,
+    and the calls held back."""
 
     def __init__(self, path: Path, threads: int, calls: SystemCalls) -> None:
         self.path = path
         self.calls = calls
         self.out: str | None = None
+        self.outs = 0
+        """What began before the path was last taken out must not go on after it came back."""
         self.full = False
         self._directory = (0, 0)
         """The path's device and inode when it was taken."""
         self.on_failure: Callable[[OSError], None] = self.failed
-        """Told on the loop of a call behind that failed."""
+        """Told on the loop of a call behind that failed, and of one that does not return."""
         self._lock: OpenFile | None = None
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="disk")
-        self._appender = ThreadPoolExecutor(1, thread_name_prefix="disk-append")
+        self._handing = Handing(threads, calls.clock, self._hang)
+        self._held_back: list[Callable[[], None]] = []
+        """Calls behind that wait until the path is in use again."""
         self.disk_bytes = 0
         """Of the whole file system, when the path was taken."""
 
@@ -73,20 +91,26 @@ class Disk:
         state = f"out: {self.out}" if self.out else "full" if self.full else "in use"
         return f"Disk({str(self.path)!r}, {state})"
 
+    @property
+    def device(self) -> int:
+        """The file system that the path was taken on; 0: it never was."""
+        return self._directory[0]
+
     def prepare(self) -> None:
         """Makes the folders, takes the lock and looks at the layout.
 
         Raises: PathInUse, LayoutTooNew, NoCachePath.
         """
         try:
+            self._lock = None
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = OpenFile(os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             fcntl.flock(self._lock.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._check_layout()
-            made = self.path.stat()
+            made = self.calls.stat(str(self.path))
             self._directory = made.st_dev, made.st_ino
-            (self.path / "extents").mkdir(exist_ok=True)
-            (self.path / "packs").mkdir(exist_ok=True)
+            for folder in FOLDERS:
+                (self.path / folder).mkdir(exist_ok=True)
             self.disk_bytes = self.look()[1]
         except BlockingIOError as error:
             raise PathInUse(f"cache path {self.path} is in use by another process: stop it, or name another") from error
@@ -109,38 +133,79 @@ class Disk:
         fresh.rename(mark)
 
     def start(self, call: Callable[P, T], *args: P.args, **_: P.kwargs) -> asyncio.Future[T]:
-        """Starts a blocking call on one of the path's threads."""
-        return asyncio.get_running_loop().run_in_executor(self._pool, call, *args)
+        """Starts a blocking call on one of the path's threads; one that nobody waits for any more is not begun."""
+        return self.start_late(_unwanted, partial(call, *args))
+
+    def start_late(self, late: Callable[[T], None], call: Callable[[], T]) -> asyncio.Future[T]:
+        """As `start`; `late` is told what came of it when nobody waits for it any more."""
+        return self._refused() or self._handing.any_thread(call, late)
 
     async def run(self, call: Callable[P, T], *args: P.args, **_: P.kwargs) -> T:
         """Runs a blocking call on one of the path's threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call, *args)
+        return await self.start(call, *args, **_)
 
     async def append(self, call: Callable[P, T], *args: P.args, **_: P.kwargs) -> T:
         """Runs a blocking call on the path's appending thread: one at a time, in order.
 
         It is done even if the caller is cancelled: what the index has forgotten must leave the disk.
         """
-        appended = self.start_append(call, *args, **_)
-        appended.add_done_callback(_seen)
-        return await asyncio.shield(appended)
+        return await asyncio.shield(self.start_append(_unwanted, partial(call, *args)))
 
-    def start_append(self, call: Callable[P, T], *args: P.args, **_: P.kwargs) -> asyncio.Future[T]:
-        """Starts a blocking call on the path's appending thread."""
-        return asyncio.get_running_loop().run_in_executor(self._appender, call, *args)
+    def start_append(self, late: Callable[[T], None], call: Callable[[], T]) -> asyncio.Future[T]:
+        """Starts a blocking call on the path's appending thread, where each is done, however late."""
+        return self._refused() or self._handing.in_order(call, late)
 
     def behind(self, call: Callable[P, None], *args: P.args, **_: P.kwargs) -> None:
-        """Has a call run on the appending thread, and goes on; `close` waits for it, a failure goes to `on_failure`."""
-        loop = asyncio.get_running_loop()
-        self._appender.submit(partial(call, *args)).add_done_callback(partial(self._behind_done, loop))
+        """Has a call run on the appending thread, and goes on; `close` waits for it, a failure goes to `on_failure`.
 
-    def _behind_done(self, loop: asyncio.AbstractEventLoop, future: Future[None]) -> None:
-        error = future.exception()
+        While the path is out it is held back.
+        """
+        if self.out is not None:
+            self._held_back.append(partial(call, *args))
+            return
+        self._handing.in_order(partial(call, *args), _unwanted).add_done_callback(self._behind_done)
+
+    def _behind_done(self, done: asyncio.Future[None]) -> None:
+        error = None if done.cancelled() else done.exception()
         if isinstance(error, OSError):
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(self.on_failure, error)
+            self.on_failure(error)
         elif error is not None:
             raise error
+
+    def tried(self, call: Callable[[], T]) -> asyncio.Future[T]:
+        """Starts a call that shall find out whether a path that is out can be used again."""
+        return self._handing.in_order(call, _unwanted)
+
+    def _refused(self) -> "asyncio.Future[Any] | None":
+        """What a call gets while the path is out."""
+        if self.out is None:
+            return None
+        refused = asyncio.get_running_loop().create_future()
+        fail(refused, OSError(errno.ESHUTDOWN, f"out: {self.out}"))
+        return refused
+
+    @property
+    def slow(self) -> bool:
+        """Whether the disk does not keep up with what it is asked."""
+        return self._handing.slow
+
+    def _hang(self, error: OSError) -> None:
+        self.on_failure(error)
+
+    def hangs(self) -> bool:
+        """Whether calls from before the path was taken out have still not returned."""
+        return not self._handing.idle()
+
+    def back(self) -> None:
+        """Takes the path into use again, and does what was held back."""
+        self.out, self.full = None, False
+        held_back, self._held_back = self._held_back, []
+        for call in held_back:
+            self.behind(call)
+
+    def forget_held_back(self) -> None:
+        """What was held back concerned files that are not there any more."""
+        self._held_back.clear()
 
     def look(self) -> tuple[int, int]:
         """Returns the file system's free bytes and all of its bytes. Raises OSError.
@@ -149,7 +214,9 @@ class Disk:
         files would land on whatever disk lies beneath.
         """
         try:
-            found = self.path.stat()
+            found = self.calls.stat(str(self.path))
+            for folder in FOLDERS:
+                self.calls.stat(f"{self.path}/{folder}")
         except (FileNotFoundError, NotADirectoryError):
             found = None
         if found is None or self._directory != (found.st_dev, found.st_ino):
@@ -164,8 +231,9 @@ class Disk:
         """
         if error.errno in FULL:
             self.full = True
-        elif error.errno in _BROKEN and self.out is None:
+        elif error.errno in BROKEN and self.out is None:
             self.out = f"{error.strerror or error}"
+            self.outs += 1
 
     def open(self, path: str, flags: int) -> OpenFile:
         """Opens a file. Raises OSError."""
@@ -177,6 +245,7 @@ class Disk:
         done = 0
         while done < nbytes:
             got = self.calls.preadv(file.fd, [view[done:]], offset + done, 0)
+            self._handing.alive()
             if not got:
                 break
             done += got
@@ -188,6 +257,7 @@ class Disk:
         total = 0
         while views:
             done = self.calls.pwritev(file.fd, views[:_PIECES_AT_ONCE], offset + total)
+            self._handing.alive()
             total += done
             while views and done >= len(views[0]):
                 done -= len(views.pop(0))
@@ -201,15 +271,22 @@ class Disk:
             self.calls.unlink(path)
         except FileNotFoundError:
             return
+        finally:
+            self._handing.alive()
 
     def close(self) -> None:
-        """Waits for what runs behind, ends the threads and gives the path back. Blocks."""
-        self._appender.shutdown(wait=True)
-        self._pool.shutdown(wait=True)
-        self._lock = None
+        """Waits for what runs behind, ends the threads and gives the path back. Blocks.
+
+        Calls that hang are left behind, and the path with them: no other process may have it before they are gone.
+        """
+        patience = None if self.out is None else _LAST_PATIENCE_SECONDS
+        if self._handing.close(patience):
+            self._lock = None
+
+    def unwatch(self) -> None:
+        """Nobody waits any more."""
+        self._handing.unwatch()
 
 
-def _seen(done: "asyncio.Future[T]") -> None:
-    """A failure is the caller's to handle; where that was cancelled it shows at the next call."""
-    if not done.cancelled():
-        done.exception()
+def _unwanted(_: object) -> None:
+    """Nothing needs to be done about what came too late."""

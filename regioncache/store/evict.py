@@ -133,10 +133,14 @@ class S3Fifo:
         self._held[slot] = self._held.get(slot, 0) + 1
 
     def release(self, slot: int) -> None:
-        """Takes one `hold` back."""
-        holds = self._held.pop(slot) - 1
+        """Takes one `hold` back; none where all were let go."""
+        holds = self._held.pop(slot, 1) - 1
         if holds:
             self._held[slot] = holds
+
+    def let_go(self, slot: int) -> None:
+        """Takes all `hold`s back: who held it does not go on."""
+        self._held.pop(slot, None)
 
     def held(self) -> Iterable[int]:
         """The slots that may not leave now."""

@@ -29,12 +29,16 @@ class Index:
     """The columns and the way to a slot. `slots` maps hashes (of objects for heads, of extents for tails) to slots."""
 
     __slots__ = (
-        "_free", "_full", "_next", "keys", "kinds", "learned", "length", "links", "paths", "place", "present",
-        "segment", "size", "slots", "torn", "versions",
+        "_free", "_full", "_next", "aside", "keys", "kinds", "learned", "length", "links", "outdated", "paths",
+        "place", "present", "segment", "size", "slots", "torn", "versions",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.slots: dict[int, int] = {}
+        self.aside: dict[int, int] = {}
+        """As `slots`, of what lies on paths that are out: nothing finds it, and it may come back."""
+        self.outdated: set[int] = set()
+        """Slots that were set aside and were dropped, or replaced, meanwhile: they leave the disk when it is back."""
         self.links = Links()
         self.keys: list[int] = []
         self.kinds = bytearray()
@@ -67,6 +71,8 @@ class Index:
 
     def add(self, digest: int, kind: Kind, path: int) -> int:
         """Returns a slot for a new entry; its columns are the caller's to fill."""
+        if self.aside:
+            self.outdate(digest)
         if self._free:
             slot = self._free.pop()
         else:
@@ -82,13 +88,48 @@ class Index:
 
     def remove(self, slot: int) -> None:
         """Forgets the entry."""
-        del self.slots[self.keys[slot]]
+        digest = self.keys[slot]
+        for found in (self.slots, self.aside):
+            if found.get(digest) == slot:
+                del found[digest]
+        self.outdated.discard(slot)
         self.keys[slot] = 0
         self.kinds[slot] = Kind.FREE
         self.versions[slot] = b""
         self.present[slot] = 0
         self.torn.pop(slot, None)
         self._free.append(slot)
+
+    def set_aside(self, slot: int) -> None:
+        """The entry's path is out: nothing finds it from now on."""
+        digest = self.keys[slot]
+        if self.slots.get(digest) == slot:
+            del self.slots[digest]
+            self.aside[digest] = slot
+
+    def outdate(self, digest: int) -> None:
+        """What may be set aside under this hash shall not come back."""
+        slot = self.aside.pop(digest, None)
+        if slot is not None:
+            self.outdated.add(slot)
+
+    def outdate_older(self, digest: int, version: bytes, learned_at: float) -> None:
+        """The object set aside has this version, as was learned then: another one shall not come back."""
+        slot = self.aside.get(digest)
+        if slot is None or self.learned[slot] > learned_at:
+            return
+        if self.versions[slot] == version:
+            self.learned[slot] = learned_at
+        else:
+            self.outdate(digest)
+
+    def bring_back(self, slot: int) -> bool:
+        """The entry's path is in use again; False where something newer has taken the entry's place."""
+        digest = self.keys[slot]
+        if self.aside.get(digest) == slot:
+            del self.aside[digest]
+            self.slots[digest] = slot
+        return slot not in self.outdated
 
     def newest(self, of_object: int) -> Version | None:
         """Which version is held."""

@@ -35,6 +35,7 @@ class Landing:
         self._writing: asyncio.Future[None] | None = None
         self._written: tuple[int, memoryview] = (self._start, memoryview(b""))
         self._fault: OSError | None = None
+        self._outs = path.disk.outs
         self._closed = False
 
     def __repr__(self) -> str:
@@ -110,12 +111,17 @@ class Landing:
         except NotKept:
             pass
         finally:
-            unnoted = self._path.disk.start(self._file.unnote, self._pages.start, self._pages.end)
+            unnoted = self._path.disk.start(self._unnote)
             unnoted.add_done_callback(self._noted_fault)
             whole = min(self._stop, self._whole * self._page_bytes)
             self._path.landed(self._slot, self._file, self._stop - whole)
-            self._path.kept(whole - self._start)
+            self._path.fullness.kept(whole - self._start)
         await asyncio.wait([unnoted])
+
+    def _unnote(self) -> None:
+        # A path that was out and is back has the file open anew: that one says what it holds.
+        if self._outs == self._path.disk.outs:
+            self._file.unnote(self._pages.start, self._pages.end)
 
     def _noted_fault(self, done: asyncio.Future[None]) -> None:
         error = None if done.cancelled() else done.exception()
@@ -150,6 +156,8 @@ class Landing:
         if self._writing is not None:
             await asyncio.wait([self._writing])
             self._writing = None
+        if self._outs != self._path.disk.outs:
+            raise NotKept(f"{self._path.disk.path} was out meanwhile: go on without keeping")
         if self._fault is not None:
             raise NotKept(f"{self._file.path}: {self._fault}: go on without keeping") from self._fault
 

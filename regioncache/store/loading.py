@@ -30,6 +30,8 @@ def load(paths: list[CachePath], index: Index) -> Found:
     """Fills the index. Blocks; nobody else may use the paths yet. Raises LayoutTooNew."""
     found = Found()
     for path in paths:
+        if path.disk.out is not None:
+            continue
         try:
             _load_extents(path, paths, index, found)
             dropped, unknown = path.packs.load(_placing(path, paths, index))

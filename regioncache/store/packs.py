@@ -32,7 +32,7 @@ class Packs:
         self._index = index
         # A small store has small segments: what is dead in the one being written cannot be had back.
         share = settings.limit(disk.disk_bytes) // 16
-        self._appending = Appending(disk, min(settings.segment_bytes, max(share, 2 * RECORD_BYTES_LIMIT)))
+        self._appending = Appending(disk, min(settings.segment_bytes, max(share, 2 * RECORD_BYTES_LIMIT)), self._late)
         outcome = Outcome(lambda placed: self._register(placed.segment), self.bury, spoilt, self._gone)
         self._rewriting = Rewriting(number, disk, index, self._appending, outcome)
         self.segments: dict[int, Segment] = {}
@@ -98,6 +98,15 @@ class Packs:
             done(placed)
 
         self._appending.put(pieces, entry, written)
+
+    def _late(self, placed: Placed, digest: int) -> None:
+        self._register(placed.segment)
+        self.bury(placed, digest)
+
+    def resume(self) -> None:
+        """The path is in use again: goes on with what had failed."""
+        self._appending.resume()
+        self.rewrite()
 
     def died(self, slot: int) -> None:
         """The record that the slot points to is no longer wanted."""

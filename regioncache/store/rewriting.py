@@ -5,8 +5,10 @@ one counts.
 """
 
 import asyncio
+import errno
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from regioncache.pages import MIB
 from regioncache.store.appending import Appending, Placed
@@ -98,7 +100,8 @@ class Rewriting:
     async def _rewrite(self, segment: Segment) -> None:
         lines = await self._disk.append(lambda: list(decode_entries(segment.journal())))
         for batch in self._batches(segment, lines):
-            for old, placed in await self._disk.append(self._move, segment, batch):
+            moving = self._disk.start_append(self._moved_late, partial(self._move, segment, batch))
+            for old, placed in await asyncio.shield(moving):
                 self._moved(segment, old, placed)
         if not segment.all_dead():
             # The journal did not tell of all: what it kept back cannot be moved.
@@ -126,7 +129,7 @@ class Rewriting:
 
     def _live(self, segment: Segment, digest: int, offset: int) -> int | None:
         """The slot that points to the record, if one does."""
-        slot = self._index.slots.get(digest)
+        slot = self._index.slots.get(digest, self._index.aside.get(digest))
         if slot is None or not self._points_to(slot, segment) or self._index.place[slot] != offset:
             return None
         return slot
@@ -140,13 +143,24 @@ class Rewriting:
         return [(old, self._move_one(segment, old)) for old in batch]
 
     def _move_one(self, segment: Segment, old: Old) -> Placed | None:
-        raw = self._disk.read(segment.opened(), old.offset, old.length)
         try:
+            raw = self._disk.read(segment.opened(), old.offset, old.length)
             _, meta, _ = decode_record(raw)
         except BadRecord:
             return None
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return None  # the disk has lost it: the others shall not wait for that
         entry = Entry(old.digest, 0, old.length, old.learned_at, What.KEPT, squeeze(meta.version))
         return self._appending.write_now([raw], entry)
+
+    def _moved_late(self, moved: list[tuple[Old, Placed | None]]) -> None:
+        """Nobody waits any more: the records count where they were."""
+        for old, placed in moved:
+            if placed is not None:
+                self._outcome.moved(placed)
+                self._outcome.died(placed, old.digest)
 
     def _moved(self, segment: Segment, old: Old, placed: Placed | None) -> None:
         slot = self._live(segment, old.digest, old.offset)

@@ -26,31 +26,47 @@ class Space:
         self._since = 0
         self._most: int | None = None
         self._stale = True
+        self._removed = False
 
     def __repr__(self) -> str:
         return f"Space({self.limit_bytes} bytes, {self._spare - self._since} spare, at most {self._most})"
 
-    @property
-    def stale(self) -> bool:
-        """Whether the file system shall be looked at before the next admission."""
-        return self._stale or self._since >= _LOOK_BYTES
+    def stale(self, nbytes: int) -> bool:
+        """Whether the file system shall be looked at before `nbytes` are admitted."""
+        if self._stale or self._since >= _LOOK_BYTES:
+            return True
+        # Where files were removed there is more than was seen: of interest where that was too little.
+        return self._removed and (self.narrow or self._spare - self._since < nbytes)
 
     @property
     def narrow(self) -> bool:
         """Whether it is others who leave no room, not the cache's own size."""
         return self._most is not None
 
-    def changed(self) -> None:
+    def removed(self) -> None:
         """Files were removed."""
+        self._removed = True
+
+    def changed(self) -> None:
+        """What is on the file system may be quite another thing."""
         self._stale = True
 
-    def look(self, free: int, disk_bytes: int, coming: int) -> None:
-        """The file system of `disk_bytes` has `free` ones, of which `coming` were admitted and are not there yet."""
+    @property
+    def since(self) -> int:
+        """Bytes admitted since the last look."""
+        return self._since
+
+    def look(self, free: int, disk_bytes: int, coming: int, asked_at: int = 0) -> None:
+        """The file system of `disk_bytes` has `free` ones, of which `coming` were admitted and are not there yet.
+
+        Args:
+            asked_at: what `since` was when it was looked at: what was admitted later is not in `coming`.
+        """
         self._free = free
         self._spare = free - int(disk_bytes * KEEP_FREE) - coming
         self._least = int(disk_bytes * LEAST_FREE)
-        self._since = 0
-        self._stale = False
+        self._since = max(0, self._since - asked_at) if asked_at else 0
+        self._stale = self._removed = False
 
     def admitted(self, nbytes: int) -> None:
         """So many bytes will be written."""

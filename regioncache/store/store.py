@@ -8,9 +8,9 @@ import asyncio
 
 from regioncache.pages import EXTENT_BYTES, FilePart, Meta, ObjectId, Span, Version, by_extent
 from regioncache.store.admission import Admission
-from regioncache.store.base import HEADER_BYTES, CorruptPage, PageGone, StoreSettings, StoreStatistics
+from regioncache.store.base import HEADER_BYTES, CorruptPage, NoCachePath, PageGone, StoreSettings, StoreStatistics
 from regioncache.store.cachepath import CachePath
-from regioncache.store.disk import Disk, Piece, SystemCalls
+from regioncache.store.disk import BROKEN, Disk, Piece, SystemCalls
 from regioncache.store.extentfile import ExtentFile
 from regioncache.store.identity import extent_digest, object_digest, squeeze
 from regioncache.store.index import Index, Kind, runs
@@ -41,8 +41,7 @@ class Store:
         disks = [Disk(path, settings.threads, calls or SystemCalls()) for path in settings.paths]
 
         def prepare() -> tuple[list[CachePath], Found]:
-            for disk in disks:
-                disk.prepare()
+            _prepare(disks)
             paths = [CachePath(number, disk, index, settings, tidings) for number, disk in enumerate(disks)]
             return paths, load(paths, index)
 
@@ -54,6 +53,7 @@ class Store:
             raise
         for path in paths:
             path.packs.rewrite()
+            path.started()
         return cls(paths, index, found)
 
     def __repr__(self) -> str:
@@ -76,7 +76,7 @@ class Store:
                 return meta if whose == oid else None
             file = path.open_now(slot)
         except OSError as error:
-            path.failed(error)
+            path.failed(error, slot)
             return None
         except BadRecord:
             path.spoilt(slot)
@@ -112,7 +112,7 @@ class Store:
         try:
             whose, meta, data = decode_record(path.packs.read_now(slot), index.learned[slot])
         except OSError as error:
-            path.failed(error)
+            path.failed(error, slot)
             return None
         except BadRecord as error:
             path.spoilt(slot)
@@ -139,7 +139,7 @@ class Store:
             path.spoilt(slot)
             raise CorruptPage(f"packed {oid.key!r} on {path.disk.path}: {error}: fetch it again") from error
         except OSError as error:
-            path.failed(error)
+            path.failed(error, slot if index.slots.get(of_object) == slot else None)
             return None
         if whose != oid:
             return None
@@ -218,7 +218,7 @@ class Store:
             path.spoilt_page(slot, file, error.page)
             raise
         except OSError as error:
-            path.failed(error)
+            path.failed(error, slot)
             raise PageGone(f"{oid.key!r} cannot be read from {path.disk.path}: {error}: fetch it again") from error
         path.fifo.touch(slot)
         return FilePart(view, file.file, HEADER_BYTES + span.start - base)
@@ -248,9 +248,9 @@ class Store:
                 raise PageGone(f"{oid.key!r} was dropped meanwhile: fetch it again") from error
             raise
         except OSError as error:
-            path.failed(error)
+            path.failed(error, slot if index.slots.get(digest) == slot else None)
             raise PageGone(f"{oid.key!r} cannot be read from {path.disk.path}: {error}: fetch it again") from error
-        if not file.gone:
+        if index.slots.get(digest) == slot:
             path.fifo.touch(slot)
         return view
 
@@ -282,6 +282,7 @@ class Store:
 
     async def relearn(self, oid: ObjectId, meta: Meta) -> None:
         """The version held has new metadata or a later `learned_at`; another version that is newer drops it."""
+        self._index.outdate_older(object_digest(oid), squeeze(meta.version), meta.learned_at)
         held = await self.recall(oid)
         if held is None or held == meta or meta.learned_at < held.learned_at:
             return
@@ -316,8 +317,9 @@ class Store:
 
     def statistics(self) -> StoreStatistics:
         """What is held and what happened since the start."""
-        paths, kinds = self._paths, self._index.kinds
-        packed = kinds.count(Kind.PACKED)
+        paths, index = [path for path in self._paths if path.disk.out is None], self._index
+        absent = (*index.aside.values(), *index.outdated)
+        packed = index.kinds.count(Kind.PACKED) - sum(index.kinds[slot] == Kind.PACKED for slot in absent)
         return StoreStatistics(
             clean_bytes=sum(path.fifo.used for path in paths),
             dead_bytes=sum(path.packs.dead_bytes for path in paths),
@@ -326,11 +328,11 @@ class Store:
             packed=packed,
             landings=sum(file.landings for path in paths for file in path.landing.values()),
             open_files=sum(len(path.opened) for path in paths),
-            evicted_bytes=sum(path.evicted_bytes for path in paths),
-            corrupt_pages=sum(path.corrupt for path in paths),
+            evicted_bytes=sum(path.evicted_bytes for path in self._paths),
+            corrupt_pages=sum(path.corrupt for path in self._paths),
             dropped_files=self._found.dropped,
             unknown_files=self._found.unknown,
-            paths_out=tuple(f"{path.disk.path}: {path.disk.out}" for path in paths if path.disk.out is not None),
+            paths_out=tuple(f"{path.disk.path}: {path.disk.out}" for path in self._paths if path.disk.out is not None),
             paths_full=sum(path.disk.full for path in paths),
         )
 
@@ -338,6 +340,21 @@ class Store:
         """Ends what is under way behind and gives the cache paths back; landings are closed before."""
         for path in self._paths:
             await path.close()
+
+
+def _prepare(disks: list[Disk]) -> None:
+    """Takes the disks; one that is broken is out, as long as there is another. Blocks. Raises StoreError."""
+    broken: list[NoCachePath] = []
+    for disk in disks:
+        try:
+            disk.prepare()
+        except NoCachePath as error:
+            if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in BROKEN:
+                raise
+            disk.out = f"{error.__cause__.strerror} at the start"
+            broken.append(error)
+    if len(broken) == len(disks):
+        raise broken[0]
 
 
 def _extend(found: list[Span], more: list[Span]) -> None:

@@ -1,5 +1,6 @@
 """What tests of the store are written in: objects whose bytes follow from their name, and system calls that fail."""
 
+import asyncio
 import errno
 import os
 from collections.abc import Sequence
@@ -83,7 +84,11 @@ class FaultyCalls:
 
     def calls(self) -> SystemCalls:
         """What the store is given."""
-        return SystemCalls(preadv=self._preadv, pwritev=self._pwritev)
+        return SystemCalls(preadv=self._preadv, pwritev=self._pwritev, sleep=self._never)
+
+    async def _never(self, _: float) -> None:
+        """A path that is out is not probed."""
+        await asyncio.get_running_loop().create_future()
 
     def _preadv(self, fd: int, buffers: Sequence[bytearray | memoryview], offset: int, flags: int) -> int:
         if self.reads:

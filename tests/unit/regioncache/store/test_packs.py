@@ -235,6 +235,7 @@ async def test_thousands_packed_at_once_are_all_kept(tmp_path: Path) -> None:
 
 async def test_a_cancelled_pack_is_whole_or_not_there(tmp_path: Path) -> None:
     store = await opened(tmp_path)
+    assert await store.pack(oid("before"), meta(SIZE), content(Span(0, SIZE)))
     packing = asyncio.ensure_future(store.pack(oid("a"), meta(SIZE), content(Span(0, SIZE))))
     await asyncio.sleep(0)
     packing.cancel()
