@@ -17,6 +17,7 @@ from gateway.cli.show import (
     parsed,
     patience,
     print_json,
+    print_json_each,
     print_pairs,
     print_table,
     show_moment,
@@ -38,7 +39,7 @@ def ls(client: AdminClient, path: str, long: bool, recursive: bool, as_json: boo
 
     pages = _pages(client, ns_path(path), recursive)
     if as_json:
-        print_json([name for page in pages for name in page["names"]])
+        print_json_each(name for page in pages for name in page["names"])
         return
     for page in pages:
         names = parsed(Listing, page).names

@@ -6,7 +6,7 @@ A table is for people and may change; `--json` is for programs and does not with
 import json
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -34,6 +34,16 @@ def parsed(kind: type[Value], plain: object) -> Value:
 def print_json(plain: object) -> None:
     """Prints plain data as JSON."""
     click.echo(json.dumps(plain, indent=2, ensure_ascii=False))
+
+
+def print_json_each(items: Iterable[object]) -> None:
+    """Prints items as one JSON array, each as it comes: a list of a million needs no more memory than one of ten."""
+    between = "["
+    for item in items:
+        text = json.dumps(item, indent=2, ensure_ascii=False).replace("\n", "\n  ")
+        click.echo(f"{between}\n  {text}", nl=False)
+        between = ","
+    click.echo("[]" if between == "[" else "\n]")
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

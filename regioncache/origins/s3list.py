@@ -32,6 +32,8 @@ def parse_list(body: bytes, ask: ListAsk) -> ListPage:
     except (KeyError, ValueError) as fault:
         raise BadAnswer(f"the list has an entry that S3 does not make: {fault}") from fault
     truncated = root.findtext(f"{space}IsTruncated") == "true"
+    if not all(name.startswith(ask.prefix) for name in [*(entry.key for entry in entries), *prefixes]):
+        raise BadAnswer(f"the list has keys outside the prefix {ask.prefix!r} that was asked for")
     # Some stores list the key that start-after names.
     entries = [entry for entry in entries if entry.key > ask.after]
     prefixes = [

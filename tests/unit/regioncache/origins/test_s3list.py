@@ -119,3 +119,13 @@ def test_entities_are_not_resolved_and_files_not_read() -> None:
     except BadAnswer:
         return
     assert all(not one.key for one in found.entries)
+
+
+@pytest.mark.parametrize("name", ["Contents><Key", "CommonPrefixes><Prefix"])
+def test_a_list_of_keys_that_were_not_asked_for_is_refused(name: str) -> None:
+    outer, inner = name.split("><")
+    rest = "<Size>1</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified>" if outer == "Contents" else ""
+    body = f"<ListBucketResult><{outer}><{inner}>secret/a/</{inner}>{rest}</{outer}></ListBucketResult>"
+
+    with pytest.raises(BadAnswer, match="outside the prefix"):
+        parse_list(body.encode(), ListAsk(prefix="open/"))
