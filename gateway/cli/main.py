@@ -30,6 +30,7 @@ COMMANDS = {
     "top": ("gateway.cli.top:top", "Show live what a node does: doors, lines, tenants, who waits."),
     "status": ("gateway.cli.watching:status", "Show the node at a glance."),
     "keys": ("gateway.cli.keys:keys", "Add, list and remove access keys."),
+    "bench": ("gateway.cli.bench:bench", "Read a path cold and warm: latency and rate as a reader sees them."),
     "demo": ("gateway.demo.main:demo", "Show two regions, a line and a quota on this machine."),
 }
 

@@ -1,0 +1,143 @@
+"""`causeway bench` against a region whose objects lie behind a line."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.fakes.s3server import FakeS3, S3Fault, stall, status
+from tests.flow.world import FAR, NEAR, World, two_regions
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def regions(s3: FakeS3) -> AsyncIterator[World]:
+    bucket = s3.bucket("bucket1")
+    for number in range(6):
+        bucket.put(f"set/{number}", 100_000)
+    bucket.put("alone", 2_000_000)
+    bucket.put("empty", 0)
+    async with two_regions(s3.url) as world:
+        yield world
+
+
+async def started(world: World, *arguments: str, **env: str) -> asyncio.subprocess.Process:
+    assert world.key is not None
+    keys = {"AWS_ACCESS_KEY_ID": world.key.id, "AWS_SECRET_ACCESS_KEY": world.key.secret}
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", "bench", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "CAUSEWAY_S3": world.url(NEAR), **keys, **env},
+    )
+
+
+async def bench(world: World, *arguments: str, **env: str) -> tuple[int, str, str]:
+    running = await started(world, *arguments, **env)
+    out, err = await running.communicate()
+    assert running.returncode is not None
+    return running.returncode, out.decode(), err.decode()
+
+
+async def test_cold_is_over_the_line_and_warm_from_the_pages(regions: World) -> None:
+    code, out, err = await bench(regions, "/ns/train/set", "--seconds", "0.5", "--json")
+
+    assert (code, err) == (0, "")
+    cold, warm = json.loads(out)["passes"]
+    assert (cold["name"], cold["reads"], cold["nbytes"], cold["sources"]) == ("cold", 6, 600_000, {"line": 6})
+    assert warm["reads"] >= 6
+    assert set(warm["sources"]) == {"page"}
+    assert 0 < cold["first"]["p50"] <= cold["whole"]["p50"] <= cold["whole"]["p99"]
+
+
+async def test_ranges_bring_no_more_than_they_ask_for_and_cross_once(regions: World) -> None:
+    _, out, _ = await bench(
+        regions, "s3://train/alone", "--range", "64KiB", "--random", "--seconds", "0.5", "--bytes", "20MB", "--json"
+    )
+
+    cold, _ = json.loads(out)["passes"]
+    assert (cold["reads"], cold["nbytes"]) == (31, 2_000_000)
+    assert regions.nodes[NEAR].running.app.tally.brought == 2_000_000
+
+
+async def test_people_get_a_table(regions: World) -> None:
+    code, out, _ = await bench(regions, "/ns/train/alone", "--seconds", "0.2")
+
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[:3]] == ["pass", "cold", "warm"]
+
+
+async def test_an_empty_object_is_a_read_too(regions: World) -> None:
+    code, out, _ = await bench(regions, "/ns/train/empty", "--seconds", "0.2", "--json")
+
+    assert code == 0
+    assert json.loads(out)["passes"][0]["reads"] == 4
+
+
+async def test_a_pass_ends_at_its_bytes(regions: World) -> None:
+    _, out, _ = await bench(regions, "/ns/train/set", "--bytes", "250KB", "--readers", "1", "--json")
+
+    for one in json.loads(out)["passes"]:
+        assert 250_000 <= one["nbytes"] <= 300_000
+
+
+async def test_who_is_told_to_come_again_does_and_says_so_where_nothing_came(regions: World, s3: FakeS3) -> None:
+    s3.next(S3Fault())  # the HEAD passes
+    s3.always = status(500)
+
+    code, out, err = await bench(regions, "/ns/train/set/0", "--seconds", "2", "--json")
+
+    (cold,) = json.loads(out)["passes"]
+    assert (code, cold["reads"], cold["cut_off"]) == (1, 0, 4)
+    assert cold["slowed_down"] >= 4
+    assert "nothing came within 2 s" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "told"),
+    [
+        (["/ns/train/absent"], {}, "/ns/train/absent is not there, or the key may not see it"),
+        (["/ns/train/alone"], {"AWS_SECRET_ACCESS_KEY": "another-secret"}, "is it the right key"),
+        (["/ns/train/alone"], {"AWS_ACCESS_KEY_ID": ""}, "`causeway keys add` prints"),
+        (["/ns/train/alone"], {"CAUSEWAY_S3": "http://127.0.0.1:1"}, "no S3 door answers at http://127.0.0.1:1"),
+        (["/ns/train/alone"], {"CAUSEWAY_S3": "127.0.0.1:1"}, "--s3 or CAUSEWAY_S3"),
+        (["train/alone"], {}, "is no path of the tree"),
+    ],
+)
+async def test_what_is_wrong_is_said_with_its_remedy(
+    regions: World, arguments: list[str], env: dict[str, str], told: str
+) -> None:
+    code, _, err = await bench(regions, *arguments, **env)
+
+    assert code == 1
+    assert told in err
+    assert "Traceback" not in err
+
+
+async def test_ctrl_c_shows_what_was_seen_so_far(regions: World, s3: FakeS3) -> None:
+    held = stall(10_000)
+    s3.next(S3Fault(), held)  # the HEAD passes
+    running = await started(regions, "/ns/train/set/0", "--seconds", "600", "--json")
+    await held.reached.wait()
+
+    running.send_signal(signal.SIGINT)
+    out, err = await running.communicate()
+    held.released.set()
+
+    assert running.returncode == 130
+    assert err == b""
+    (cold,) = json.loads(out)["passes"]
+    assert (cold["reads"], cold["cut_off"]) == (0, 4)
+
+
+async def test_the_tenant_of_the_key_is_billed(regions: World) -> None:
+    await bench(regions, "/ns/train/set", "--seconds", "0.2", "--class", "interactive")
+
+    payers = {(one.tenant, one.cls) for one in regions.nodes[NEAR].running.app.ledger.totals() if one.kind == "unique"}
+    assert payers == {("rec", "interactive")}
+    assert regions.nodes[FAR].running.counters.requests["peer", "read", 200] >= 6
