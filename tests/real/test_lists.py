@@ -1,8 +1,8 @@
 """Lists: every key under a prefix over a line, complete and in order, cold and again from what is kept."""
 
-import os
-import subprocess
+import contextlib
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -78,7 +78,6 @@ def walk(directory: Path, count: int, note: Note) -> None:
         list_all(on.address, BUCKET, key(0)[:-1], reader)
         idle = on.process.resident_bytes()
 
-        # First: the most that a process had begins with what the one had that made it, and a million keys are much.
         ls_bytes, lines = _ls(on.place.config, directory)
         found, seconds = list_all(on.address, BUCKET, PREFIX, reader)
 
@@ -92,16 +91,16 @@ def walk(directory: Path, count: int, note: Note) -> None:
 
 
 def _ls(config: Path, directory: Path) -> tuple[int, int]:
-    """Runs `causeway ls -r`; returns its most resident bytes, and how many lines it printed."""
-    env = {**os.environ, "CAUSEWAY_CONFIG": str(config)}
-    printed = directory / "ls"
-    with printed.open("wb") as out:
-        listing = subprocess.Popen([PROGRAM, "ls", "--recursive", "--json", "/ns/data"], stdout=out, env=env)
-        _, status, used = os.wait4(listing.pid, 0)
-        listing.returncode = os.waitstatus_to_exitcode(status)
-    assert listing.returncode == 0
-    with printed.open("rb") as text:
-        return used.ru_maxrss * 1024, sum(b'"path"' in line for line in text)
+    """Runs `causeway ls -r`; returns its most resident bytes, and how many names it printed."""
+    args, most = [PROGRAM, "ls", "--recursive", "--json", "/ns/data"], 0
+    with child("ls", args, directory, env={"CAUSEWAY_CONFIG": str(config)}) as listing:
+        while listing.process.poll() is None:
+            with contextlib.suppress(OSError, StopIteration):  # it has just ended
+                most = max(most, listing.peak_bytes())
+            time.sleep(0.01)
+    assert listing.process.returncode == 0
+    with listing.log.open("rb") as text:
+        return most, sum(b'"path"' in line for line in text)
 
 
 def test_20000_keys_are_listed_in_bounded_memory(tmp_path: Path, note: Note) -> None:
