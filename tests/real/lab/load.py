@@ -42,7 +42,10 @@ class Get:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a run of the raw client saw. Seconds are monotonic; `first` and `last` are per request, as they ended."""
+    """What a run of the raw client saw. Seconds are monotonic.
+
+    `first`, `last` (seconds to the first and last byte) and `ended_at` are per request, as they ended.
+    """
 
     started: float
     ended: float
@@ -53,6 +56,7 @@ class Loaded:
     faults: tuple[str, ...]
     first: tuple[float, ...]
     last: tuple[float, ...]
+    ended_at: tuple[float, ...]
     timeline: tuple[tuple[float, int], ...]
 
     @property
@@ -72,6 +76,10 @@ class Loaded:
     def rate_between(self, start: float, end: float) -> float:
         """Payload bytes/s in [start, end) of the monotonic clock."""
         return sum(n for at, n in self.timeline if start <= at < end) / (end - start)
+
+    def lasts_between(self, start: float, end: float) -> list[float]:
+        """Seconds to the last byte of the requests that ended in [start, end) of the monotonic clock."""
+        return [took for took, at in zip(self.last, self.ended_at, strict=True) if start <= at < end]
 
     def percentile(self, percent: int, first: bool = False) -> float:
         """Seconds until the last (or first) byte that so many percent of the requests stayed under."""
@@ -112,17 +120,21 @@ def loading(
     seconds: float = 0.0,
     rate: float = 0.0,
     receive_buffer: int = 0,
+    heed: bool = False,
     cpu: int | None = None,
     netns: str | None = None,
 ) -> Iterator["Load"]:
-    """Starts the raw client beside what the `with` does; `load.result()` waits for it."""
+    """Starts the raw client beside what the `with` does; `load.result()` waits for it.
+
+    With `heed` a connection that is answered Retry-After waits as long, as SDKs do.
+    """
     name = f"load-{uuid.uuid4().hex[:8]}"
     plan = directory / f"{name}.plan"
     with plan.open("w") as out:
         out.writelines(json.dumps(asdict(one)) + "\n" for one in gets)
     args = [sys.executable, "-m", "tests.real.lab.loadprocess", "--to", to, "--plan", str(plan)]
     args += ["--connections", str(connections), "--seconds", str(seconds), "--rate", str(rate)]
-    args += ["--receive-buffer", str(receive_buffer)]
+    args += ["--receive-buffer", str(receive_buffer), *(["--heed"] if heed else [])]
     with child(name, args, directory, cpu=cpu, netns=netns, env={"PYTHONPATH": str(ROOT)}) as process:
         yield Load(process)
 
@@ -144,7 +156,7 @@ class Load:
         told: dict[str, Any] = json.loads(self.process.log.read_text())
         told["statuses"] = {int(status): count for status, count in told["statuses"].items()}
         told["timeline"] = tuple((at, int(n)) for at, n in told["timeline"])
-        for name in ("faults", "first", "last"):
+        for name in ("faults", "first", "last", "ended_at"):
             told[name] = tuple(told[name])
         return Loaded(**told)
 

@@ -23,6 +23,7 @@ import uvloop
 from tests.fakes.ramp import is_ramp
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_RETRY = re.compile(rb"\r\nretry-after: *(\d+)", re.IGNORECASE)
 _MERGE_SECONDS = 0.005
 _FAULTS = 20
 
@@ -49,6 +50,7 @@ class Result:
     faults: list[str] = field(default_factory=list)
     first: list[float] = field(default_factory=list)
     last: list[float] = field(default_factory=list)
+    ended_at: list[float] = field(default_factory=list)
     timeline: list[list[float]] = field(default_factory=list)
 
     def came(self, nbytes: int, now: float) -> None:
@@ -84,15 +86,15 @@ class Plan:
 class Reader(asyncio.Protocol):
     """One connection: sends a step's request, reads its answer, goes on with the next."""
 
-    def __init__(self, plan: Plan, result: Result, rate: float) -> None:
-        self._plan, self._result, self._rate = plan, result, rate
+    def __init__(self, plan: Plan, result: Result, rate: float, heeds: bool) -> None:
+        self._plan, self._result, self._rate, self._heeds = plan, result, rate, heeds
         self.over: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._head = b""
         self._left = -1
         self._at = 0
         self._status = 0
         self._step: Step | None = None
-        self._asked = self._first = 0.0
+        self._asked = self._first = self._pause = 0.0
         self._began, self._read = time.monotonic(), 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -137,6 +139,8 @@ class Reader(asyncio.Protocol):
         self._status = int(head[9:12])
         self._left = int(found.group(1)) if found else 0
         self._first = now - self._asked
+        told = _RETRY.search(head) if self._heeds else None
+        self._pause = float(told.group(1)) if told else 0.0
         assert self._step is not None
         if self._status != self._step.status or (self._step.size >= 0 and self._left != self._step.size):
             asked = self._step.head.partition(b"\r\n")[0].decode()
@@ -156,7 +160,16 @@ class Reader(asyncio.Protocol):
         self._result.statuses[self._status] += 1
         self._result.first.append(self._first)
         self._result.last.append(now - self._asked)
-        self._ask()
+        self._result.ended_at.append(now)
+        if not self._pause:
+            self._ask()
+            return
+        self._step = None
+        asyncio.get_running_loop().call_later(self._pause, self._ask_again)
+
+    def _ask_again(self) -> None:
+        if not self._transport.is_closing():
+            self._ask()
 
     def _pace(self, nbytes: int, now: float) -> None:
         """Reads on when the rate allows what was read so far: time spent waiting for the server is made up for."""
@@ -205,7 +218,7 @@ async def connection(args: argparse.Namespace, plan: Plan, result: Result) -> No
             result.fault(f"cannot connect to {args.to}: {fault}")
             return
         reader: Reader
-        _, reader = await loop.create_connection(lambda: Reader(plan, result, args.rate), sock=sock)
+        _, reader = await loop.create_connection(lambda: Reader(plan, result, args.rate, args.heed), sock=sock)
         more = await reader.over
 
 
@@ -229,13 +242,14 @@ async def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.0, help="go round the plan until then; 0: once through it")
     parser.add_argument("--rate", type=float, default=0.0, help="bytes/s a connection reads on average at most; 0: any")
     parser.add_argument("--receive-buffer", type=int, default=0)
+    parser.add_argument("--heed", action="store_true", help="wait as long as Retry-After says, as SDKs do")
     args = parser.parse_args()
     steps, result = load_plan(args.plan), Result()
     asyncio.get_running_loop().set_exception_handler(_die)
     started, cpu = time.monotonic(), time.process_time()
     plan = Plan(steps, started + args.seconds if args.seconds else None)
     await asyncio.gather(*(connection(args, plan, result) for _ in range(args.connections)))
-    told = {name: getattr(result, name) for name in ("bytes", "cut", "faults", "first", "last", "timeline")}
+    told = {name: getattr(result, name) for name in ("bytes", "cut", "faults", "first", "last", "ended_at", "timeline")}
     told |= {"statuses": dict(result.statuses), "started": started, "ended": time.monotonic()}
     json.dump({**told, "cpu": time.process_time() - cpu}, sys.stdout)
 
