@@ -37,6 +37,13 @@ class OriginTried(OriginUnavailable):
     """A node on the way has tried again and again and could not: to ask it once more at once is no use."""
 
 
+class OriginNeedsMending(OriginUnavailable):
+    """A bucket's credentials, address or clock must be mended before anything comes from there; asking is no use.
+
+    What is cached is served meanwhile; the message names the remedy.
+    """
+
+
 class SlowDown(CacheError):
     """There is no room soon enough (line, memory, origin); ask again after `retry_after` seconds."""
 

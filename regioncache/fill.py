@@ -15,6 +15,7 @@ from regioncache.errors import (
     BadAnswer,
     CacheError,
     NotSoon,
+    OriginNeedsMending,
     OriginTried,
     OriginUnavailable,
     RangeOutside,
@@ -171,7 +172,7 @@ class Filler:
                     fault = failed
                     if flight.landed - before >= flight.page_bytes:
                         attempt = 0
-                    elif isinstance(failed, OriginTried):
+                    elif isinstance(failed, OriginTried | OriginNeedsMending):
                         tried.add(route.id)
                 if flight.abandoned:
                     self._tell_part(flight)

@@ -13,11 +13,24 @@ _Thing = tuple[str, str]
 
 
 class Outages:
-    """Mutable state: `_away`, the ways that are away with since when (monotonic), by what is told of."""
+    """Mutable state: `_away`, the ways that are away with since when (monotonic), by what is told of; `_unmended`."""
 
     def __init__(self, tidings: Tidings) -> None:
         self._tidings = tidings
         self._away: dict[_Thing, dict[WayId, float]] = {}
+        self._unmended: set[WayId] = set()
+
+    def refuses(self, way: WayId, why: Exception) -> None:
+        """A way answers, but what an operator must mend keeps it from answering well."""
+        if way not in self._unmended:
+            self._unmended.add(way)
+            self._tidings.warning(f"{why}; meanwhile what is cached is served")
+
+    def accepts(self, way: WayId) -> None:
+        """A way has answered well."""
+        if way in self._unmended:
+            self._unmended.discard(way)
+            self._tidings.news(f"{_named(way)} can be read again")
 
     def gone(self, way: WayId, line: str | None, why: Exception, known: Iterable[WayId], now: float) -> None:
         """A way was taken as away because of `why`.
@@ -47,6 +60,7 @@ class Outages:
         """From now on only these ways are; of others nothing more is told."""
         kept = {thing: {way: at for way, at in ways.items() if way in known} for thing, ways in self._away.items()}
         self._away = {thing: ways for thing, ways in kept.items() if ways}
+        self._unmended = {way for way in self._unmended if way in known}
 
 
 def _thing(way: WayId) -> _Thing:

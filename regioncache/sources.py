@@ -11,7 +11,15 @@ from typing import TypeVar
 
 from namespace.resolver import Place
 from namespace.routes import Way
-from regioncache.errors import CacheError, OriginBusy, OriginUnavailable, Refused, SlowDown, Unanswered
+from regioncache.errors import (
+    CacheError,
+    OriginBusy,
+    OriginNeedsMending,
+    OriginUnavailable,
+    Refused,
+    SlowDown,
+    Unanswered,
+)
 from regioncache.health import ANSWER_SECONDS, Health, WayId
 from regioncache.isolation import Asking, Bounds, Kind, ShareStatistics
 from regioncache.lines.base import Crossing
@@ -150,6 +158,10 @@ class Sources:
             if not asking.counted or isinstance(silence, Refused):
                 self._silent(route, silence)
             raise
+        except OriginNeedsMending as fault:
+            self._answered(route, asking)
+            self._outages.refuses(route.id, fault)
+            raise
         except CacheError as fault:
             # A line that has no room says nothing about the far end; a store that asks to slow down is there.
             if not isinstance(fault, SlowDown) or isinstance(fault, OriginBusy):
@@ -160,6 +172,7 @@ class Sources:
             share.over(asking)
             self.turns.let_in(share)
         self._answered(route, asking)
+        self._outages.accepts(route.id)
         return answer
 
     def listen(self) -> None:

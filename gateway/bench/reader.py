@@ -56,7 +56,7 @@ class Door:
         self._more: list[Header] = [(b"x-causeway-class", cls.encode())] if cls else []
         self._timer = timer
 
-        async def credentials() -> Credentials:
+        async def credentials(refused: Credentials | None = None) -> Credentials:
             return key
 
         self._store = S3Origin(str(base), base, TREE, credentials, client)

@@ -57,6 +57,7 @@ FAULTS: Final[dict[type[Exception], str]] = {
     errors.NoSuchObject: "NoSuchKey",
     # The caller's key allows the path, so he may be told; only an operator can mend it, and a retry does not.
     errors.OriginForbids: "AccessDenied",
+    errors.OriginNeedsMending: "AccessDenied",
     errors.OriginUnavailable: "ServiceUnavailable",
     errors.SlowDown: "SlowDown",
     # Overwritten again and again while it was opened: clients retry 503 by themselves, 409 they do not.
@@ -85,6 +86,8 @@ _KEPT_INSIDE: Final[dict[type[Exception], str]] = {
     errors.KeyRefused: "The store behind this path takes no such key.",
     errors.NoSuchObject: "",
     errors.OriginForbids: "The gateway may not read this at its origin; an operator must mend the credentials.",
+    errors.OriginNeedsMending: "The gateway cannot read this bucket until an operator mends its credentials, its "
+    "address or the clock; the gateway's log says which.",
     errors.OriginUnavailable: "The origin cannot be reached and this is not cached here; try again later.",
     errors.RangeOutside: "",
     BodyTooLarge: "",
@@ -149,6 +152,8 @@ def _details(fault: Exception) -> tuple[tuple[str, str], ...]:
 def _headers(fault: Exception) -> tuple[Header, ...]:
     if isinstance(fault, errors.RangeOutside):
         return ((b"content-range", b"bytes */%d" % fault.size),)
+    if isinstance(fault, errors.OriginNeedsMending):
+        return ()  # to come again is no use
     if isinstance(fault, errors.OriginUnavailable | errors.SlowDown):
         # Retry-After is whole seconds (RFC 9110, 10.2.3); rounded up, at least one.
         return ((b"retry-after", b"%d" % max(1, -int(-fault.retry_after // 1))),)

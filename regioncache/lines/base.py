@@ -86,6 +86,10 @@ class Crossing(Protocol):
         """The payer has changed: a wait under way goes on for the new one, without losing its place in time."""
         ...
 
+    def again(self) -> None:
+        """The request is over, and the same question is put once more: the next `prepay` is its."""
+        ...
+
     def close(self) -> None:
         """The request is over; safe to call twice.
 

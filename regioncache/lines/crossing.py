@@ -157,11 +157,18 @@ class LineCrossing:
             if ticket is not None:
                 self._gate.promote(ticket, leaf)
 
+    def again(self) -> None:
+        """The request is over, and the same question is put once more."""
+        self._end()
+        self._account = self._room = self._sent_at = None
+
     def close(self) -> None:
         """The request is over."""
-        if self._closed:
-            return
-        self._closed = True
+        if not self._closed:
+            self._closed = True
+            self._end()
+
+    def _end(self) -> None:
         lost = 0
         if self._account is not None:
             closing = self._account.close()
@@ -272,6 +279,9 @@ class NoLine:
         return
 
     def promote(self) -> None:
+        return
+
+    def again(self) -> None:
         return
 
     def close(self) -> None:

@@ -117,7 +117,16 @@ class BodyReading:
             raise mapped(fault, self.where) from fault
         self.crossing.read(got)
         self._left -= got
+        if not self._left and self.answer.length is None and await self._more():
+            raise BadAnswer(f"{self.where} sent more bytes than the {len(self.span)} that it announced")
         return got
+
+    async def _more(self) -> bool:
+        """Whether a reply that told no length goes on behind its range: then it is not what it says."""
+        try:
+            return await self.answer.receive(memoryview(bytearray(1))) > 0
+        except HttpFault as fault:
+            raise mapped(fault, self.where) from fault
 
     def close(self) -> None:
         self.answer.close()

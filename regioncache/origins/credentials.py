@@ -8,9 +8,9 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from regioncache.errors import CacheError
 from regioncache.http.sigv4 import Credentials
@@ -23,13 +23,26 @@ class NoCredentials(CacheError):
     """The reference leads to nothing usable; the message names the reference, never what it holds."""
 
 
-Credentialer = Callable[[], Awaitable[Credentials | None]]
-"""Gives the credentials to sign the next request with; None = unsigned. Raises NoCredentials."""
+class Credentialer(Protocol):
+    """Gives the credentials of a bucket."""
+
+    async def __call__(self, refused: Credentials | None = None) -> Credentials | None:
+        """Returns those to sign the next request with; None = unsigned.
+
+        Args:
+            refused: Those that the store has just refused: others are looked for now, once for all who come with them.
+
+        Raises: NoCredentials.
+        """
+        ...
+
 
 REREAD_SECONDS = 60.0
 """A file is read again, and a role is asked again, this often, so that a rotated key needs no restart."""
 SURE_SECONDS = 540.0
 """boto3 gives out none that end within 10 minutes: so long after it was asked, nobody waits for new ones."""
+REFUSED_SECONDS = 5.0
+"""Credentials that were refused are looked for again this often: others would have been found."""
 WAIT_SECONDS = 2.0
 """For new ones where those held may have ended: a healthy metadata service takes milliseconds."""
 
@@ -41,22 +54,25 @@ def from_env(name: str, environ: Mapping[str, str] | None = None) -> Credentiale
         raise NoCredentials(f"the environment variable {name} is not set; it holds ACCESS_KEY:SECRET")
     found = parse(text, f"the environment variable {name}")
 
-    async def current() -> Credentials:
-        return found
+    async def current(refused: Credentials | None = None) -> Credentials:
+        return found  # the environment of a process does not change
 
     return current
 
 
 def from_file(path: Path, clock: Callable[[], float] = time.monotonic) -> Credentialer:
-    """Returns the credentials in a file, read again each minute; raises NoCredentials when it cannot be used.
+    """Returns the credentials in a file, read again each minute, and once they are refused.
+
+    Raises NoCredentials when it cannot be used.
 
     Once it was read, a file that is gone or half written changes nothing until it is whole again.
     """
     state = (_read(path), clock())
 
-    async def current() -> Credentials:
+    async def current(refused: Credentials | None = None) -> Credentials:
         nonlocal state
-        if clock() - state[1] > REREAD_SECONDS:
+        held = refused is not None and refused == state[0]
+        if clock() - state[1] > (REFUSED_SECONDS if held else REREAD_SECONDS):
             try:
                 state = (_read(path), clock())
             except NoCredentials:
@@ -73,15 +89,24 @@ class Renewed:
     Mutable state: `_held`, `_asked_at`, the last time that the call began and gave some, `_tried_at`, `_asking`.
     """
 
-    def __init__(self, ask: Callable[[], Credentials], clock: Callable[[], float] = time.monotonic) -> None:
-        """Args: ask: gives credentials that are good for another `SURE_SECONDS`. Blocks. Raises NoCredentials."""
+    def __init__(
+        self,
+        ask: Callable[[], Credentials],
+        clock: Callable[[], float] = time.monotonic,
+        forget: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Args:
+        ask: gives credentials that are good for another `SURE_SECONDS`. Blocks. Raises NoCredentials.
+        forget: called before those that were refused are asked for anew, where `ask` itself holds any.
+        """
         self._ask = ask
+        self._forget = forget
         self._clock = clock
         self._held: Credentials | None = None
         self._asked_at = self._tried_at = float("-inf")
         self._asking: asyncio.Task[Credentials] | None = None
 
-    async def __call__(self) -> Credentials:
+    async def __call__(self, refused: Credentials | None = None) -> Credentials:
         """Returns the credentials to sign with; waits where there are none yet, or those held may have ended.
 
         Raises NoCredentials where none were ever to be had.
@@ -89,11 +114,21 @@ class Renewed:
         now = self._clock()
         if self._held is None:
             return await asyncio.shield(self._renewal(now))
+        if refused is not None and refused == self._held:
+            await self._instead_of_refused(now)
+            return self._held
         if now - max(self._asked_at, self._tried_at) > REREAD_SECONDS or self._asking is not None:
             renewal = self._renewal(now)
             if now - self._asked_at > SURE_SECONDS:
                 await asyncio.wait({renewal}, timeout=WAIT_SECONDS)
         return self._held
+
+    async def _instead_of_refused(self, now: float) -> None:
+        if self._asking is None and now - max(self._asked_at, self._tried_at) > REFUSED_SECONDS:
+            self._forget()
+            self._renewal(now)
+        if self._asking is not None:
+            await asyncio.wait({self._asking}, timeout=WAIT_SECONDS)
 
     def _renewal(self, now: float) -> "asyncio.Task[Credentials]":
         if self._asking is None:
@@ -132,10 +167,10 @@ def of_role(clock: Callable[[], float] = time.monotonic) -> Credentialer:
             raise NoCredentials("this machine has no role or profile that gives credentials")
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
 
-    return Renewed(ask, clock)
+    return Renewed(ask, clock, sessions.clear)
 
 
-async def unsigned() -> None:
+async def unsigned(refused: Credentials | None = None) -> None:
     """The credentials of a bucket that is open to everyone."""
     return
 

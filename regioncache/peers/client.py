@@ -12,6 +12,7 @@ from regioncache.errors import (
     NotSupported,
     OriginBusy,
     OriginForbids,
+    OriginNeedsMending,
     OriginTried,
     OriginUnavailable,
     RangeOutside,
@@ -193,6 +194,8 @@ class PeerSource:
                 return NotSupported(where)
             case 503 if answer.header(b"x-causeway-fault") == b"slow":
                 return OriginBusy(where, seconds)
+            case 503 if answer.header(b"x-causeway-fault") == b"mend":
+                return OriginNeedsMending(where)
             case status:
                 return OriginTried(f"{where} (status {status})", seconds)
 

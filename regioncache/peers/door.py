@@ -12,6 +12,7 @@ from regioncache.errors import (
     NoSuchObject,
     NotSupported,
     OriginForbids,
+    OriginNeedsMending,
     OriginUnavailable,
     RangeOutside,
     SlowDown,
@@ -200,6 +201,8 @@ def _fault(fault: CacheError) -> Reply:
             return Reply(501, body=text)
         case SlowDown():
             return Reply(503, [(b"retry-after", _seconds(fault.retry_after)), (b"x-causeway-fault", b"slow")], text)
+        case OriginNeedsMending():
+            return Reply(503, [(b"x-causeway-fault", b"mend")], text)
         case OriginUnavailable():
             return Reply(503, [(b"retry-after", _seconds(fault.retry_after))], text)
         case _:

@@ -13,7 +13,7 @@ import struct
 import urllib.parse
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from xml.sax.saxutils import escape
 
@@ -28,13 +28,17 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 class S3Fault:
     """What goes wrong with one request; offsets are of the answer's body.
 
-    `status` answers so, with `headers`. `cut`, `reset` and `stall` strike once that many bytes are sent (-1: before
-    the head); a stall waits for `released`. `at` and `then`: something done to the bucket in the middle of the body.
+    `status` answers so, with `headers` and S3's `code`. `also` are headers beside the right ones of a right answer,
+    `behind` bytes that come behind its body. `cut`, `reset` and `stall` strike once that many bytes are sent
+    (-1: before the head); a stall waits for `released`. `at` and `then`: something done to the bucket in mid-body.
     `moved` sends a range that begins so many bytes later than the one asked for, and says so.
     """
 
     status: int = 0
     headers: tuple[tuple[str, str], ...] = ()
+    code: str = ""
+    also: tuple[tuple[str, str], ...] = ()
+    behind: int = 0
     etag: str | None = None
     whole: bool = False
     moved: int = 0
@@ -54,6 +58,16 @@ class S3Fault:
 def status(code: int, **headers: str) -> S3Fault:
     """500, 503 with `retry_after="2"`, 403, 404."""
     return S3Fault(status=code, headers=tuple((name.replace("_", "-"), value) for name, value in headers.items()))
+
+
+def refused(code: int, name: str, **headers: str) -> S3Fault:
+    """An error with S3's own word for it: 400 ExpiredToken, 403 InvalidAccessKeyId."""
+    return replace(status(code, **headers), code=name)
+
+
+def long_body(behind: int) -> S3Fault:
+    """More bytes than Content-Length said, on the same connection."""
+    return S3Fault(behind=behind)
 
 
 def short_body(after: int) -> S3Fault:
@@ -183,7 +197,7 @@ class FakeS3:
         await self._strike(fault, -1, writer)
         bucket, key = heard.place
         if fault.status:
-            code = {400: "InvalidURI", 403: "AccessDenied", 404: "NoSuchKey", 503: "SlowDown"}.get(
+            code = fault.code or {400: "InvalidURI", 403: "AccessDenied", 404: "NoSuchKey", 503: "SlowDown"}.get(
                 fault.status, "InternalError"
             )
             return await _refuse(heard, fault.status, code, writer, fault.headers)
@@ -225,6 +239,7 @@ class FakeS3:
             ("Content-Length", str(end - start)),
             ("Accept-Ranges", "bytes"),
             *found.headers,
+            *fault.also,
         ]
         if number:
             headers.append(("x-amz-mp-parts-count", str(len(found.parts))))
@@ -250,6 +265,9 @@ class FakeS3:
             at = until
             if at in stops:
                 await self._strike(fault, at - span[0], writer)
+        if fault.behind:
+            writer.write(b"x" * fault.behind)
+            await writer.drain()
 
     async def _strike(self, fault: S3Fault, at: int, writer: asyncio.StreamWriter) -> None:
         """Does what the fault says for this offset."""

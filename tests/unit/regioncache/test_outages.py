@@ -2,7 +2,7 @@
 
 import pytest
 
-from regioncache.errors import NoSuchObject, OriginUnavailable, Refused, Unanswered
+from regioncache.errors import NoSuchObject, OriginNeedsMending, OriginUnavailable, Refused, Unanswered
 from regioncache.health import Health, WayId
 from regioncache.lines.crossing import NoLine
 from regioncache.origins.base import Payer, Question
@@ -102,3 +102,20 @@ async def test_of_a_way_that_left_the_topology_nothing_more_is_told() -> None:
 
 def _never(*_: object) -> Route:
     raise AssertionError("no route is made here")
+
+
+async def test_what_an_operator_must_mend_is_told_once_and_once_that_it_is_mended() -> None:
+    world = World(BY_ENDPOINT)
+    wrong = OriginNeedsMending("bucket data at http://origin: it does not accept this bucket's credentials")
+    for _ in range(3):
+        await world.ask(BY_ENDPOINT, wrong)
+
+    (told,) = world.heard.warnings
+    assert told == f"{wrong}; meanwhile what is cached is served"
+    assert not world.sources.health.away(BY_ENDPOINT)
+    origin = FakeOrigin()
+    origin.put("k", 10)
+    route = Route(BY_ENDPOINT, "origin", None, origin, lambda payer, kind: NoLine())
+    await world.sources.ask(route, origin.head(Question("k", Payer("rec")), NoLine()), NoLine())
+
+    assert world.heard.news == ["bucket data at http://origin can be read again"]

@@ -174,6 +174,26 @@ async def test_a_crossing_is_for_one_request(tmp_path: Path) -> None:
         crossing.close()
 
 
+async def test_a_question_that_is_put_again_pays_for_each_answer_and_keeps_no_room(tmp_path: Path) -> None:
+    async with world(tmp_path) as at:
+        crossing = at.line.crossing(lambda: REC, "train-bj", lambda: "unique")
+        await crossing.prepay(MIB, 128 * KIB)
+        crossing.learned(300)
+        crossing.read(await crossing.room(300))
+        crossing.spoil(300, "meta")
+
+        crossing.again()
+        assert at.line.statistics().prepaid == 0
+        await crossing.prepay(MIB, 128 * KIB)
+        crossing.learned(1000)
+        crossing.read(await crossing.room(1000))
+        crossing.close()
+
+        kinds = {entry.kind: nbytes for entry, nbytes in at.ledger.totals().items() if nbytes}
+        assert kinds == {"meta": 300, "unique": 1000}
+        assert at.line.statistics().prepaid == 0
+
+
 async def test_nothing_is_read_before_it_is_prepaid(tmp_path: Path) -> None:
     async with world(tmp_path) as at:
         crossing = at.line.crossing(lambda: REC, "train-bj", lambda: "unique")

@@ -8,6 +8,7 @@ import pytest
 
 from regioncache.http.sigv4 import Credentials
 from regioncache.origins.credentials import (
+    REFUSED_SECONDS,
     REREAD_SECONDS,
     SURE_SECONDS,
     NoCredentials,
@@ -210,3 +211,59 @@ async def test_the_machines_own_credentials_are_those_that_boto3_finds(monkeypat
         monkeypatch.setenv(f"AWS_{name}", value)
 
     assert await of_role()() == Credentials("KEY", "s", "t")
+
+
+# Refused by the store.
+
+
+async def test_a_file_is_read_at_once_when_what_it_held_is_refused(tmp_path: Path) -> None:
+    clock, file = FakeClock(), tmp_path / "key"
+    file.write_text("KEY:one")
+    current = from_file(file, clock)
+    file.write_text("KEY:two")
+    clock.advance(REFUSED_SECONDS + 1)
+
+    assert await current(Credentials("KEY", "one")) == Credentials("KEY", "two")
+
+
+async def test_who_was_refused_with_older_ones_gets_those_that_others_have_found(tmp_path: Path) -> None:
+    clock, service = FakeClock(), Service()
+    current = Renewed(service.ask, clock)
+    first = await current()
+    clock.advance(REFUSED_SECONDS + 1)
+    assert await current(first) == Credentials("KEY", "2")
+
+    assert await current(first) == Credentials("KEY", "2")
+    assert service.asked == 2
+
+
+async def test_a_hundred_who_were_refused_at_once_ask_once() -> None:
+    clock, service, forgotten = FakeClock(), Service(), [0]
+
+    def forget() -> None:
+        forgotten[0] += 1
+
+    current = Renewed(service.ask, clock, forget)
+    refused = await current()
+    clock.advance(REFUSED_SECONDS + 1)
+    service.let.clear()
+    waiting = [asyncio.create_task(current(refused)) for _ in range(100)]
+    while service.asked < 2:
+        await asyncio.sleep(0.001)
+    service.let.set()
+
+    assert set(await asyncio.gather(*waiting)) == {Credentials("KEY", "2")}
+    assert (service.asked, forgotten) == (2, [1])
+
+
+async def test_those_that_were_refused_go_on_where_no_others_are_to_be_had() -> None:
+    clock, service = FakeClock(), Service()
+    current = Renewed(service.ask, clock)
+    refused = await current()
+    service.away = True
+    clock.advance(REFUSED_SECONDS + 1)
+
+    for _ in range(10):
+        assert await current(refused) == refused
+
+    assert service.asked == 2
