@@ -83,7 +83,9 @@ FAULTS: Final[dict[type[Exception], str]] = {
 
 _KEPT_INSIDE: Final[dict[type[Exception], str]] = {
     errors.BadAnswer: "",
-    errors.KeyRefused: "The store behind this path takes no such key.",
+    errors.KeyRefused: (
+        "The store behind this path takes no such key; where it is a directory, no part of a key is empty, '.' or '..'."
+    ),
     errors.NoSuchObject: "",
     errors.OriginForbids: "The gateway may not read this at its origin; an operator must mend the credentials.",
     errors.OriginNeedsMending: "The gateway cannot read this bucket until an operator mends its credentials, its "

@@ -57,6 +57,12 @@ class Walk:
 
         Raises: Refused (the directory is away), OriginForbids, OriginUnavailable, Left.
         """
+        try:
+            return self._page()
+        except OSError as fault:
+            raise self.root.meaning(fault, self._position) from fault
+
+    def _page(self) -> ListPage:
         due = self.clock() + PAGE_SECONDS
         self._top, self._position = self.root.open(), self.ask.after
         self._begin()
@@ -104,17 +110,15 @@ class Walk:
             return
         try:
             opened = open_beneath(self._top.fd, prefix.rstrip("/") or ".", DIRECTORY)
-            status = opened.status()
-            if any((up.status.st_dev, up.status.st_ino) == (status.st_dev, status.st_ino) for up in self._trail):
-                return
-            level = _Level(prefix, opened, status, beginning, Run("", "", [], True), 0)
-            self._read(level, behind(after))
-        except PermissionError:
-            raise
         except OSError as fault:
             if fault.errno not in NOT_THERE:
-                raise self.root.meaning(fault, prefix) from fault
+                raise
             return
+        status = opened.status()
+        if any((up.status.st_dev, up.status.st_ino) == (status.st_dev, status.st_ino) for up in self._trail):
+            return
+        level = _Level(prefix, opened, status, beginning, Run("", "", [], True), 0)
+        self._read(level, behind(after))
         self._trail.append(level)
 
     def _after(self, prefix: str) -> str | None:
@@ -134,8 +138,13 @@ class Walk:
                 return found.st_mode if found is not None else 0
 
             used = len(level.prefix.encode())
-            run = scan(level.opened.fd, link, start, level.beginning, used, self.signs)
-            self.runs.keep(level.prefix, level.status, run)
+            try:
+                run = scan(level.opened.fd, link, start, level.beginning, used, self.signs)
+                self.runs.keep(level.prefix, level.status, run)
+            except OSError as fault:
+                if fault.errno not in NOT_THERE:
+                    raise
+                run = Run(start, level.beginning, [], True)  # removed while it was read
         level.run, level.at = run, run.at(start) or 0
 
     def _next(self) -> str | None:
@@ -189,7 +198,7 @@ class Walk:
             return None
         except OSError as fault:
             if fault.errno not in NOT_THERE:
-                raise self.root.meaning(fault, key) from fault
+                raise
             return None
         if found is not None and stat.S_ISLNK(found.st_mode):
             found = self._look(key)
@@ -205,5 +214,5 @@ class Walk:
             return None
         except OSError as fault:
             if fault.errno not in NOT_THERE:
-                raise self.root.meaning(fault, key) from fault
+                raise
             return None

@@ -1,6 +1,7 @@
 """Buckets of provider `file`: what a directory's bucket may say, and who reads it by which way."""
 
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from namespace.checks import not_kept
 from namespace.codec import Units, topology
 from namespace.fields import Credentials
 from namespace.routes import candidates, routes
-from policy import units
+from policy import units, yamlfile
 
+_EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "directory.yaml"
 _UNITS = Units(rate=units.rate, size=units.size, duration=units.duration)
 _GOOD: dict[str, Any] = {
     "regions": {"bj": {"nodes": ["10.0.0.1:9100"]}, "us": {"nodes": ["10.1.0.1:9100"]}},
@@ -119,3 +121,11 @@ def test_a_directory_is_read_at_home_and_elsewhere_through_the_home_regions_node
 
 def test_a_percent_encoded_directory_is_the_bytes_that_it_stands_for() -> None:
     assert fields.directory("file:///mnt/my%20nas/%E6%95%B0/") == "/mnt/my nas/数"
+
+
+def test_the_example_is_complete_and_kept_by_this_version() -> None:
+    loaded = topology(yamlfile.parse(_EXAMPLE.read_text("utf-8"), "directory.yaml").value, _UNITS)
+
+    assert loaded.buckets["nas-bj"].provider == "file"
+    assert not_kept(loaded) == []
+    assert [way.kind for way in routes(loaded, loaded.mounts["/ns/train"], "aws-use1")] == ["region"]

@@ -1,5 +1,6 @@
 """Lists of a directory: what S3 would list if every file were an object, page by page, whatever the tree is like."""
 
+import errno
 import os
 import tempfile
 import threading
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regioncache.errors import OriginForbids
+from regioncache.errors import OriginForbids, OriginUnavailable
 from regioncache.origins import filenames
 from regioncache.origins.base import ListAsk, ListPage
 from regioncache.origins.filelist import LAST, PAGE_SECONDS, Walk
@@ -266,6 +267,27 @@ def test_folders_without_files_end_a_page_early_and_the_list_goes_on(directory: 
     assert first.entries == ()
     assert first.next_after is not None
     assert lister.names() == ["99"]
+
+
+@pytest.mark.parametrize(("fault", "told"), [(errno.EIO, OriginUnavailable), (errno.EACCES, OriginForbids)])
+def test_a_directory_that_breaks_while_it_is_read_is_told_and_no_names_are_left_out(
+    lister: Lister, put: Put, monkeypatch: pytest.MonkeyPatch, fault: int, told: type[Exception]
+) -> None:
+    monkeypatch.setattr(filenames, "RUN_NAMES", 2)
+    for number in range(6):
+        put(f"{number}")
+    reads = iter([None, OSError(fault, os.strerror(fault))])
+    read = os.scandir
+
+    def breaking(directory: int | str) -> object:
+        if isinstance(directory, int) and (broken := next(reads)) is not None:
+            raise broken
+        return read(directory)
+
+    monkeypatch.setattr(os, "scandir", breaking)
+
+    with pytest.raises(told):
+        lister.names()
 
 
 def test_a_walk_that_was_left_stops(lister: Lister, put: Put) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -204,3 +206,22 @@ async def test_too_many_that_wait_are_sent_away(hung: threading.Event) -> None:
 
     hung.set()
     assert await asyncio.gather(first, *waiting) == [None, 7, 7]
+
+
+def test_a_process_whose_calls_hang_for_good_ends_all_the_same() -> None:
+    program = """
+import asyncio, os
+from regioncache.origins.threads import Silent, Threads
+
+async def main():
+    ends = os.pipe()
+    try:
+        await Threads("nas", 2).run(lambda _: os.read(ends[0], 1), 0.01)
+    except Silent:
+        print("left")
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "left\n", "")
