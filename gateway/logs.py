@@ -1,6 +1,6 @@
 """Structured logs on standard error: JSON for machines, a console form for people; sampled where they would be many.
 
-Every line, those of libraries included, passes the redactor last.
+Every line, those of libraries included, passes the redactor last. Its fields are named in docs/logs.md.
 """
 
 import logging
@@ -41,6 +41,7 @@ def configure(form: LogFormat, level: str, redactor: Redactor, stream: TextIO | 
     structlog.configure(
         processors=[
             structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
             structlog.stdlib.PositionalArgumentsFormatter(),
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
@@ -77,7 +78,7 @@ def _number(level: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One answered request, as the access log tells it. `path` is without its query."""
+    """One answered request, as the access log tells it. `path` is without its query, `trace` empty where none is."""
 
     door: str
     operation: str
@@ -88,6 +89,7 @@ class Access:
     nbytes: int
     seconds: float
     request_id: str
+    trace: str = ""
 
 
 class AccessLog:
@@ -118,7 +120,8 @@ class AccessLog:
 
     def tell(self, access: Access) -> None:
         """Writes one line."""
-        self._log.info(
+        log = self._log.bind(trace=access.trace) if access.trace else self._log
+        log.info(
             "request",
             door=access.door,
             operation=access.operation,

@@ -45,6 +45,11 @@ Tracing = Callable[[Request], Beginning | None]
 """Decides whether a request is traced; None: it is not, and nothing was made for it."""
 
 
+def trace_id(trail: Trail) -> str:
+    """Returns the trace that a stretch belongs to, 32 hexadecimal digits, as collectors show it."""
+    return dict(trail.headers())[b"traceparent"].split(b"-")[1].decode()
+
+
 def untraced(_request: Request) -> None:
     """Traces nothing."""
 

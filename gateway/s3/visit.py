@@ -11,7 +11,7 @@ from gateway.s3.operations import Operation
 from gateway.s3.request import NO_QUERY, Target
 from regioncache.http.messages import Reply, Request
 from regioncache.opened import Opened
-from regioncache.tracing import Beginning, Tracing, Trail
+from regioncache.tracing import Beginning, Tracing, Trail, trace_id
 
 DOOR = "s3"
 CLIENT_GONE = 499
@@ -152,4 +152,5 @@ class Visit:
             nbytes=nbytes,
             seconds=seconds,
             request_id=self.id,
+            trace="" if self.trail is None else trace_id(self.trail),
         )
