@@ -16,28 +16,38 @@ from regioncache.store.cachepath import CachePath
 from regioncache.store.disk import Piece
 from regioncache.store.extentfile import ExtentFile
 from regioncache.store.facts import FactsTooLarge
+from regioncache.store.groups import Account
 from regioncache.store.header import Identity, encode_identity
 from regioncache.store.identity import extent_digest, object_digest, squeeze
 from regioncache.store.index import Index, Kind, mask
+from regioncache.store.keeping import Keeping
+from regioncache.store.label import Label
 from regioncache.store.landing import Landing
+from regioncache.store.quotas import Quotas
 from regioncache.store.record import Entry, What, encode_record
 
 
 class Admission:
     """Mutable state: the last generation given, and packs under way with those of them that were forgotten."""
 
-    def __init__(self, paths: list[CachePath], index: Index, last_generation: int) -> None:
+    def __init__(self, paths: list[CachePath], index: Index, last_generation: int, keeping: Keeping) -> None:
         self._paths = paths
         self._index = index
+        self._keeping = keeping
         self._generation = last_generation
         self._packing: dict[int, int] = {}
         self._forgotten: set[int] = set()
+        self._quotas = Quotas(paths, keeping.groups)
 
     def __repr__(self) -> str:
         return f"Admission({len(self._packing)} packing, generation {self._generation})"
 
-    async def pack(self, oid: ObjectId, meta: Meta, data: Piece) -> bool:
-        """See `Store.pack`. Goes on when the caller is cancelled: what is written must be in the index, or buried."""
+    async def pack(self, oid: ObjectId, meta: Meta, data: Piece, brought: float | None = None) -> bool:
+        """See `Store.pack`. Goes on when the caller is cancelled: what is written must be in the index, or buried.
+
+        Args:
+            brought: when the bytes came, seconds since the epoch; None: now.
+        """
         if len(data) != meta.size or len(data) > PACKED_BYTES:
             raise ValueError(f"{oid.key!r}: {len(data)} bytes of {meta.size} cannot be packed")
         of_object = object_digest(oid)
@@ -48,10 +58,13 @@ class Admission:
             head, length = encode_record(oid, meta, data)
         except FactsTooLarge:
             return False
-        entry = Entry(of_object, 0, length, meta.learned_at, What.KEPT, squeeze(meta.version))
+        came = self._keeping.now() if brought is None else brought
+        grouped = self._grouped(path, oid, length)
+        label = Label(grouped.number, came)
+        entry = Entry(of_object, 0, length, meta.learned_at, What.KEPT, squeeze(meta.version), label)
         self._packing[of_object] = self._packing.get(of_object, 0) + 1
         try:
-            room = await path.room(length)
+            room = await self._quotas.room(grouped.account, length) and await self._room(path, length, grouped)
         except asyncio.CancelledError:
             self._packed(of_object)
             raise
@@ -61,15 +74,33 @@ class Admission:
         kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
         def done(placed: Placed | OSError) -> None:
-            entered = self._enter(path, of_object, meta, placed)
+            grouped.let_go(length)
+            entered = self._enter(path, oid, meta, placed, grouped, came)
             if not kept.done():
                 kept.set_result(entered)
 
         path.packs.append([head, data], entry, done)
         return await kept
 
-    def _enter(self, path: CachePath, of_object: int, meta: Meta, placed: Placed | OSError) -> bool:
+    def _grouped(self, path: CachePath, oid: ObjectId, nbytes: int) -> "_Grouped":
+        number = self._keeping.group_of(oid, nbytes, path.fifo, path.limit_bytes)
+        return _Grouped(number, self._keeping.account_of(number), self._index.links.round)
+
+    async def _room(self, path: CachePath, nbytes: int, grouped: "_Grouped") -> bool:
+        """Room on the path, for what its account has let in: the account has it back where there is none."""
+        room = False
+        try:
+            room = await path.room(nbytes)
+        finally:
+            if not room:
+                grouped.let_go(nbytes)
+        return room
+
+    def _enter(
+        self, path: CachePath, oid: ObjectId, meta: Meta, placed: Placed | OSError, grouped: "_Grouped", came: float
+    ) -> bool:
         """What was written gets into the index, or is buried."""
+        of_object = object_digest(oid)
         forgotten = self._packed(of_object)
         if isinstance(placed, OSError):
             path.failed(placed)
@@ -77,7 +108,10 @@ class Admission:
         if forgotten or path.disk.out is not None or not self._newer(of_object, meta):
             path.packs.bury(placed, of_object)
             return False
-        self._enter_packed(path, of_object, meta, placed)
+        slot = self._enter_packed(path, of_object, meta, placed, grouped)
+        self._index.brought[slot] = int(came)
+        if grouped.round != self._index.links.round and self._keeping.label(slot, oid, path.fifo, path.limit_bytes):
+            path.packs.learned(slot)
         path.fullness.kept(placed.length)
         return True
 
@@ -91,7 +125,7 @@ class Admission:
             self._forgotten.discard(of_object)
         return forgotten
 
-    def _enter_packed(self, path: CachePath, of_object: int, meta: Meta, placed: Placed) -> None:
+    def _enter_packed(self, path: CachePath, of_object: int, meta: Meta, placed: Placed, grouped: "_Grouped") -> int:
         index = self._index
         self._drop_object(of_object)
         slot = index.add(of_object, Kind.PACKED, path.number)
@@ -101,7 +135,8 @@ class Admission:
         index.segment[slot] = placed.segment.number
         index.place[slot] = placed.offset
         index.length[slot] = placed.length
-        path.fifo.admit(slot, placed.length, of_object)
+        path.fifo.admit(slot, placed.length, of_object, grouped.number)
+        return slot
 
     async def land(self, oid: ObjectId, meta: Meta, page_bytes: int, extent: int, pages: Span) -> Landing | None:
         """See `Store.land`."""
@@ -146,15 +181,23 @@ class Admission:
         slot = index.slots.get(digest)
         path = self._path_for(digest) if slot is None else self._paths[index.paths[slot]]
         run_bytes = _run_bytes(identity, run)
-        if path is None or not await path.room(HEADER_BYTES + run_bytes):
+        if path is None:
             return None
+        grouped = self._grouped(path, identity.oid, HEADER_BYTES + run_bytes)
+        if not await self._quotas.room(grouped.account, HEADER_BYTES + run_bytes):
+            return None
+        if not await self._room(path, HEADER_BYTES + run_bytes, grouped):
+            return None
+        grouped.let_go(HEADER_BYTES + run_bytes)
         # No await from here: what is there now is what the run is added to.
         if path.disk.out is not None or not self._newer(of_object, identity.meta):
             return None
         self._drop_unlike(digest, identity)
         slot = index.slots.get(digest)
         if slot is None:
-            return self._make(path, digest, identity, run_bytes)
+            if grouped.round != index.links.round:
+                grouped = self._grouped(path, identity.oid, HEADER_BYTES + run_bytes)
+            return self._make(path, digest, identity, run_bytes, grouped.number)
         path = self._paths[index.paths[slot]]
         held_pages = (index.present[slot] & mask(run.start, run.end)).bit_count()
         path.hold(slot)
@@ -176,7 +219,7 @@ class Admission:
         if slot is not None:
             self._paths[index.paths[slot]].drop(slot)
 
-    def _make(self, path: CachePath, digest: int, identity: Identity, run_bytes: int) -> "_Reserved":
+    def _make(self, path: CachePath, digest: int, identity: Identity, run_bytes: int, group: int) -> "_Reserved":
         index, meta = self._index, identity.meta
         self._generation = (self._generation + 1) & 0xFFFFFFFF
         slot = index.add(digest, Kind.TAIL if identity.extent else Kind.HEAD, path.number)
@@ -185,7 +228,8 @@ class Admission:
         index.size[slot] = meta.size
         index.place[slot] = self._generation
         index.length[slot] = identity.page_bytes
-        path.fifo.admit(slot, HEADER_BYTES + run_bytes, digest)
+        index.brought[slot] = int(self._keeping.now())
+        path.fifo.admit(slot, HEADER_BYTES + run_bytes, digest, group)
         path.hold(slot)
         path.create(slot, identity)
         return _Reserved(path, slot, self._generation, run_bytes)
@@ -310,6 +354,20 @@ class Admission:
             return -path.limit_bytes / math.log(chance)
 
         return max(usable, key=score)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grouped:
+    """In which group something is to come in, by the grouping of which round."""
+
+    number: int
+    account: Account | None
+    round: int
+
+    def let_go(self, nbytes: int) -> None:
+        """What the account had let in is entered, or does not come."""
+        if self.account is not None:
+            self.account.coming -= nbytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from regioncache.pages import MIB
 from regioncache.store.disk import Disk, Piece
@@ -122,7 +122,7 @@ class Appending:
         placed, entries = [], []
         for _, entry, _ in batch:
             placed.append(Placed(segment, at, entry.length))
-            entries.append(Entry(entry.digest, at, entry.length, entry.learned_at, entry.what, entry.version))
+            entries.append(replace(entry, offset=at))
             at += entry.length
         segment.append([piece for pieces, _, _ in batch for piece in pieces])
         try:

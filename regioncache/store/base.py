@@ -1,10 +1,12 @@
 """What the store is told (settings), what it tells (statistics), and what can go wrong in it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from regioncache.errors import CacheError
 from regioncache.pages import MIB
+from regioncache.store.groups import Account, GroupUse
 
 LAYOUT = 1
 """Version of everything on disk. A newer one is refused, an older or unreadable one dropped and counted."""
@@ -95,6 +97,17 @@ class StoreStatistics:
     landings: int
     open_files: int
     evicted_bytes: int
+    """All that left, but for what a newer version took the place of."""
+    gone_bytes: Mapping[str, int]
+    """The same by reason: `size`, `quota`, `ttl`, `free`."""
+    pinned_bytes: int
+    """Of the clean bytes."""
+    groups: tuple[GroupUse, ...]
+    """What is kept under which rules; the one without a name: under none."""
+    accounts: tuple[Account, ...]
+    """What is kept under each quota."""
+    unlabelled: int
+    """About how many entries are still to be looked at since the rules, mounts or pins changed."""
     corrupt_pages: int
     dropped_files: int
     """Files or records found unreadable, of an older layout or torn at the start."""

@@ -6,8 +6,7 @@ await; then await.
 
 import asyncio
 import errno
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 
 from regioncache.store.base import (
     HEADER_BYTES,
@@ -22,33 +21,31 @@ from regioncache.store.extentfile import ExtentFile
 from regioncache.store.fullness import Fullness
 from regioncache.store.header import BadHeader, Identity
 from regioncache.store.index import Index, Kind
+from regioncache.store.keeping import Keeping
+from regioncache.store.leaving import Doomed, Leaving
 from regioncache.store.opentable import OpenTable
 from regioncache.store.packs import Packs
 from regioncache.store.returning import Returning
 from regioncache.store.space import LEAST_FREE, Space
 from regioncache.tidings import UNHEARD, Tidings
 
-_VICTIMS_AT_ONCE = 256
-"""Most entries evicted without letting others have the loop: about a millisecond."""
 _ROUNDS = 256
 """Most such rounds for one admission: 64 MiB among small objects take 64; beyond it admission is refused."""
 _LOST = {errno.EIO, errno.EUCLEAN}
 """A read that fails with one of these will fail again."""
 
 
-@dataclass(slots=True)
-class Doomed:
-    """What is to be removed from the disk: the loop has forgotten it already. Holds the file open until then."""
-
-    path: str
-    file: ExtentFile | None
-
-
 class CachePath:
     """Mutable state: `opened` and `_opening` (extent files by slot), `landings` open, the counters."""
 
     def __init__(
-        self, number: int, disk: Disk, index: Index, settings: StoreSettings, tidings: Tidings = UNHEARD
+        self,
+        number: int,
+        disk: Disk,
+        index: Index,
+        settings: StoreSettings,
+        keeping: Keeping,
+        tidings: Tidings = UNHEARD,
     ) -> None:
         self.number = number
         self._tidings = tidings
@@ -58,7 +55,12 @@ class CachePath:
         self.index = index
         self.limit_bytes = settings.limit(disk.disk_bytes)
         self.space = Space(self.limit_bytes)
-        self.fifo = S3Fifo(index.links)
+        self.keeping = keeping
+        self.fifo = S3Fifo(index.links, keeping.groups)
+        self.look: Callable[[CachePath, list[int]], Awaitable[int]] = _nobody_looks
+        """Finds the groups of entries that eviction must know of; returns of how many."""
+        self.on_back: Callable[[], None] = _nobody_hears
+        """Told when the path was out and is in use again."""
         self._settings = settings
         self.packs = Packs(number, disk, index, settings, self.spoilt)
         self.returning = Returning(number, disk, index, self.fifo, self._back, self.drop)
@@ -69,7 +71,7 @@ class CachePath:
         """Openings of files that were dropped meanwhile: they are removed when they are there."""
         self.landing: dict[int, ExtentFile] = {}
         """Extent files with landings under way, by slot: never closed, never evicted."""
-        self.evicted_bytes = 0
+        self.leaving = Leaving(self)
         self.corrupt = 0
 
     def __repr__(self) -> str:
@@ -96,7 +98,7 @@ class CachePath:
                 self.disk.full = False
                 self.space.admitted(nbytes)
                 return True
-            if not await self._evict_some(short):
+            if not await self.leaving.some(short):
                 break
         if self.space.narrow:
             self.fullness.stops("others hold its file system, and nothing here can leave for what is new")
@@ -134,40 +136,13 @@ class CachePath:
             for slot in self.fifo.held()
         )
 
-    async def _evict_some(self, short: int) -> bool:
-        """Evicts for `short` bytes, or as many entries as the loop can bear at once; False where none could leave."""
-        doomed: list[Doomed] = []
-        enough, entries = self.fifo.used - short, 0
-        while entries < _VICTIMS_AT_ONCE and self.fifo.used > enough:
-            slot = self.fifo.evict(self.limit_bytes, self.index.keys)
-            if slot is None:
-                break
-            self._evict(slot, doomed)
-            entries += 1
-        if doomed:
-            try:
-                await self.disk.append(self.unlink, doomed)
-            except OSError as error:
-                self.failed(error)
-            self.space.removed()
-        # Packed bytes are not free before their segment is rewritten.
-        await self.packs.rewritten()
-        return entries > 0
+    async def looked_at(self, slots: list[int]) -> int:
+        """See `leaving.Left`: of how many of these entries the groups are known now."""
+        return await self.look(self, slots)
 
-    def _evict(self, slot: int, doomed: list[Doomed]) -> None:
+    def hollow(self, slot: int) -> asyncio.Future[ExtentFile]:
+        """Gives back what an extent's pages take on the disk, but not its header."""
         index = self.index
-        weight = index.links.weight[slot]
-        if weight > HEADER_BYTES and index.has_tails(slot):
-            # The head keeps its header: without it the other extents could not be read while the origin is away.
-            self.fifo.readmit(slot, HEADER_BYTES)
-            self.evicted_bytes += weight - HEADER_BYTES
-            self._hollow(slot, weight)
-            return
-        self.evicted_bytes += weight
-        doomed.extend(self._forget(slot))
-
-    def _hollow(self, slot: int, weight: int) -> None:
-        index, generation = self.index, self.index.place[slot]
         index.present[slot] = 0
         path, file = self.file_path(index.keys[slot], index.place[slot]), self.opened.pop(slot)
 
@@ -177,23 +152,22 @@ class CachePath:
             return hollowed
 
         # As an opening: whoever wants the file next gets it when it is hollow, not before.
-        hollowing = self._begin(slot, hollow)
+        return self._begin(slot, hollow)
 
-        def hollowed(done: asyncio.Future[ExtentFile]) -> None:
-            same = index.kinds[slot] == Kind.HEAD and index.place[slot] == generation
-            if same and not done.cancelled() and done.exception() is not None and not index.present[slot]:
-                # It lies there as before, and leaves when it is its turn again.
-                self.fifo.reweigh(slot, weight)
-                self.evicted_bytes -= weight - HEADER_BYTES
-
-        hollowing.add_done_callback(hollowed)
+    def leave(self, slot: int, why: str) -> int:
+        """Drops an entry for a reason that is counted; returns its bytes."""
+        nbytes = self.index.links.weight[slot]
+        self.leaving.gone_bytes[why] += nbytes
+        self.drop(slot)
+        return nbytes
 
     def drop(self, slot: int) -> None:
         """Forgets an entry and removes it from the disk behind."""
         self.fifo.remove(slot)
-        self.remove(self._forget(slot))
+        self.remove(self.forget(slot))
 
-    def _forget(self, slot: int) -> list[Doomed]:
+    def forget(self, slot: int) -> list[Doomed]:
+        """Takes an entry out of index and tables; returns what is to be removed."""
         index = self.index
         if index.kinds[slot] == Kind.PACKED:
             self.packs.died(slot)
@@ -249,10 +223,11 @@ class CachePath:
             return await asyncio.shield(opening)
         except (BadHeader, LayoutTooNew, FileNotFoundError) as error:
             self.space.changed()  # perhaps the whole folder is gone
-            self._unreadable(slot, path)
+            self.unreadable(slot, path)
             raise PageGone(f"{path} cannot be read: {error}: fetch it again") from error
 
-    def _unreadable(self, slot: int, path: str) -> None:
+    def unreadable(self, slot: int, path: str) -> None:
+        """An extent's file is no longer what it was: it is dropped and counted."""
         index = self.index
         held = index.kinds[slot] != Kind.FREE and path == self.file_path(index.keys[slot], index.place[slot])
         if held and slot not in self._opening:
@@ -262,11 +237,12 @@ class CachePath:
     def create(self, slot: int, identity: Identity) -> None:
         """Begins to make the extent's file; `open` waits for it."""
         path = self.file_path(self.index.keys[slot], self.index.place[slot])
+        label = self.index.label(slot)
 
         def too_late(made: ExtentFile) -> None:
             self.remove([Doomed(path, made)])
 
-        self._begin(slot, lambda: ExtentFile.create(self.disk, path, identity), too_late)
+        self._begin(slot, lambda: ExtentFile.create(self.disk, path, identity, label), too_late)
 
     def _begin(
         self, slot: int, call: Callable[[], ExtentFile], too_late: Callable[[ExtentFile], None] = lambda _: None
@@ -282,6 +258,16 @@ class CachePath:
         del self._opening[slot]
         if not failed:
             self.opened.put(slot, ready.result())
+
+    def is_open(self, slot: int) -> bool:
+        """Whether the extent's file is open, or is being opened."""
+        return slot in self._opening or slot in self.landing or self.opened.get(slot) is not None
+
+    def brought(self, slot: int, file: ExtentFile) -> None:
+        """Bytes of the extent came from elsewhere, now."""
+        if not file.gone:
+            self.index.brought[slot] = int(self.keeping.now())
+            file.label = self.index.label(slot)
 
     def hold(self, slot: int) -> None:
         """A landing begins: the extent stays until `release`."""
@@ -372,6 +358,7 @@ class CachePath:
         else:
             self.packs = Packs(self.number, self.disk, self.index, self._settings, self.spoilt)
             self.limit_bytes = self.space.limit_bytes = self._settings.limit(self.disk.disk_bytes)
+        self.on_back()
         what = "what it held is there again" if same else "it begins empty"
         self._tidings.news(f"cache path {self.disk.path} is back: {what}")
 
@@ -384,3 +371,11 @@ class CachePath:
         self.opened.clear()
         await asyncio.to_thread(self.disk.close)
         self.disk.unwatch()
+
+
+async def _nobody_looks(path: CachePath, slots: list[int]) -> int:
+    return 0
+
+
+def _nobody_hears() -> None:
+    return

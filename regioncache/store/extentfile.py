@@ -25,8 +25,10 @@ from regioncache.store.header import (
     decode_sums,
     encode_identity,
     encode_presence,
+    label_of,
 )
 from regioncache.store.index import mask
+from regioncache.store.label import Label
 
 _NOWAIT = os.RWF_NOWAIT
 HOLLOWING = ".hollow"
@@ -35,12 +37,12 @@ HOLLOWING = ".hollow"
 
 class ExtentFile:
     """Mutable state: `identity.meta` (extent 0, relearned), `sums`, `present` and `notes` (under the lock, as they lie
-    on disk), `bad` (pages whose checksum failed; the loop's), `gone` (dropped from the index) and
-    `landings` (how many are under way), the loop's."""
+    on disk), `bad` (pages whose checksum failed; the loop's), `label` (written with them), `gone` (dropped from the
+    index) and `landings` (how many are under way), the loop's."""
 
     __slots__ = (
         "_lock", "_preadv", "bad", "bucket", "disk", "extent_bytes", "file", "first_byte", "gone", "identity", "key",
-        "landings", "notes", "path", "present", "sums", "touched", "version",
+        "label", "landings", "notes", "path", "present", "sums", "touched", "version",
     )  # fmt: skip
 
     def __init__(self, disk: Disk, path: str, file: OpenFile, identity: Identity, sums: "array[int]") -> None:
@@ -51,6 +53,7 @@ class ExtentFile:
         self.sums = sums
         self.present = 0
         self.notes: list[tuple[int, int]] = []
+        self.label: Label | None = None
         self.bad = 0
         self.gone = False
         self.landings = 0
@@ -63,7 +66,7 @@ class ExtentFile:
         self._lock = threading.Lock()
 
     @classmethod
-    def create(cls, disk: Disk, path: str, identity: Identity) -> "ExtentFile":
+    def create(cls, disk: Disk, path: str, identity: Identity, label: Label | None = None) -> "ExtentFile":
         """Makes the file with a header and no pages. Blocks. Raises OSError, FactsTooLarge."""
         first = encode_identity(identity)
         try:
@@ -74,7 +77,8 @@ class ExtentFile:
                 os.mkdir(os.path.dirname(path))
             file = disk.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         made = cls(disk, path, file, identity, array("Q", bytes(_blocks(identity) * 8)))
-        second = encode_presence(0, [])
+        made.label = label
+        second = encode_presence(0, [], label)
         padding = bytes(HEADER_BYTES - PRESENCE_AT - len(second))
         disk.write(file, [second, padding], PRESENCE_AT)
         disk.write(file, [first.ljust(PRESENCE_AT, b"\0")], IDENTITY_AT)
@@ -88,6 +92,7 @@ class ExtentFile:
         identity = decode_identity(raw)
         found = cls(disk, path, file, identity, decode_sums(raw[SUMS_AT : SUMS_AT + 8 * _blocks(identity)]))
         found.present, found.notes = decode_presence(raw)
+        found.label = label_of(raw)
         return found
 
     def note(self, start: int, end: int) -> None:
@@ -141,7 +146,7 @@ class ExtentFile:
             header = self.disk.read(self.file, 0, HEADER_BYTES)
             fresh = self.disk.open(self.path + HOLLOWING, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
             self.disk.write(fresh, [header], 0)
-            self.disk.write(fresh, [encode_presence(0, self.notes)], PRESENCE_AT)
+            self.disk.write(fresh, [encode_presence(0, self.notes, self.label)], PRESENCE_AT)
             os.rename(self.path + HOLLOWING, self.path)
             self.file = fresh
 
@@ -194,7 +199,8 @@ class ExtentFile:
         return CorruptPage(f"{self.path}: page {page}: {what} at byte {at} of the extent: fetch it again", page)
 
     def _write_presence(self) -> None:
-        self.disk.write(self.file, [encode_presence(self.present & ~self.bad, self.notes)], PRESENCE_AT)
+        presence = encode_presence(self.present & ~self.bad, self.notes, self.label)
+        self.disk.write(self.file, [presence], PRESENCE_AT)
 
 
 def _blocks(identity: Identity) -> int:

@@ -13,8 +13,8 @@ from regioncache.pages import ObjectId
 Priority = Literal["low", "normal", "high"]
 PRIORITIES: tuple[Priority, ...] = ("low", "normal", "high")
 """In the order in which entries of the same age leave."""
-MOST_GROUPS = 65_536
-"""An entry's group number has two bytes."""
+MOST_GROUPS = 65_535
+"""An entry's group number has two bytes, and the last number means that it is unknown."""
 PLAIN_NUMBER = 0
 
 
@@ -189,6 +189,10 @@ class Groups:
     def find(self, name: str) -> int | None:
         """The number of the group of that name, if there is one."""
         return self._numbers.get(name)
+
+    def numbers(self) -> list[int]:
+        """Those of all groups."""
+        return list(self._numbers.values())
 
     def members(self, account: Account) -> list[int]:
         """The groups under the account."""

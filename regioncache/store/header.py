@@ -1,7 +1,8 @@
 """The 16 KiB before an extent's first page, as four pages of 4 KiB, each replaced whole or not at all.
 
     0     identity and facts, with their checksum: written when the file is made, again when metadata change
-    4096  presence bitmap and the runs noted as under way, with their checksum: written at each whole page
+    4096  presence bitmap and the runs noted as under way, with their checksum, and the entry's label, with its own:
+          written at each whole page
     8192  xxh3_64 of each 64 KiB block: a wrong one shows when its block is read
 
 A killed process leaves each of the first two as it was before or after a write, because one write never crosses a
@@ -16,6 +17,7 @@ from xxhash import xxh3_64_intdigest
 
 from regioncache.pages import BLOCK_BYTES, EXTENT_BYTES, Meta, ObjectId
 from regioncache.store import facts
+from regioncache.store.label import LABEL, Label, decode_label, encode_label
 from regioncache.store.layout import PREFIX_BYTES, NotOurs, check_prefix, encode_prefix
 
 MAGIC = b"CWEXTENT"
@@ -31,6 +33,7 @@ _FACTS_AT = PREFIX_BYTES + _IDENTITY.size
 _PRESENCE = struct.Struct("<QI")  # checksum of what follows, number of notes
 _BITMAP_BYTES = BLOCKS // 8
 _NOTE_BYTES = 4
+_PAGE_BYTES = SUMS_AT - PRESENCE_AT
 
 
 class BadHeader(ValueError):
@@ -95,11 +98,13 @@ def _checked(raw: memoryview) -> tuple[int, int, int]:
     return extent, page_bytes, end
 
 
-def encode_presence(bits: int, notes: list[tuple[int, int]]) -> bytes:
+def encode_presence(bits: int, notes: list[tuple[int, int]], label: Label | None = None) -> bytes:
     """Returns the second page, unpadded. Notes are runs of pages [start, end), counted within the extent."""
     flat = [number for note in notes for number in note]
     tail = struct.pack("<I", len(notes)) + bits.to_bytes(_BITMAP_BYTES, "little") + struct.pack(f"<{len(flat)}H", *flat)
-    return struct.pack("<Q", xxh3_64_intdigest(tail)) + tail
+    raw = struct.pack("<Q", xxh3_64_intdigest(tail)) + tail
+    # With hundreds of notes there is no room for it: then it is looked for again after a restart.
+    return raw if label is None or len(raw) + LABEL.size > _PAGE_BYTES else raw + encode_label(label, raw[:8])
 
 
 def decode_presence(raw: memoryview) -> tuple[int, list[tuple[int, int]]]:
@@ -114,6 +119,13 @@ def decode_presence(raw: memoryview) -> tuple[int, list[tuple[int, int]]]:
         return int.from_bytes(raw[bits_at:notes_at], "little"), []
     flat = struct.unpack_from(f"<{2 * count}H", raw, notes_at)
     return int.from_bytes(raw[bits_at:notes_at], "little"), list(zip(flat[::2], flat[1::2], strict=True))
+
+
+def label_of(raw: memoryview) -> Label | None:
+    """Reads the label from the header's first 8 KiB, whose presence was checked; None where it has none."""
+    _, count = _PRESENCE.unpack_from(raw, PRESENCE_AT)
+    end = PRESENCE_AT + _PRESENCE.size + _BITMAP_BYTES + count * _NOTE_BYTES
+    return decode_label(raw[end:SUMS_AT], raw[PRESENCE_AT : PRESENCE_AT + 8])
 
 
 def decode_sums(raw: memoryview) -> "array[int]":

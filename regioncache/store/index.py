@@ -10,6 +10,7 @@ from enum import IntEnum
 
 from regioncache.pages import EXTENT_BYTES, Span, Version
 from regioncache.store.identity import extent_digest, unsqueeze
+from regioncache.store.label import UNKNOWN, Label
 from regioncache.store.queues import Links
 
 _GROWTH = 1024
@@ -29,8 +30,8 @@ class Index:
     """The columns and the way to a slot. `slots` maps hashes (of objects for heads, of extents for tails) to slots."""
 
     __slots__ = (
-        "_free", "_full", "_next", "aside", "keys", "kinds", "learned", "length", "links", "outdated", "paths",
-        "place", "present", "segment", "size", "slots", "torn", "versions",
+        "_free", "_full", "_next", "aside", "brought", "keys", "kinds", "learned", "length", "links", "outdated",
+        "paths", "place", "present", "segment", "size", "slots", "torn", "versions",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -49,6 +50,8 @@ class Index:
         self.present: list[int] = []
         """Pages held, bit 0 the extent's first; of extents only."""
         self.learned = array("d")
+        self.brought = array("I")
+        """Seconds since the epoch when bytes of it were last brought."""
         self.size = array("Q")
         """The object's bytes."""
         self.segment = array("I")
@@ -140,6 +143,12 @@ class Index:
         """Keeps the pages held. Full extents share one number: of 64 KiB pages it has 164 bytes."""
         self.present[slot] = self._full.setdefault(bits, bits) if not bits & (bits + 1) else bits
 
+    def label(self, slot: int) -> Label:
+        """What lies on disk of how the entry is kept."""
+        links = self.links
+        known = links.labelled[slot] == links.round
+        return Label(links.group[slot] if known else UNKNOWN, float(self.brought[slot]))
+
     def packed_place(self, slot: int) -> tuple[int, int]:
         """A packed object's segment and place in it."""
         return self.segment[slot], self.place[slot]
@@ -185,7 +194,7 @@ class Index:
         self.paths.extend(bytes(count))
         self.versions.extend([b""] * count)
         self.present.extend([0] * count)
-        for column in (self.learned, self.size, self.segment, self.place, self.length):
+        for column in (self.learned, self.brought, self.size, self.segment, self.place, self.length):
             column.frombytes(bytes(column.itemsize * count))
 
 

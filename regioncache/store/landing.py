@@ -111,6 +111,8 @@ class Landing:
         except NotKept:
             pass
         finally:
+            if self._whole > self._pages.start:
+                self._path.brought(self._slot, self._file)
             unnoted = self._path.disk.start(self._unnote)
             unnoted.add_done_callback(self._noted_fault)
             whole = min(self._stop, self._whole * self._page_bytes)

@@ -17,9 +17,10 @@ from typing import NamedTuple
 from regioncache.store.base import HEADER_BYTES, LayoutTooNew, WouldBlock
 from regioncache.store.disk import Disk
 from regioncache.store.extentfile import HOLLOWING
-from regioncache.store.header import START_BYTES, BadHeader, decode_presence, extent_bytes, outline_identity
+from regioncache.store.header import START_BYTES, BadHeader, decode_presence, extent_bytes, label_of, outline_identity
 from regioncache.store.identity import extent_digest, squeeze
 from regioncache.store.index import Kind, mask
+from regioncache.store.label import Label
 
 _FOLDER_NAME = re.compile(r"[0-9a-f]{2}$")
 _EXTENT_PATH = re.compile(r"/([0-9a-f]{32})-([0-9a-f]{8})$")
@@ -43,6 +44,7 @@ class Seen(NamedTuple):
     present: int
     notes: list[tuple[int, int]]
     disk_bytes: int
+    label: Label | None
 
 
 @dataclass(slots=True)
@@ -122,7 +124,9 @@ def _see(disk: Disk, path: str, digest: int, generation: int, room: memoryview, 
         present &= mask(0, max(0, held) // page_bytes)
     kind, small = (Kind.TAIL, b"") if extent else (Kind.HEAD, squeeze(version))
     disk_bytes = max(HEADER_BYTES, about.st_blocks * 512)
-    return Seen(digest, generation, kind, small, learned_at, size, page_bytes, present, notes, disk_bytes)
+    return Seen(
+        digest, generation, kind, small, learned_at, size, page_bytes, present, notes, disk_bytes, label_of(raw)
+    )
 
 
 def _start(disk: Disk, fd: int, room: memoryview, flags: int) -> memoryview:

@@ -14,10 +14,23 @@ from regioncache.store.base import StoreSettings, WouldBlock
 from regioncache.store.disk import Disk, OpenFile, Piece
 from regioncache.store.index import Index
 from regioncache.store.opentable import OpenTable
-from regioncache.store.record import ENTRY, RECORD_BYTES_LIMIT, BadRecord, Entry, Line, What, decode_entries
+from regioncache.store.record import (
+    ENTRY,
+    HEAD_BYTES,
+    RECORD_BYTES_LIMIT,
+    BadRecord,
+    Entry,
+    Line,
+    What,
+    adopted_line,
+    decode_entries,
+    facts_end,
+)
 from regioncache.store.rewriting import Outcome, Rewriting
 from regioncache.store.segment import Segment
 
+_HEAD_GUESS = 1024
+"""Facts are rarely longer."""
 _NAME = re.compile(r"[0-9a-f]{8}$")
 
 
@@ -33,7 +46,7 @@ class Packs:
         # A small store has small segments: what is dead in the one being written cannot be had back.
         share = settings.limit(disk.disk_bytes) // 16
         self._appending = Appending(disk, min(settings.segment_bytes, max(share, 2 * RECORD_BYTES_LIMIT)), self._late)
-        outcome = Outcome(lambda placed: self._register(placed.segment), self.bury, spoilt, self._gone)
+        outcome = Outcome(lambda placed: self._register(placed.segment), self.bury, spoilt, self._gone, self.learned)
         self._rewriting = Rewriting(number, disk, index, self._appending, outcome)
         self.segments: dict[int, Segment] = {}
         self.dead_bytes = 0
@@ -72,6 +85,22 @@ class Packs:
         place, length = self._index.place[slot], self._index.length[slot]
         file = segment.file or await self._open(segment)
         return await self._disk.run(self._disk.read, file, place, length)
+
+    async def heads(self, slots: list[int]) -> list[memoryview]:
+        """Returns the beginnings of some records, unchecked: what holds the facts; nothing where the record is gone.
+
+        Raises OSError.
+        """
+        index = self._index
+        wanted: list[tuple[OpenFile | None, int, int]] = []
+        for slot in slots:
+            segment = self.segments.get(index.segment[slot])
+            if segment is None:
+                wanted.append((None, 0, 0))
+                continue
+            place, length = index.place[slot], min(HEAD_BYTES, index.length[slot])
+            wanted.append((segment.file or await self._open(segment), place, length))
+        return await self._disk.run(lambda: [_head(self._disk, *one) for one in wanted])
 
     async def _open(self, segment: Segment) -> OpenFile:
         file = await self._disk.run(segment.opened)
@@ -132,10 +161,10 @@ class Packs:
         self._opened.pop(segment.number)
 
     def learned(self, slot: int) -> None:
-        """The slot's `learned` changed: journals it."""
+        """The slot's `learned`, or its label, changed: journals it."""
         index = self._index
         place, length, learned = index.place[slot], index.length[slot], index.learned[slot]
-        entry = Entry(index.keys[slot], place, length, learned, What.LEARNED)
+        entry = Entry(index.keys[slot], place, length, learned, What.LEARNED, None, index.label(slot))
         self._appending.journal(self.segments[index.segment[slot]], entry)
 
     def rewrite(self) -> None:
@@ -175,21 +204,24 @@ class Packs:
         self.segments[segment.number] = segment
         end, journaled, lines = segment.end, 0, 0
         for line in decode_entries(segment.journal()):
-            digest, offset, length, learned_at, what, version = line
-            if offset + length > end:
+            # A million times: what is rare stands apart.
+            behind = line[1] + line[2]
+            if behind > end:
                 break
             lines += 1
-            journaled = max(journaled, offset + length)
-            if version is None:
-                try:
-                    version = segment.version_at(offset)
-                except BadRecord:
-                    self.count_dead(segment, length)
-                    continue
-            placed(segment, (digest, offset, length, learned_at, what, version))
+            journaled = max(journaled, behind)
+            if line[5] is not None:
+                placed(segment, line)
+                continue
+            try:
+                version = segment.version_at(line[1])
+            except BadRecord:
+                self.count_dead(segment, line[2])
+            else:
+                placed(segment, (*line[:5], version, *line[6:]))
         adopted, torn = segment.complete(journaled, lines * ENTRY.size)
         for entry in adopted:
-            placed(segment, (entry.digest, entry.offset, entry.length, entry.learned_at, What.KEPT, entry.version))
+            placed(segment, adopted_line(entry))
         segment.file = None
         return 1 if torn else 0
 
@@ -197,3 +229,11 @@ class Packs:
         """Waits for what is queued, and for the segment that is being rewritten."""
         await self._appending.settled()
         await self._rewriting.close()
+
+
+def _head(disk: Disk, file: OpenFile | None, place: int, length: int) -> memoryview:
+    """Reads a record's beginning, more of it only where its facts are long. Blocks. Raises OSError."""
+    if file is None:
+        return memoryview(b"")
+    short = disk.read(file, place, min(length, _HEAD_GUESS))
+    return short if facts_end(short) <= len(short) else disk.read(file, place, length)

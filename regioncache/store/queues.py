@@ -12,6 +12,9 @@ from regioncache.store.groups import PRIORITIES, Keep
 
 NIL = 0xFFFFFFFF
 NOWHERE, SMALL, MAIN = 0, 1, 2
+NOT_ON_DISK = 0xFF
+"""In place of a round: the disk does not say of the entry in which group it is."""
+_LAST_ROUND = NOT_ON_DISK
 _AGING = (16, 4, 1)
 """How fast entries age, by priority: one of high priority stays four times as long unread as a normal one, one of low
 a quarter as long. All age, so that none stays for ever because of its priority alone, and none leaves at once."""
@@ -43,6 +46,13 @@ class Links:
         self.round = 0
         self.guarded = False
         """What is not labelled in this round may be pinned by it: no victim before it is looked at."""
+
+    def begin_round(self) -> None:
+        """All entries are to be looked at again."""
+        if self.round + 1 == _LAST_ROUND:
+            self.labelled[:] = bytes(len(self.labelled))
+            self.round = 0
+        self.round += 1
 
     def grow(self, count: int = 1) -> None:
         """Adds room for `count` more slots."""

@@ -1,7 +1,7 @@
 """A packed object as it lies in a segment, and the journal's 64 bytes about it.
 
     record   checksum of the facts, magic, lengths, checksum of the data | facts | data
-    journal  checksum, object's hash, where, how long, learned at, what happened, version
+    journal  checksum, object's hash, where, how long, learned at, what happened, version, label
 
 The journal lets a restart find a million objects without reading them; it can always be rebuilt from its segment.
 """
@@ -15,6 +15,7 @@ from xxhash import xxh3_64_intdigest
 
 from regioncache.pages import PACKED_BYTES, Meta, ObjectId
 from regioncache.store import facts
+from regioncache.store.label import UNKNOWN, Label, decode_age, encode_age
 from regioncache.store.layout import PREFIX_BYTES, NotOurs, check_prefix, encode_prefix
 
 SEGMENT_MAGIC = b"CWSEGMNT"
@@ -24,8 +25,12 @@ _RECORD_MAGIC = b"CWRC"
 RECORD_BYTES_LIMIT = _RECORD.size + facts.FACTS_LIMIT + PACKED_BYTES
 HEAD_BYTES = _RECORD.size + facts.FACTS_LIMIT
 """What holds the facts of any record."""
-ENTRY = struct.Struct("<Q16sIIdBB22s")
+ENTRY = struct.Struct("<Q16sIIdBB17sHBH")  # ..., group, and the age when it was learned of: low byte, the rest
+_WITHOUT_LABEL = struct.Struct("<Q16sIIdBB22s")
+LABELLED_ROOM = 17
+"""A version up to this leaves room for the label; an ETag has as many."""
 VERSION_ROOM = 22
+_VERSION_AT = ENTRY.size - VERSION_ROOM
 VERSION_ELSEWHERE = 255
 """Length of a version that does not fit: it is read from the record."""
 
@@ -42,8 +47,9 @@ class What(IntEnum):
     LEARNED = 3
 
 
-Line = tuple[int, int, int, float, int, bytes | None]
-"""A journal's entry as it is read: object's hash, offset, length, learned at, what happened, squeezed version."""
+Line = tuple[int, int, int, float, int, bytes | None, int, float]
+"""A journal's entry as it is read: object's hash, offset, length, learned at, what happened, squeezed version, group,
+brought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,8 @@ class Entry:
     learned_at: float
     what: What
     version: bytes | None = None
+    label: Label | None = None
+    """None: its group is to be looked for, and it was brought when it was learned of."""
 
 
 def encode_record(oid: ObjectId, meta: Meta, data: bytes | bytearray | memoryview) -> tuple[bytes, int]:
@@ -75,6 +83,11 @@ def record_length(raw: memoryview) -> int:
         raise BadRecord("damaged")
     length: int = end + data
     return length
+
+
+def facts_end(raw: memoryview) -> int:
+    """Returns where a record's facts end, unchecked; 0 where that cannot be seen."""
+    return 0 if len(raw) < _RECORD.size else _RECORD.size + int(_RECORD.unpack_from(raw)[2])
 
 
 def decode_facts(raw: memoryview, learned_at: float | None = None) -> tuple[ObjectId, Meta]:
@@ -104,7 +117,13 @@ def encode_entry(entry: Entry) -> bytes:
     length = len(version) if len(version) <= VERSION_ROOM else VERSION_ELSEWHERE
     kept = version if length != VERSION_ELSEWHERE else b""
     digest = entry.digest.to_bytes(16, "little")
-    raw = ENTRY.pack(0, digest, entry.offset, entry.length, entry.learned_at, entry.what, length, kept)
+    fixed = (0, digest, entry.offset, entry.length, entry.learned_at, entry.what, length, kept)
+    if len(kept) > LABELLED_ROOM:
+        raw = _WITHOUT_LABEL.pack(*fixed)
+    else:
+        label = entry.label or Label(UNKNOWN, entry.learned_at)
+        age = 0 if label.brought == entry.learned_at else encode_age(entry.learned_at, label.brought)
+        raw = ENTRY.pack(*fixed, label.group, age & 0xFF, age >> 8)
     return xxh3_64_intdigest(raw[8:]).to_bytes(8, "little") + raw[8:]
 
 
@@ -113,12 +132,25 @@ def decode_entries(raw: memoryview) -> Iterator[Line]:
     from_bytes = int.from_bytes
     at = 8
     whole = raw[: len(raw) - len(raw) % ENTRY.size]
-    for checksum, digest, offset, length, learned_at, what, version_length, version in ENTRY.iter_unpack(whole):
+    for checksum, digest, offset, length, learned_at, what, size, version, group, low, high in ENTRY.iter_unpack(whole):
         if xxh3_64_intdigest(raw[at : at + 56]) != checksum:
             return
         at += 64
-        known = None if version_length == VERSION_ELSEWHERE else version[:version_length]
-        yield from_bytes(digest, "little"), offset, length, learned_at, what, known
+        if LABELLED_ROOM < size < VERSION_ELSEWHERE:
+            start = at - 8 - ENTRY.size + _VERSION_AT
+            known = bytes(raw[start : start + size])
+            yield from_bytes(digest, "little"), offset, length, learned_at, what, known, UNKNOWN, learned_at
+            continue
+        brought = decode_age(learned_at, high << 8 | low) if low or high else learned_at
+        kept = None if size == VERSION_ELSEWHERE else version[:size]
+        yield from_bytes(digest, "little"), offset, length, learned_at, what, kept, group, brought
+
+
+def adopted_line(entry: Entry) -> Line:
+    """What a journal says of a record that was not in it: how it was kept is not known."""
+    return (
+        entry.digest, entry.offset, entry.length, entry.learned_at, What.KEPT, entry.version, UNKNOWN, entry.learned_at,
+    )  # fmt: skip
 
 
 def encode_segment_head(number: int) -> bytes:

@@ -15,6 +15,8 @@ from regioncache.store.appending import Appending, Placed
 from regioncache.store.disk import Disk
 from regioncache.store.identity import squeeze
 from regioncache.store.index import Index, Kind
+from regioncache.store.label import UNKNOWN, Label
+from regioncache.store.queues import NOT_ON_DISK
 from regioncache.store.record import BadRecord, Entry, Line, What, decode_entries, decode_record
 from regioncache.store.segment import Segment
 
@@ -30,6 +32,7 @@ class Old:
     offset: int
     length: int
     learned_at: float
+    label: Label
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class Outcome:
     """The slot's record turned out damaged."""
     gone: Callable[[Segment], None]
     """Nothing points to the segment any more; its files are removed next."""
+    learned: Callable[[int], None]
+    """What the slot's journal entry says has changed since it was written."""
 
 
 class Rewriting:
@@ -116,11 +121,11 @@ class Rewriting:
         """Yields what is still live at that moment, in steps."""
         batch: list[Old] = []
         nbytes = 0
-        for digest, offset, length, _, what, _ in lines:
+        for digest, offset, length, _, what, *_ in lines:
             slot = self._live(segment, digest, offset) if what == What.KEPT else None
             if slot is None:
                 continue
-            batch.append(Old(digest, offset, length, self._index.learned[slot]))
+            batch.append(Old(digest, offset, length, self._index.learned[slot], self._index.label(slot)))
             nbytes += length
             if nbytes >= _STEP_BYTES:
                 yield batch
@@ -152,7 +157,7 @@ class Rewriting:
             if error.errno != errno.EIO:
                 raise
             return None  # the disk has lost it: the others shall not wait for that
-        entry = Entry(old.digest, 0, old.length, old.learned_at, What.KEPT, squeeze(meta.version))
+        entry = Entry(old.digest, 0, old.length, old.learned_at, What.KEPT, squeeze(meta.version), old.label)
         return self._appending.write_now([raw], entry)
 
     def _moved_late(self, moved: list[tuple[Old, Placed | None]]) -> None:
@@ -176,3 +181,7 @@ class Rewriting:
         self._index.place[slot] = placed.offset
         segment.dead += old.length
         segment.moved += old.length
+        if old.label.group == UNKNOWN:
+            self._index.links.labelled[slot] = NOT_ON_DISK
+        if (self._index.learned[slot], self._index.label(slot)) != (old.learned_at, old.label):
+            self._outcome.learned(slot)

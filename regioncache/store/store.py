@@ -5,44 +5,59 @@ kernel has in memory never wait (`*_now`); where they would, the awaiting twin r
 """
 
 import asyncio
+import time
+from collections.abc import Callable
 
 from regioncache.pages import EXTENT_BYTES, FilePart, Meta, ObjectId, Span, Version, by_extent
 from regioncache.store.admission import Admission
 from regioncache.store.base import HEADER_BYTES, CorruptPage, NoCachePath, PageGone, StoreSettings, StoreStatistics
 from regioncache.store.cachepath import CachePath
+from regioncache.store.counting import counted
 from regioncache.store.disk import BROKEN, Disk, Piece, SystemCalls
 from regioncache.store.extentfile import ExtentFile
+from regioncache.store.groups import Grouping
 from regioncache.store.identity import extent_digest, object_digest, squeeze
 from regioncache.store.index import Index, Kind, runs
+from regioncache.store.keeping import Keeping, steady
 from regioncache.store.landing import Landing
 from regioncache.store.loading import Found, load
 from regioncache.store.record import HEAD_BYTES, BadRecord, decode_facts, decode_record
+from regioncache.store.tending import Tending
 from regioncache.tidings import UNHEARD, Tidings
 
 
 class Store:
     """All cache paths of a process under one index. Built by `Store.open`; all mutable state is its parts'."""
 
-    def __init__(self, paths: list[CachePath], index: Index, found: Found) -> None:
+    def __init__(self, paths: list[CachePath], index: Index, found: Found, keeping: Keeping) -> None:
         self._paths = paths
         self._index = index
         self._found = found
-        self._admission = Admission(paths, index, found.last_generation)
+        self._tending = Tending(paths, index, keeping)
+        self._admission = Admission(paths, index, found.last_generation, keeping)
 
     @classmethod
     async def open(
-        cls, settings: StoreSettings, calls: SystemCalls | None = None, tidings: Tidings = UNHEARD
+        cls,
+        settings: StoreSettings,
+        calls: SystemCalls | None = None,
+        tidings: Tidings = UNHEARD,
+        now: Callable[[], float] | None = None,
     ) -> "Store":
         """Takes the cache paths and rebuilds the index from headers and journals; `tidings` hears of its disks.
+
+        Args:
+            now: seconds since the epoch that never go back while the process runs; None: the system's.
 
         Raises: PathInUse, LayoutTooNew, NoCachePath.
         """
         index = Index()
+        keeping = Keeping(index.links, now or steady(time.time, time.monotonic), tidings)
         disks = [Disk(path, settings.threads, calls or SystemCalls()) for path in settings.paths]
 
         def prepare() -> tuple[list[CachePath], Found]:
             _prepare(disks)
-            paths = [CachePath(number, disk, index, settings, tidings) for number, disk in enumerate(disks)]
+            paths = [CachePath(number, disk, index, settings, keeping, tidings) for number, disk in enumerate(disks)]
             return paths, load(paths, index)
 
         try:
@@ -54,7 +69,7 @@ class Store:
         for path in paths:
             path.packs.rewrite()
             path.started()
-        return cls(paths, index, found)
+        return cls(paths, index, found, keeping)
 
     def __repr__(self) -> str:
         return f"Store({self._paths!r}, {self._index!r})"
@@ -299,7 +314,9 @@ class Store:
             return
         whole = await self.packed(oid)
         if whole is not None and whole[0].version == meta.version:
-            await self.pack(oid, meta, whole[1])
+            slot = self._index.slots.get(object_digest(oid))
+            brought = None if slot is None else float(self._index.brought[slot])
+            await self._admission.pack(oid, meta, whole[1], brought)
 
     def forget(self, oid: ObjectId) -> None:
         """Drops the object, whatever version is held; what is landing is not kept."""
@@ -317,27 +334,20 @@ class Store:
 
     def statistics(self) -> StoreStatistics:
         """What is held and what happened since the start."""
-        paths, index = [path for path in self._paths if path.disk.out is None], self._index
-        absent = (*index.aside.values(), *index.outdated)
-        packed = index.kinds.count(Kind.PACKED) - sum(index.kinds[slot] == Kind.PACKED for slot in absent)
-        return StoreStatistics(
-            clean_bytes=sum(path.fifo.used for path in paths),
-            dead_bytes=sum(path.packs.dead_bytes for path in paths),
-            limit_bytes=sum(path.limit_bytes for path in paths),
-            extents=len(self._index) - packed,
-            packed=packed,
-            landings=sum(file.landings for path in paths for file in path.landing.values()),
-            open_files=sum(len(path.opened) for path in paths),
-            evicted_bytes=sum(path.evicted_bytes for path in self._paths),
-            corrupt_pages=sum(path.corrupt for path in self._paths),
-            dropped_files=self._found.dropped,
-            unknown_files=self._found.unknown,
-            paths_out=tuple(f"{path.disk.path}: {path.disk.out}" for path in self._paths if path.disk.out is not None),
-            paths_full=sum(path.disk.full for path in paths),
-        )
+        return counted(self._paths, self._index, self._found, self._tending)
+
+    def regroup(self, grouping: Grouping) -> None:
+        """Puts a grouping in force: at once for what comes and for what its groups mean; what is held is looked at
+        behind, unless it was labelled by this grouping before."""
+        self._tending.regroup(grouping)
+
+    async def regrouped(self) -> None:
+        """Waits until all that is held is labelled, as far as it can be read."""
+        await self._tending.labelling.done()
 
     async def close(self) -> None:
         """Ends what is under way behind and gives the cache paths back; landings are closed before."""
+        await self._tending.close()
         for path in self._paths:
             await path.close()
 

@@ -1,13 +1,17 @@
 """What is written is what is read: identities, facts, headers, records, journals and runs of pages."""
 
 import itertools
+import struct
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from xxhash import xxh3_64_intdigest
 
 from regioncache.pages import EXTENT_BYTES, MIB, Meta, ObjectId, Version
 from regioncache.store import facts
+from regioncache.store.groups import PLAIN_NUMBER
 from regioncache.store.header import (
     START_BYTES,
     BadHeader,
@@ -16,10 +20,12 @@ from regioncache.store.header import (
     decode_presence,
     encode_identity,
     encode_presence,
+    label_of,
     outline_identity,
 )
 from regioncache.store.identity import extent_digest, object_digest, squeeze, unsqueeze
 from regioncache.store.index import mask, runs
+from regioncache.store.label import UNKNOWN, Label, decode_age, encode_age
 from regioncache.store.record import (
     BadRecord,
     Entry,
@@ -148,15 +154,67 @@ ENTRIES = st.builds(
     st.sampled_from(What),
     st.binary(max_size=22),
 )
+LABELLED = st.builds(
+    lambda entry, group, age: replace(entry, label=Label(group, entry.learned_at - age)),
+    ENTRIES.map(lambda entry: replace(entry, learned_at=float(int(entry.learned_at)))),
+    st.integers(0, 65535),
+    st.integers(-4_000_000, 4_000_000),
+)
 
 
-@given(st.lists(ENTRIES, max_size=6), st.integers(0, 63))
+@given(st.lists(ENTRIES | LABELLED, max_size=6), st.integers(0, 63))
 def test_a_journal_comes_back_up_to_its_torn_end(entries: list[Entry], torn: int) -> None:
     raw = b"".join(encode_entry(entry) for entry in entries) + b"x" * torn
 
     found = list(decode_entries(memoryview(raw)))
 
-    assert found == [(e.digest, e.offset, e.length, e.learned_at, e.what, e.version) for e in entries]
+    assert found == [(e.digest, e.offset, e.length, e.learned_at, e.what, e.version, *_label_read(e)) for e in entries]
+
+
+def _label_read(entry: Entry) -> tuple[int, float]:
+    """A version of more than 17 bytes takes the label's place."""
+    if entry.label is None or len(entry.version or b"") > 17:
+        return UNKNOWN, entry.learned_at
+    return entry.label.group, entry.label.brought
+
+
+@pytest.mark.parametrize("version", [b"", b"\x01" * 17, b"\x02" * 19, b"\x00" * 22])
+def test_a_journal_without_labels_is_read_as_of_the_plain_group(version: bytes) -> None:
+    fixed = struct.pack("<16sIIdBB22s", b"d" * 16, 7, 8, 9.5, What.KEPT, len(version), version)
+    raw = struct.pack("<Q", xxh3_64_intdigest(fixed)) + fixed
+
+    (line,) = decode_entries(memoryview(raw))
+
+    assert line[:6] == (int.from_bytes(b"d" * 16, "little"), 7, 8, 9.5, What.KEPT, version)
+    assert line[6:] == (PLAIN_NUMBER if len(version) <= 17 else UNKNOWN, 9.5)
+
+
+@given(st.floats(0, 2e9), st.floats(0, 2e9))
+def test_when_an_entry_was_brought_comes_back_to_the_second_or_the_minute(learned_at: float, brought: float) -> None:
+    found = decode_age(learned_at, encode_age(learned_at, brought))
+
+    apart = abs(learned_at - brought)
+    if apart < 48 * 86400:
+        assert abs(found - brought) <= 1
+    elif apart < 7 * 365 * 86400:
+        assert abs(found - brought) <= 61
+    else:
+        assert abs(learned_at - found) >= 7 * 365 * 86400
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 970), st.integers(0, 65535))
+def test_a_label_comes_back_with_the_presence_it_belongs_to(bits: int, count: int, group: int) -> None:
+    notes = [(1, 2)] * count
+    raw = encode_presence(bits, notes, Label(group, 1.7e9))
+    page = bytearray(bytes(4096) + raw.ljust(4096, b"\1"))
+
+    assert len(raw) <= 4096
+    assert label_of(memoryview(page)) == Label(group, 1.7e9)
+    assert decode_presence(memoryview(page)) == (bits, notes)
+
+    # An older version writes the presence and leaves what is behind it.
+    page[4096 : 4096 + 150] = encode_presence(bits ^ 1, [])[:150].ljust(150, b"\0")
+    assert label_of(memoryview(page)) is None
 
 
 @given(st.lists(ENTRIES, min_size=1, max_size=6), st.data())
