@@ -16,6 +16,7 @@ from gateway import loopdelay, tls
 from gateway.admin import token
 from gateway.admin.server import AdminServer
 from gateway.admin.token import AdminToken
+from gateway.admin.visitors import MOST
 from gateway.applying import Applying
 from gateway.config import Address, Listener, NodeSettings
 from gateway.descriptors import Connections, shared_out
@@ -54,6 +55,7 @@ class Node:
     running: Running
     operations: Operating
     servers: dict[str, Server]
+    admin_connections: int = MOST
     admin: AdminServer | None = None
     watching: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -128,8 +130,14 @@ class Node:
             running.addresses[door] = Address(listener.address.host, where[1])
         context = _context("admin", listen.admin, certificates)
         self.admin = await AdminServer.start(
-            listen.admin.address, self.operations, admin_token, running.counters, context
+            listen.admin.address,
+            self.operations,
+            admin_token,
+            running.counters,
+            context,
+            connections=self.admin_connections,
         )
+        running.visitors = self.admin.visitors
         running.addresses["admin"] = self.admin.address
         running.app.prober.start()
         running.app.calendar.start()
@@ -172,7 +180,7 @@ def _assembled(
     shares = _connections(len(settings.cache.paths))
     peers = CountedPeers(app.peers, running.counters, time.perf_counter)
     running.servers = {"s3": _server(door, "s3", shares.s3), "peer": _server(peers, "peer", shares.peer)}
-    return Node(running, Operating(running), running.servers)
+    return Node(running, Operating(running), running.servers, shares.admin)
 
 
 def _connections(paths: int) -> Connections:
@@ -184,7 +192,9 @@ def _connections(paths: int) -> Connections:
 
 
 def _server(handler: Handler, door: str, connections: int) -> Server:
-    return Server(handler, Limits(connections=connections), on_fault=faults_in(door))
+    return Server(
+        handler, Limits(connections=connections, handshakes=max(8, connections // 4)), on_fault=faults_in(door)
+    )
 
 
 def _fill_fault(fault: BaseException) -> None:

@@ -5,6 +5,7 @@ Without this share a stranger's idle connections would leave none to ask an orig
 
 from dataclasses import dataclass
 
+from gateway.admin.visitors import MOST as MOST_ADMINS
 from regioncache.http.limits import Limits
 
 MOST = Limits().connections
@@ -17,10 +18,12 @@ _MOST_PEERS = 1024
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """Most open connections by door. Each door holds up to twice as many for a moment, to refuse them in words."""
+    """Most open connections by door. Each door holds up to twice as many for a moment, to refuse them in words, and the
+    S3 door a quarter as many in TLS handshakes."""
 
     s3: int
     peer: int
+    admin: int
 
     def short(self, allowed: int) -> str:
         """Returns what an operator should hear of it; empty where there is nothing to say."""
@@ -37,4 +40,5 @@ def shared_out(allowed: int, cache_files: int) -> Connections:
     # An eighth asks origins and other nodes, and serves the admin port.
     left = max(0, allowed - cache_files - _APART - min(1024, allowed // 8))
     peer = max(_LEAST, min(_MOST_PEERS, left // 8))
-    return Connections(max(_LEAST, min(MOST, (left - 2 * peer) // 2)), peer)
+    admin = max(_LEAST, min(MOST_ADMINS, allowed // 32))  # of that eighth, with as many handshakes a half of it
+    return Connections(max(_LEAST, min(MOST, (left - 2 * peer) * 4 // 9)), peer, admin)

@@ -1,6 +1,10 @@
 """The admin port: health and metrics for everybody who reaches it, all else behind the administrators' token."""
 
+import asyncio
+import socket
 import ssl
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import structlog
 from aiohttp import web
@@ -11,12 +15,17 @@ from gateway.admin.exposition import CONTENT_TYPE, Exposition
 from gateway.admin.operations import Operations
 from gateway.admin.replies import TOLD, code_of, refusal
 from gateway.admin.token import AdminToken
+from gateway.admin.visitors import MOST, Visitors
 from gateway.config import Address
 from gateway.metrics import DoorCounters
+from regioncache.http.handshakes import Handshakes
+from regioncache.http.server import bound
 
 OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
 # For running replies when the node stops: aiohttp's own minute is longer than orchestrators wait.
 GRACE_SECONDS = 5.0
+HANDSHAKE_SECONDS = 20.0
+BACKLOG = 128
 # A topology and a policy of the largest accepted size, quoted as JSON.
 LARGEST_BODY = 20 << 20
 
@@ -24,10 +33,13 @@ LARGEST_BODY = 20 << 20
 class AdminServer:
     """The running port. Built by `start`; whoever starts it stops it."""
 
-    def __init__(self, runner: web.AppRunner, address: Address, tls: bool) -> None:
+    def __init__(
+        self, runner: web.AppRunner, listening: asyncio.Server | Handshakes, address: Address, visitors: Visitors
+    ) -> None:
         self._runner = runner
+        self._listening = listening
         self.address = address
-        self.tls = tls
+        self.visitors = visitors
 
     @classmethod
     async def start(
@@ -38,6 +50,7 @@ class AdminServer:
         counters: DoorCounters,
         tls: ssl.SSLContext | None = None,
         grace_seconds: float = GRACE_SECONDS,
+        connections: int = MOST,
     ) -> "AdminServer":
         """Opens the port.
 
@@ -48,43 +61,66 @@ class AdminServer:
             counters: Count the answered requests, door `admin`.
             tls: The certificate's context; None: plain HTTP.
             grace_seconds: For running replies when it stops.
+            connections: Open ones at most, and TLS handshakes besides.
 
         Raises:
             OSError: The address cannot be used.
         """
+        visitors = Visitors(connections)
         runner = web.AppRunner(
-            application(operations, token, counters),
+            application(operations, token, counters, visitors.busy),
             access_log=None,
             handle_signals=False,
             shutdown_timeout=grace_seconds,
         )
         await runner.setup()
+        server = runner.server
+        assert server is not None, "set up a line before"
         try:
-            await web.TCPSite(runner, address.host, address.port, ssl_context=tls).start()
+            sock = bound((address.host, address.port))
+            port = int(sock.getsockname()[1])
+            listening = await _listen(sock, visitors.received_by(server), tls, connections)
         except OSError:
             await runner.cleanup()
             raise
-        port = int(runner.addresses[0][1])
         if not address.loopback and tls is None:
             structlog.stdlib.get_logger("causeway.admin").warning(
                 "the administrators' token crosses the network unencrypted; give listen.admin a tls certificate",
                 address=str(address),
             )
-        return cls(runner, Address(address.host, port), tls is not None)
+        return cls(runner, listening, Address(address.host, port), visitors)
 
     @property
     def url(self) -> str:
         """Where it answers."""
-        return f"{'https' if self.tls else 'http'}://{self.address}"
+        return f"{'https' if isinstance(self._listening, Handshakes) else 'http'}://{self.address}"
 
     async def stop(self) -> None:
         """Closes the port; running replies have their grace, then they are cut."""
+        self._listening.close()
+        if isinstance(self._listening, Handshakes):
+            await self._listening.ended()
         await self._runner.cleanup()
 
 
-def application(operations: Operations, token: AdminToken, counters: DoorCounters) -> web.Application:
-    """Returns the port's handlers as an application."""
-    app = web.Application(middlewares=[_counted(counters), _told, _guarded(token)], client_max_size=LARGEST_BODY)
+async def _listen(
+    sock: socket.socket, protocol: Callable[[], asyncio.Protocol], tls: ssl.SSLContext | None, connections: int
+) -> asyncio.Server | Handshakes:
+    if tls is None:
+        return await asyncio.get_running_loop().create_server(protocol, sock=sock, backlog=BACKLOG)
+    sock.listen(BACKLOG)
+    return Handshakes(sock, tls, protocol, most=connections, seconds=HANDSHAKE_SECONDS, shutdown_seconds=2.0)
+
+
+def application(
+    operations: Operations,
+    token: AdminToken,
+    counters: DoorCounters,
+    busy: Callable[[asyncio.BaseProtocol], AbstractContextManager[None]],
+) -> web.Application:
+    """Returns the port's handlers as an application; `busy` marks a connection while a request is under way on it."""
+    marks = [_counted(counters), _marked(busy), _told, _guarded(token)]
+    app = web.Application(middlewares=marks, client_max_size=LARGEST_BODY)
     exposition = Exposition(operations.metrics)
 
     async def healthz(_request: web.Request) -> web.StreamResponse:
@@ -120,6 +156,15 @@ def _counted(counters: DoorCounters) -> Middleware:
         return response
 
     return counted
+
+
+def _marked(busy: Callable[[asyncio.BaseProtocol], AbstractContextManager[None]]) -> Middleware:
+    @web.middleware
+    async def marked(request: web.Request, handler: Handler) -> web.StreamResponse:
+        with busy(request.protocol):
+            return await handler(request)
+
+    return marked
 
 
 @web.middleware

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from gateway.admin.visitors import Visitors
 from gateway.applying import Applying
 from gateway.config import Address, NodeSettings
 from gateway.files import Files
@@ -47,6 +48,8 @@ class Running:
     telemetry: Telemetry | None = None
     servers: dict[str, Server] = field(default_factory=dict)
     """By door."""
+    visitors: Visitors | None = None
+    """Of the admin port, once it is open."""
     certificates: list[Certificate] = field(default_factory=list)
     loop_delay: Histogram = field(default_factory=Histogram)
     addresses: dict[str, Address] = field(default_factory=dict)

@@ -1,11 +1,14 @@
 """How the node fares: status, lines and every counter. Nothing here waits for an origin."""
 
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 
 from gateway.admin.answers import CachePath, LineBytes, LineStatus, PeerStatus, Status
+from gateway.admin.visitors import Visitors
 from gateway.metrics import Histogram, LineLabels, LineSample, OriginSample, Snapshot
 from gateway.operating.running import Running
+from regioncache.http.server import Server
 from regioncache.isolation import DELAYS
 from regioncache.lines.line import Line, LineStatistics
 from regioncache.lines.waits import BOUNDS
@@ -82,8 +85,10 @@ class Watching:
             last_byte=running.counters.last_byte,
             read_bytes=app.tally.read,
             tenant_bytes=running.counters.tenant_bytes,
-            connections={door: server.statistics().open for door, server in running.servers.items()},
-            connections_refused={door: server.counters.turned_away for door, server in running.servers.items()},
+            connections=_connections(running, lambda server: server.statistics().open, len),
+            connections_refused=_connections(
+                running, lambda server: server.counters.turned_away, lambda visitors: visitors.turned_away
+            ),
             certificates={one.door: one.valid_until for one in running.certificates},
             asked_bytes=sum(app.tally.read.values()),
             brought_bytes=app.tally.brought,
@@ -185,6 +190,13 @@ class Watching:
                 histogram.counts, histogram.total = list(waits.counts), waits.total
                 found[(name, cls)] = histogram
         return found
+
+
+def _connections(
+    running: Running, of_server: Callable[[Server], int], of_admin: Callable[[Visitors], int]
+) -> dict[str, int]:
+    found = {door: of_server(server) for door, server in running.servers.items()}
+    return found if running.visitors is None else found | {"admin": of_admin(running.visitors)}
 
 
 def _origin(way: WayStatistics) -> OriginSample:

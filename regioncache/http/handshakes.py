@@ -14,6 +14,9 @@ _AT_ONCE = 64
 """Connections accepted in a row, before those that are open get their turn."""
 _PAUSE_SECONDS = 0.2
 """The process has no descriptors left: the kernel keeps who waits meanwhile."""
+PATIENCE_SECONDS = 1.0
+"""A handshake takes two round trips and some milliseconds of ours. While all places are taken by younger ones, a burst
+of clients is more likely than strangers: the kernel keeps who else comes."""
 
 
 @dataclass(slots=True)
@@ -29,7 +32,7 @@ class Counts:
 class Handshakes:
     """Accepts on one listening socket until it is closed.
 
-    Mutable: `_under_way`, the handshakes by when they began; `_pause`, the timer while there are no descriptors.
+    Mutable: `_under_way`, when each handshake began, the eldest first; `_pause`, the timer while nobody is accepted.
     """
 
     def __init__(
@@ -51,7 +54,7 @@ class Handshakes:
         self._most = most
         self._seconds = seconds
         self._shutdown_seconds = shutdown_seconds
-        self._under_way: dict[asyncio.Task[None], None] = {}
+        self._under_way: dict[asyncio.Task[None], float] = {}
         self._pause: asyncio.TimerHandle | None = None
         sock.setblocking(False)
         self._listen()
@@ -66,6 +69,7 @@ class Handshakes:
         if self._pause is not None:
             self._pause.cancel()
         self._loop.remove_reader(self._sock.fileno())
+        self._pause = None
         self._sock.close()
         for task in self._under_way:
             task.cancel()
@@ -80,13 +84,15 @@ class Handshakes:
 
     def _accept(self) -> None:
         for _ in range(_AT_ONCE):
+            if wait := self._crowded():
+                self._rest(wait)
+                return
             try:
                 sock, _ = self._sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionError):
                 return
             except OSError:
-                self._loop.remove_reader(self._sock.fileno())
-                self._pause = self._loop.call_later(_PAUSE_SECONDS, self._listen)
+                self._rest(_PAUSE_SECONDS)
                 return
             try:
                 sock.setblocking(False)
@@ -96,6 +102,17 @@ class Handshakes:
                 continue
             self._begin(sock)
 
+    def _crowded(self) -> float:
+        """For how many seconds there is no room for one more, unless a handshake ends before; 0 = there is some now."""
+        if len(self._under_way) < self._most:
+            return 0.0
+        began = next(iter(self._under_way.values()))
+        return max(0.0, began + PATIENCE_SECONDS - self._loop.time())
+
+    def _rest(self, seconds: float) -> None:
+        self._loop.remove_reader(self._sock.fileno())
+        self._pause = self._loop.call_later(seconds, self._listen)
+
     def _begin(self, sock: socket.socket) -> None:
         if len(self._under_way) >= self._most:
             self.counts.dropped += 1
@@ -103,8 +120,14 @@ class Handshakes:
             del self._under_way[eldest]
             eldest.cancel()
         task = self._loop.create_task(self._shake_hands(sock))
-        self._under_way[task] = None
-        task.add_done_callback(lambda done: self._under_way.pop(done, None))
+        self._under_way[task] = self._loop.time()
+        task.add_done_callback(self._over)
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        had_place = self._under_way.pop(task, None) is not None
+        if had_place and self._pause is not None:
+            self._pause.cancel()
+            self._listen()
 
     async def _shake_hands(self, sock: socket.socket) -> None:
         try:

@@ -38,7 +38,11 @@ class Limits:
 
     connections: int = 4096
     """Open connections. One more makes those go that have been without a request for longest; where all have one it is
-    answered 503 and closed, and beyond twice as many closed without a word. As many TLS handshakes may be under way."""
+    answered 503 and closed, and beyond twice as many closed without a word."""
+
+    handshakes: int = 1024
+    """TLS handshakes under way; one more waits in the kernel, and those that dawdle make room. A core does some 1,000 a
+    second."""
 
     backlog: int = 1024
     """Connections that the kernel keeps for us to accept."""

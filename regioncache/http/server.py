@@ -42,10 +42,15 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class ServerStatistics:
-    """`Counters`, and the connections open now, those whose TLS handshake is under way apart."""
+    """`Counters`, and the connections open now, those whose TLS handshake is under way apart.
+
+    `handshakes_failed`: what came was not TLS, or too slow. `handshakes_dropped`: they made room for others.
+    """
 
     open: int
     handshakes: int
+    handshakes_failed: int
+    handshakes_dropped: int
     accepted: int
     requests: int
     refused: int
@@ -103,7 +108,7 @@ class Server:
         loop = asyncio.get_running_loop()
         if self._sweeper is None:
             self._tick(loop)
-        sock = address if isinstance(address, socket.socket) else _bound(address)
+        sock = address if isinstance(address, socket.socket) else bound(address)
         host, port = sock.getsockname()[:2]
         limits = self.limits
         if tls is None:
@@ -116,7 +121,7 @@ class Server:
             sock,
             tls,
             lambda: ServerConnection(self, loop),
-            most=limits.connections,
+            most=limits.handshakes,
             seconds=limits.head_seconds,
             shutdown_seconds=limits.linger_seconds,
         )
@@ -152,8 +157,14 @@ class Server:
     def statistics(self) -> ServerStatistics:
         """Plain numbers, since the start."""
         counted = {field.name: getattr(self.counters, field.name) for field in fields(Counters)}
-        shaking = sum(len(one) for one in self._listeners if isinstance(one, Handshakes))
-        return ServerStatistics(open=len(self._connections), handshakes=shaking, **counted)
+        shaking = [one for one in self._listeners if isinstance(one, Handshakes)]
+        return ServerStatistics(
+            open=len(self._connections),
+            handshakes=sum(map(len, shaking)),
+            handshakes_failed=sum(one.counts.failed for one in shaking),
+            handshakes_dropped=sum(one.counts.dropped for one in shaking),
+            **counted,
+        )
 
     def sweep(self) -> None:
         """Gives up peers whose time is over; the server calls it each second."""
@@ -203,7 +214,8 @@ class Server:
         self._sweeper = loop.call_later(_SWEEP_SECONDS, self._tick, loop)
 
 
-def _bound(address: tuple[str, int]) -> socket.socket:
+def bound(address: tuple[str, int]) -> socket.socket:
+    """Returns a socket bound to `address`, at once after another process left it too. Raises OSError."""
     host, port = address
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:

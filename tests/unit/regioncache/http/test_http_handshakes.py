@@ -74,7 +74,7 @@ async def test_what_is_not_tls_ends_its_own_connection_and_no_other(tls: Context
         await until(lambda: not server.statistics().handshakes)
 
         assert b"HTTP/1.1" not in told
-        assert server.statistics().requests == 1
+        assert (server.statistics().requests, server.statistics().handshakes_failed) == (1, 1)
         writer.close()
 
 
@@ -87,8 +87,11 @@ async def test_who_says_nothing_is_given_up(tls: Contexts) -> None:
         writer.close()
 
 
-async def test_handshakes_are_bounded_and_the_longest_goes_first(tls: Contexts) -> None:
-    async with served(tls, connections=4) as (server, port):
+async def test_handshakes_are_bounded_and_the_longest_goes_first(
+    tls: Contexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regioncache.http.handshakes.PATIENCE_SECONDS", 0.0)
+    async with served(tls, handshakes=4) as (server, port):
         strangers = []
         for number in range(12):
             strangers.append(await asyncio.open_connection("127.0.0.1", port))
@@ -96,9 +99,30 @@ async def test_handshakes_are_bounded_and_the_longest_goes_first(tls: Contexts) 
 
         for reader, _ in strangers[:8]:
             assert await _to_the_end(reader) == b""
-        assert server.statistics().handshakes == 4
+        assert (server.statistics().handshakes, server.statistics().handshakes_dropped) == (4, 8)
         assert await reads(port, tls)
         assert server.statistics().handshakes == 3
+        for _, writer in strangers:
+            writer.close()
+
+
+async def test_a_burst_waits_its_turn_and_nobody_is_dropped(tls: Contexts) -> None:
+    async with served(tls, handshakes=2) as (server, port):
+        served_all = await asyncio.gather(*(reads(port, tls) for _ in range(20)))
+
+        assert served_all == [True] * 20
+        assert server.statistics().requests == 20
+
+
+async def test_strangers_who_dawdle_keep_nobody_out_for_longer_than_the_patience(
+    tls: Contexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regioncache.http.handshakes.PATIENCE_SECONDS", 0.05)
+    async with served(tls, handshakes=2) as (_, port):
+        strangers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(10)]
+
+        assert await reads(port, tls)
+
         for _, writer in strangers:
             writer.close()
 
