@@ -8,9 +8,10 @@ from typing import Protocol
 from regioncache.http.answer import Answer
 from regioncache.http.ask import Ask, Base
 from regioncache.http.dial import Dialled, dial
-from regioncache.http.faults import AnswerCutShort, AnswerTimeout, BadHttp, ConnectFailed
+from regioncache.http.faults import AnswerCutShort, AnswerTimeout, BadHttp, ConnectFailed, NoTurn
 from regioncache.http.heads import END, BadAnswerHead, parse_answer
 from regioncache.http.limits import ClientLimits
+from regioncache.http.names import Names
 from regioncache.http.pool import Pool, Turn
 from regioncache.http.wire import Wire
 
@@ -148,10 +149,14 @@ class ClientStatistics:
 class Client:
     """Asks other servers, over kept connections."""
 
-    def __init__(self, limits: ClientLimits | None = None, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, limits: ClientLimits | None = None, tls: ssl.SSLContext | None = None, names: Names | None = None
+    ) -> None:
         """Args:
         tls: for https; None = the system's certificate authorities.
+        names: of hosts; None = as the system knows them.
         """
+        self._names = names or Names()
         self._limits = limits or ClientLimits()
         self._tls = tls
         self._pool: Pool[Connection] = Pool(self._limits.connections, self._limits.idle, self._limits.idle_seconds)
@@ -235,18 +240,26 @@ class Client:
         return await self._open(connection.base, connection.wanted_buffer)
 
     async def _open(self, base: Base, buffer: int) -> Connection:
+        its_turn = False
         try:
             async with asyncio.timeout(self._limits.connect_seconds):
-                return await self._room(base, buffer) or await self._dial(base, buffer)
+                kept = await self._room(base, buffer)
+                its_turn = True
+                return kept or await self._dial(base, buffer)
         except TimeoutError as error:
-            raise ConnectFailed(f"no connection to {base} in {self._limits.connect_seconds} s") from error
+            seconds = self._limits.connect_seconds
+            if not its_turn:
+                raise NoTurn(
+                    f"all {self._limits.connections} connections to {base} are in use for {seconds} s"
+                ) from error
+            raise ConnectFailed(f"no connection to {base} in {seconds} s") from error
 
     async def _dial(self, base: Base, buffer: int) -> Connection:
         """Opens a connection in the room that was claimed."""
         try:
             if base.scheme == "https" and self._tls is None:
                 self._tls = ssl.create_default_context()
-            dialled = await dial(base, buffer, self._tls, self._limits.connect_seconds)
+            dialled = await dial(base, buffer, self._tls, self._limits.connect_seconds, self._names)
         except BaseException:
             self._pool.left(base)
             raise

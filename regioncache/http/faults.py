@@ -9,6 +9,10 @@ class ConnectFailed(HttpFault):
     """No connection could be made (refused, no name, TLS, no turn in the pool): nothing was asked; ask elsewhere."""
 
 
+class NoTurn(ConnectFailed):
+    """All connections that may be open to one base are in use: that says nothing about who listens there."""
+
+
 class AnswerTimeout(HttpFault):
     """The other side is silent for longer than the ask allows; the connection is closed."""
 

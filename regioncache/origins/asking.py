@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from regioncache.errors import BadAnswer, CacheError, OriginUnavailable, Refused, Unanswered
+from regioncache.errors import BadAnswer, CacheError, OriginUnavailable, Refused, SlowDown, Unanswered
 from regioncache.http.client import Answer, Ask, Client
-from regioncache.http.faults import AnswerCutShort, AnswerTimeout, BadHttp, ConnectFailed, HttpFault
+from regioncache.http.faults import AnswerCutShort, AnswerTimeout, BadHttp, ConnectFailed, HttpFault, NoTurn
 from regioncache.lines.base import Crossing
 from regioncache.pages import KIB, Meta, Span
 
@@ -80,6 +80,8 @@ async def meta_body(answer: Answer, crossing: Crossing, limit: int, where: str) 
 
 def mapped(fault: HttpFault, where: str) -> CacheError:
     """Returns what a fault of the HTTP client means to a reader."""
+    if isinstance(fault, NoTurn):
+        return SlowDown(f"{where}: {fault}")
     if isinstance(fault, ConnectFailed):
         return Refused(f"{where} cannot be reached: {fault}")
     if isinstance(fault, AnswerTimeout):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from regioncache.http.client import Client
-from regioncache.http.faults import ConnectFailed
+from regioncache.http.faults import ConnectFailed, NoTurn
 from regioncache.http.limits import ClientLimits
 from tests.fakes.clock import settle
 from tests.fakes.http_script import Scripted, ok
@@ -84,7 +84,7 @@ async def test_waiting_for_a_turn_has_an_end(scripted: Scripted) -> None:
     client = Client(ClientLimits(connections=1, connect_seconds=0.05))
     first = await client.connect(base, 0)
 
-    with pytest.raises(ConnectFailed):
+    with pytest.raises(NoTurn, match=r"all 1 connections to http://127.0.0.1:.* are in use"):
         await client.connect(base, 0)
 
     assert client.statistics().waiting == 0

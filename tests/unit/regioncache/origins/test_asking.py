@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from policy.model import LinePolicy
-from regioncache.errors import BadAnswer
+from regioncache.errors import BadAnswer, Refused, SlowDown
 from regioncache.http.client import Answer, Ask, Base, Client
+from regioncache.http.faults import ConnectFailed, NoTurn
 from regioncache.http.messages import Buffer, Reply
 from regioncache.http.server import Server
 from regioncache.ledger import Ledger
 from regioncache.lines.crossing import LineCrossing
 from regioncache.lines.line import Line
-from regioncache.origins.asking import meta_body, send
+from regioncache.origins.asking import mapped, meta_body, send
 from regioncache.origins.base import Payer
 from tests.fakes.ramp import ramp
 
@@ -96,3 +97,8 @@ async def test_a_body_without_a_told_length_is_refused_beyond_the_limit(tmp_path
         with pytest.raises(BadAnswer, match="more than the 100000 bytes"):
             await meta_body(answer, crossing, 100_000, "the bucket")
         answer.close()
+
+
+def test_connections_that_are_all_in_use_say_nothing_about_the_far_end() -> None:
+    assert type(mapped(NoTurn("all 256 connections are in use"), "the bucket")) is SlowDown
+    assert type(mapped(ConnectFailed("nobody listens"), "the bucket")) is Refused
