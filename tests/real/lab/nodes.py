@@ -36,6 +36,8 @@ class Place:
     admin_port: int = field(default_factory=free_port)
     tls: Certificate | None = None
     """Of the S3 door; None: plain http."""
+    domain: str | None = None
+    """Of the S3 door's virtual hosts; None: path style alone."""
 
     @property
     def peer(self) -> str:
@@ -145,6 +147,8 @@ def node(
     door: dict[str, Any] = {"address": f"{host}:{place.s3_port}"}
     if place.tls is not None:
         door["tls"] = {"cert": str(place.tls.cert), "key": str(place.tls.key)}
+    if place.domain is not None:
+        door["domain"] = place.domain
     written: dict[str, Any] = {
         "region": place.region,
         "node": f"{place.region}-1",
