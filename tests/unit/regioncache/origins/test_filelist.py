@@ -15,7 +15,7 @@ from regioncache.errors import OriginForbids, OriginUnavailable
 from regioncache.origins import filenames
 from regioncache.origins.base import ListAsk, ListPage
 from regioncache.origins.filelist import LAST, PAGE_SECONDS, Walk
-from regioncache.origins.filenames import Runs
+from regioncache.origins.filenames import Run, Runs
 from regioncache.origins.root import FileCalls, Root
 from regioncache.origins.threads import Left, Signs
 
@@ -203,18 +203,17 @@ def test_a_file_that_comes_while_pages_are_asked_for_is_on_a_later_page(
     assert lister.names(after=first.next_after)[-1] == "99"
 
 
-def test_a_directory_that_changed_a_moment_ago_is_read_again_for_each_page(
-    put: Put, directory: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("after_change", "kept"), [(1.9, False), (2.1, True), (-5.0, False)])
+def test_names_of_a_directory_that_changed_a_moment_ago_are_not_kept(
+    directory: Path, after_change: float, kept: bool
 ) -> None:
-    monkeypatch.setattr(filenames, "WORTH_KEEPING", 0)
-    put("a")
     status = directory.stat()
-    lister = Lister(directory, wall=status.st_mtime + 1)
-    assert lister.names() == ["a"]
-    put("b")
-    os.utime(directory, ns=(status.st_atime_ns, status.st_mtime_ns))  # as if it were within one tick of the clock
+    runs = Runs(lambda: 0.0, lambda: max(status.st_mtime, status.st_ctime) + after_change)
+    run = Run("", "", [f"{number:04}" for number in range(filenames.WORTH_KEEPING)], True)
 
-    assert lister.names() == ["a", "b"]
+    runs.keep("", status, run)
+
+    assert (runs.find("", status, "", "") is run) == kept
 
 
 @pytest.fixture

@@ -204,3 +204,11 @@ def test_a_list_arrives_as_it_was_told(page: ListPage) -> None:
 def test_a_list_that_no_node_tells_is_not_used(body: bytes) -> None:
     with pytest.raises(BadAnswer):
         parse_list_body(body)
+
+
+def test_an_object_that_changed_a_moment_ago_is_told_as_such_and_nodes_of_before_know_none() -> None:
+    young = Meta(Version('"v"'), 1, '"v"', 0.0, "text/plain", settled=False)
+    text = facts(young, Span(0, 1), 0.0)
+
+    assert not parse_facts(text, 0.0)[0].settled
+    assert parse_facts(text.replace(b',"settled":false', b""), 0.0)[0].settled
