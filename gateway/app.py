@@ -79,7 +79,7 @@ class Node:
         Raises: SecretUnreadable, TokenUnusable, TelemetryUnavailable, CertificateFault, StoreBroken, StoreError,
         LedgerUnreadable, OSError.
         """
-        for path in settings.cache.paths:
+        for path in settings.cache.directories:
             path.mkdir(parents=True, exist_ok=True)
         admin_token = AdminToken(token.read_or_draw(settings.token_file))
         store = EmbeddedStore(settings.namespace_directory / NAMESPACE_FILE)
@@ -220,16 +220,18 @@ def _telemetry(settings: NodeSettings) -> Telemetry | None:
 def _cache_settings(
     settings: NodeSettings, limited: bool, wall: Callable[[], float], telemetry: Telemetry | None
 ) -> CacheAppSettings:
-    size = settings.cache.size
+    cache = settings.cache
     secrets = {region: _secret(reference) for region, reference in settings.secrets.items()}
     return CacheAppSettings(
         settings.region,
-        settings.cache.paths,
-        size.limit if size.limit is not None else size.share or 0.9,
+        cache.directories,
+        cache.size.said,
         settings.memory,
         secrets.get,
         _fill_fault,
         tidings=tidings(),
+        sizes=cache.sizes,
+        tiers=tuple(one.tier for one in cache.paths),
         limited=limited,
         tracing=untraced if telemetry is None else telemetry.of_peers(),
         wall=wall,

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from gateway.admin.answers import Measured, Point
 from gateway.metrics import Histogram, LineSample, OriginSample, Snapshot
+from regioncache.store.base import PathStatistics
 
 Labels = tuple[str, ...]
 Sample = tuple[Labels, "float | Histogram"]
@@ -95,6 +96,10 @@ def _by_way(pick: Callable[[OriginSample], "float | Histogram"]) -> Callable[[Sn
     return lambda now: (((origin.bucket, origin.way), pick(origin)) for origin in now.origins)
 
 
+def _by_path(pick: Callable[[PathStatistics], float]) -> Callable[[Snapshot], Iterator[Sample]]:
+    return lambda now: (((path.path, str(path.tier)), pick(path)) for path in now.cache_paths)
+
+
 def _one(pick: Callable[[Snapshot], float]) -> Callable[[Snapshot], Iterator[Sample]]:
     return lambda now: iter([((), pick(now))])
 
@@ -105,6 +110,7 @@ def _none(_now: Snapshot) -> Iterator[Sample]:
 
 COUNTER, GAUGE, HISTOGRAM = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
 _LINE = ("line", "direction")
+_PATH = ("path", "tier")
 
 DOORS = (
     Metric(
@@ -244,6 +250,30 @@ CACHE = (
     Metric(
         "causeway_cache_limit_bytes", GAUGE, "By", (), "What the cache may use of its disks.",
         _one(lambda now: now.cache_limit_bytes),
+    ),
+    Metric(
+        "causeway_cache_path_bytes", GAUGE, "By", _PATH, "Bytes on one disk of the cache; tier 0 is the fastest.",
+        _by_path(lambda path: path.held_bytes),
+    ),
+    Metric(
+        "causeway_cache_path_limit_bytes", GAUGE, "By", _PATH, "What the cache may use of the disk.",
+        _by_path(lambda path: path.limit_bytes),
+    ),
+    Metric(
+        "causeway_cache_path_in_use", GAUGE, "1", _PATH, "1 while the disk is in use, 0 while it is out.",
+        _by_path(lambda path: not path.out),
+    ),
+    Metric(
+        "causeway_cache_path_full", GAUGE, "1", _PATH, "1 while the disk takes nothing new, full or too slow.",
+        _by_path(lambda path: path.full or path.slow),
+    ),
+    Metric(
+        "causeway_cache_path_uses", COUNTER, "{use}", _PATH, "Reads that the disk served, memory before it included.",
+        _by_path(lambda path: path.uses),
+    ),
+    Metric(
+        "causeway_cache_path_moved_bytes", COUNTER, "By", _PATH, "Bytes that came to the disk from another tier.",
+        _by_path(lambda path: path.moved_bytes),
     ),
     Metric(
         "causeway_cache_evicted_bytes", COUNTER, "By", ("reason",), "Bytes dropped from the cache.",

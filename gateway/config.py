@@ -197,12 +197,12 @@ class NodeSettings(BaseModel):
     @property
     def token_file(self) -> Path:
         """The administrators' token: `admin.token` in the first cache path."""
-        return self.cache.paths[0] / "admin.token"
+        return self.cache.directories[0] / "admin.token"
 
     @property
     def namespace_directory(self) -> Path:
         """Where the embedded namespace is kept."""
-        return self.namespace.snapshot or self.cache.paths[0]
+        return self.namespace.snapshot or self.cache.directories[0]
 
 
 def load(path: Path) -> NodeSettings:

@@ -8,6 +8,8 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from regioncache.store.base import PathStatistics
+
 # Seconds. From a hit on loopback (0.1 ms) to the 25 s after which a read that waits for a line is told to slow down.
 SECONDS = (
     0.0001,
@@ -172,6 +174,7 @@ class Snapshot:
     """state (`clean`, `pinned`, `dirty`) -> bytes on disk."""
     cache_limit_bytes: int = 0
     """What the store may use of its disks."""
+    cache_paths: tuple[PathStatistics, ...] = ()
     evicted_bytes: Mapping[str, int] = field(default_factory=dict)
     """reason -> bytes."""
     corrupt_pages: int = 0

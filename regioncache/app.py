@@ -70,6 +70,10 @@ class CacheAppSettings:
     on_fault: Callable[[BaseException], None]
     tidings: Tidings = UNHEARD
     """Told what an operator should hear: that a way is away or back, that another region works by other files."""
+    sizes: tuple[int | float | None, ...] = ()
+    """By path, where it has a size of its own; empty: none has."""
+    tiers: tuple[int, ...] = ()
+    """By path; empty: all are 0."""
     tls: ssl.SSLContext | None = None
     limited: bool = True
     """False lets lines carry what they can: only a test that must be seen failing says so."""
@@ -124,7 +128,8 @@ class CacheApp:
         Raises: StoreError (a path in use, of a newer layout, or unusable), LedgerUnreadable.
         """
         paths, allowed = settings.paths, resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        of_store = StoreSettings(paths, settings.size, open_files=open_files(allowed, len(paths)))
+        files = open_files(allowed, len(paths))
+        of_store = StoreSettings(paths, settings.size, sizes=settings.sizes, tiers=settings.tiers, open_files=files)
         store = await Store.open(of_store, tidings=settings.tidings)
         try:
             ledger = Ledger.open(settings.paths[0] / LEDGER_FILE, settings.wall)

@@ -9,6 +9,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -101,6 +102,11 @@ class CacheSize(BaseModel):
     limit: int | None = None
     """Bytes."""
 
+    @property
+    def said(self) -> int | float:
+        """Bytes (an int), or the share (a float)."""
+        return self.limit if self.limit is not None else self.share or 0.0
+
     def of(self, file_system_bytes: int) -> int:
         """Returns the bytes that may be used on a file system of `file_system_bytes`."""
         if self.limit is not None:
@@ -126,12 +132,31 @@ Bytes = Annotated[int, BeforeValidator(units.size)]
 """A number of bytes, written with its unit (`4GiB`) or as a whole number."""
 
 
+class CachePath(BaseModel):
+    """One disk of the cache, written as a directory or as `{path: DIRECTORY, tier: 1, size: 2TiB}`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: FilePath
+    """Directory; made when absent."""
+    tier: int = Field(default=0, ge=0, le=9)
+    """Speed of the disk: 0 is the fastest, where new data land; what is worth it moves down and up. Default 0: disks
+    that nothing is said of share alike."""
+    size: Annotated[CacheSize, BeforeValidator(_cache_size)] | None = None
+    """As `cache.size`, for this path alone. Default: `cache.size`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_path(cls, value: object) -> object:
+        return {"path": value} if isinstance(value, str | Path) else value
+
+
 class CacheSettings(BaseModel):
     """Where pages are kept."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    paths: tuple[FilePath, ...]
+    paths: tuple[CachePath, ...]
     """Directories, one for each disk; made when absent. The first also keeps `admin.token`, the ledger and, where
     nothing else is said, the namespace. No default: a cache must never land on a disk by accident."""
     size: Annotated[CacheSize, BeforeValidator(_cache_size)] = CacheSize(share=0.9)
@@ -140,9 +165,19 @@ class CacheSettings(BaseModel):
 
     @field_validator("paths", mode="after")
     @classmethod
-    def _different_paths(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+    def _different_paths(cls, value: tuple[CachePath, ...]) -> tuple[CachePath, ...]:
         if not value:
             raise ValueError("a cache needs at least one path")
-        if len(set(value)) != len(value):
+        if len({one.path for one in value}) != len(value):
             raise ValueError("a cache path occurs twice; name each disk once")
         return value
+
+    @property
+    def directories(self) -> tuple[Path, ...]:
+        """The paths alone."""
+        return tuple(one.path for one in self.paths)
+
+    @property
+    def sizes(self) -> tuple[int | float | None, ...]:
+        """By path, bytes or a share, where it has a size of its own."""
+        return tuple(None if one.size is None else one.size.said for one in self.paths)

@@ -11,12 +11,18 @@ from regioncache.pages import Meta
 
 @dataclass(frozen=True, slots=True)
 class CachePath:
-    """One disk of the cache. `fault` says why it is out, empty while it serves."""
+    """One disk of the cache. `fault` says why it is out, empty while it serves; `full` and `slow` that nothing new is
+    kept there; `uses` are reads that it served."""
 
     path: str
     held_bytes: int
     limit_bytes: int
     fault: str = ""
+    tier: int = 0
+    uses: int = 0
+    moved_bytes: int = 0
+    full: bool = False
+    slow: bool = False
 
 
 @dataclass(frozen=True, slots=True)

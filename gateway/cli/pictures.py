@@ -1,6 +1,6 @@
 """What a node says of itself, in words and units for people."""
 
-from gateway.admin.answers import Explanation, LineStatus, PeerStatus, Status, WayShown
+from gateway.admin.answers import CachePath, Explanation, LineStatus, PeerStatus, Status, WayShown
 from gateway.cli.show import show_moment
 from policy.units import show_duration, show_rate, show_size
 
@@ -25,7 +25,7 @@ def picture_of(status: Status) -> Pairs:
         *(
             (
                 "cache",
-                f"{cache.path}: {cache.fault or f'{show_size(cache.held_bytes)} of {show_size(cache.limit_bytes)}'}",
+                f"{cache.path}: {cache.fault or _kept(cache, tiers=any(one.tier for one in status.caches))}",
             )
             for cache in status.caches
         ),
@@ -34,6 +34,12 @@ def picture_of(status: Status) -> Pairs:
         ("flights", str(status.flights)),
         *((f"peer {peer.region}", _peer(peer, status.digest)) for peer in status.peers),
     ]
+
+
+def _kept(cache: CachePath, *, tiers: bool) -> str:
+    tier = f", tier {cache.tier}" if tiers else ""
+    state = ", full" if cache.full else ", does not keep up" if cache.slow else ""
+    return f"{show_size(cache.held_bytes)} of {show_size(cache.limit_bytes)}{tier}{state}"
 
 
 def _peer(peer: PeerStatus, ours: str) -> str:

@@ -97,6 +97,7 @@ class Watching:
             waits=self._waits(),
             cache_bytes={"clean": held.clean_bytes, "pinned": 0, "dirty": 0},
             cache_limit_bytes=held.limit_bytes,
+            cache_paths=held.paths,
             evicted_bytes={"size": held.evicted_bytes},
             corrupt_pages=held.corrupt_pages,
             dropped_files=held.dropped_files,
@@ -127,16 +128,13 @@ class Watching:
         return f"{'http' if listener.tls is None else 'https'}://{self.running.addresses[door]}"
 
     def _caches(self, held: StoreStatistics) -> tuple[CachePath, ...]:
-        paths = self.running.settings.cache.paths
         return tuple(
             CachePath(
-                str(path),
-                held.clean_bytes if len(paths) == 1 else 0,
-                held.limit_bytes if len(paths) == 1 else 0,
-                next((out for out in held.paths_out if out.startswith(str(path))), ""),
+                one.path, one.held_bytes, one.limit_bytes, one.out and f"out: {one.out}", one.tier, one.uses,
+                one.moved_bytes, one.full, one.slow,
             )
-            for path in paths
-        )
+            for one in held.paths
+        )  # fmt: skip
 
     def _peers(self) -> tuple[PeerStatus, ...]:
         app, mine = self.running.app, self.running.settings.region
@@ -161,8 +159,11 @@ class Watching:
         faults = list(held.paths_out)
         if self.running.in_force.pair is None:
             faults.append("no topology is in force: `causeway apply topology.yaml policy.yaml`")
-        if held.paths_full:
-            faults.append(f"{held.paths_full} cache paths are full: nothing more is kept; free space or lower the size")
+        for one in held.paths:
+            if one.full:
+                faults.append(f"cache path {one.path} is full: nothing more is kept; free space or lower the size")
+            elif one.slow:
+                faults.append(f"cache path {one.path} does not keep up: nothing more is kept there meanwhile")
         for certificate in self.running.certificates:
             faults += filter(None, (certificate.fault, certificate.concern(self.running.wall())))
         away = self.running.app.health.away_since()

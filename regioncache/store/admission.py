@@ -343,8 +343,10 @@ class Admission:
             self._paths[index.paths[slot]].drop(slot)
 
     def _path_for(self, digest: int) -> CachePath | None:
-        """Rendezvous over the paths in use, weighted by their size: one taken out moves only its own."""
-        usable = [path for path in self._paths if path.disk.out is None]
+        """Rendezvous over the fastest paths in use, weighted by their size: one taken out moves only its own."""
+        in_use = [path for path in self._paths if path.disk.out is None]
+        fastest = min((path.tier for path in in_use), default=0)
+        usable = [path for path in in_use if path.tier == fastest]
         if len(usable) < 2:
             return usable[0] if usable else None
         raw = digest.to_bytes(16, "little")

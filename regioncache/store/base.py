@@ -62,6 +62,10 @@ class StoreSettings:
     """Cache paths, one for each disk; extents are spread over them, each has its own threads."""
     size: int | float = 0.9
     """For each path: bytes (an int), or a share of its file system (a float up to 1). 5 % stays free in any case."""
+    sizes: tuple[int | float | None, ...] = ()
+    """By path, as `size` where it has one of its own; empty: none has."""
+    tiers: tuple[int, ...] = ()
+    """By path: 0 is the fastest, where new data land; what is worth it moves down and up. Empty: all are 0."""
     threads: int = 4
     """Threads of each path: a disk serves several reads at once, a dead one may hold only its own threads."""
     open_files: int = 512
@@ -72,16 +76,40 @@ class StoreSettings:
     def __post_init__(self) -> None:
         if not self.paths:
             raise ValueError("the cache has no path; name at least one under cache: paths")
-        if isinstance(self.size, float) and not 0 < self.size <= 1:
-            raise ValueError(f"cache size {self.size} is no share of a disk; say 90% or a number of bytes")
-        if self.size <= 0:
-            raise ValueError(f"cache size {self.size} is too small; say 90% or a number of bytes")
+        for size in (self.size, *(size for size in self.sizes if size is not None)):
+            if isinstance(size, float) and not 0 < size <= 1:
+                raise ValueError(f"cache size {size} is no share of a disk; say 90% or a number of bytes")
+            if size <= 0:
+                raise ValueError(f"cache size {size} is too small; say 90% or a number of bytes")
         if not MIB <= self.segment_bytes < 1 << 31:
             raise ValueError(f"segments of {self.segment_bytes} bytes cannot be; 1 MiB to 2 GiB")
 
-    def limit(self, disk_bytes: int) -> int:
-        """Returns how many bytes may lie on a file system of `disk_bytes`."""
-        return int(self.size * disk_bytes) if isinstance(self.size, float) else self.size
+    def limit(self, disk_bytes: int, number: int = 0) -> int:
+        """Returns how many bytes of path `number` may lie on its file system of `disk_bytes`."""
+        own = self.sizes[number] if self.sizes else None
+        size = self.size if own is None else own
+        return int(size * disk_bytes) if isinstance(size, float) else size
+
+    def tier(self, number: int) -> int:
+        """Returns the tier of path `number`."""
+        return self.tiers[number] if self.tiers else 0
+
+
+@dataclass(frozen=True, slots=True)
+class PathStatistics:
+    """One cache path. `uses` are reads that it served, `moved_bytes` what came to it from another tier."""
+
+    path: str
+    tier: int
+    held_bytes: int
+    limit_bytes: int
+    uses: int
+    moved_bytes: int = 0
+    out: str = ""
+    """Why it is out; empty while it is in use."""
+    full: bool = False
+    slow: bool = False
+    """Whether it does not keep up with what it is asked: nothing is kept there meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +144,4 @@ class StoreStatistics:
     paths_out: tuple[str, ...]
     """Cache paths taken out after an I/O error, each with its reason."""
     paths_full: int
+    paths: tuple[PathStatistics, ...] = ()

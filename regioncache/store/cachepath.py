@@ -53,7 +53,7 @@ class CachePath:
         self.fullness = Fullness(disk, tidings)
         disk.on_failure = self.failed
         self.index = index
-        self.limit_bytes = settings.limit(disk.disk_bytes)
+        self.limit_bytes = settings.limit(disk.disk_bytes, number)
         self.space = Space(self.limit_bytes)
         self.keeping = keeping
         self.fifo = S3Fifo(index.links, keeping.groups)
@@ -73,6 +73,9 @@ class CachePath:
         """Extent files with landings under way, by slot: never closed, never evicted."""
         self.leaving = Leaving(self)
         self.corrupt = 0
+        self.tier = settings.tier(number)
+        self.moved_bytes = 0
+        """What came from another tier."""
 
     def __repr__(self) -> str:
         return f"CachePath({str(self.disk.path)!r}, {self.fifo!r}, {self.packs!r})"
@@ -357,7 +360,7 @@ class CachePath:
             self.packs.resume()
         else:
             self.packs = Packs(self.number, self.disk, self.index, self._settings, self.spoilt)
-            self.limit_bytes = self.space.limit_bytes = self._settings.limit(self.disk.disk_bytes)
+            self.limit_bytes = self.space.limit_bytes = self._settings.limit(self.disk.disk_bytes, self.number)
         self.on_back()
         what = "what it held is there again" if same else "it begins empty"
         self._tidings.news(f"cache path {self.disk.path} is back: {what}")

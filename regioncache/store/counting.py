@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
-from regioncache.store.base import StoreStatistics
+from regioncache.store.base import PathStatistics, StoreStatistics
 from regioncache.store.cachepath import CachePath
 from regioncache.store.index import Index, Kind
 from regioncache.store.loading import Found
@@ -34,4 +34,14 @@ def counted(everywhere: list[CachePath], index: Index, found: Found, tending: Te
         unknown_files=found.unknown,
         paths_out=tuple(f"{path.disk.path}: {path.disk.out}" for path in everywhere if path.disk.out is not None),
         paths_full=sum(path.disk.full for path in paths),
+        paths=tuple(map(_path, everywhere)),
     )
+
+
+def _path(path: CachePath) -> PathStatistics:
+    disk = path.disk
+    held = 0 if disk.out is not None else path.fifo.used
+    return PathStatistics(
+        str(disk.path), path.tier, held, path.limit_bytes, path.fifo.uses, path.moved_bytes, disk.out or "", disk.full,
+        disk.slow,
+    )  # fmt: skip

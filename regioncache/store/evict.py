@@ -29,7 +29,7 @@ class S3Fifo:
 
     __slots__ = (
         "_count", "_epoch", "_ghosts", "_heads", "_held", "_links", "_open_bytes", "_open_count", "_shelves",
-        "_touches", "_used", "groups", "unlabelled",
+        "_touches", "_used", "behind", "groups", "reused", "unlabelled",
     )  # fmt: skip
 
     def __init__(self, links: Links, groups: Groups | None = None) -> None:
@@ -47,6 +47,10 @@ class S3Fifo:
         self._held: dict[int, int] = {}
         self._touches = 0
         self._epoch = 0
+        self.behind = 0
+        """Entries on slower disks behind this one: what left is remembered as long as for a cache of all of them."""
+        self.reused = False
+        """Whether what left last had been asked for again while it was here."""
         self.unlabelled: list[int] = []
         """Where `evict` found none: the entries that it must know more of first."""
 
@@ -67,6 +71,11 @@ class S3Fifo:
     def pinned(self) -> int:
         """Bytes of those that are pinned."""
         return self._used - self._open_bytes[SMALL] - self._open_bytes[MAIN]
+
+    @property
+    def uses(self) -> int:
+        """How often an entry was read."""
+        return self._epoch * EPOCH_TOUCHES + self._touches
 
     def used_by(self, numbers: Iterable[int]) -> int:
         """Bytes that these groups have here."""
@@ -239,8 +248,9 @@ class S3Fifo:
             self._push(slot, MAIN)
             return False
         self._leave(slot)
+        self.reused = queue == MAIN
         if queue == SMALL:
-            self._ghosts.add(fingerprints[slot] & 0xFFFFFFFFFFFFFFF, max(1024, self._count // 2))
+            self._ghosts.add(fingerprints[slot] & 0xFFFFFFFFFFFFFFF, max(1024, (self._count + self.behind) // 2))
         return True
 
     def _enter(self, slot: int, weight: int, queue: int, group: int) -> None:

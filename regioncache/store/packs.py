@@ -44,7 +44,7 @@ class Packs:
         self._disk = disk
         self._index = index
         # A small store has small segments: what is dead in the one being written cannot be had back.
-        share = settings.limit(disk.disk_bytes) // 16
+        share = settings.limit(disk.disk_bytes, number) // 16
         self._appending = Appending(disk, min(settings.segment_bytes, max(share, 2 * RECORD_BYTES_LIMIT)), self._late)
         outcome = Outcome(lambda placed: self._register(placed.segment), self.bury, spoilt, self._gone, self.learned)
         self._rewriting = Rewriting(number, disk, index, self._appending, outcome)

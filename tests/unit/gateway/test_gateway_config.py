@@ -76,7 +76,7 @@ def test_the_designs_example_without_that_is_read_whole() -> None:
     assert node.listen.s3.domain == "s3.use1.example.com"
     assert node.listen.peer.url == "http://0.0.0.0:9100"
     assert node.secrets["idc-bj"].file == HERE / "bj.secret"
-    assert node.cache.paths == (Path("/nvme0/causeway"), Path("/nvme1/causeway"))
+    assert node.cache.directories == (Path("/nvme0/causeway"), Path("/nvme1/causeway"))
     assert node.namespace_directory == Path("/var/lib/causeway")
 
 
@@ -199,7 +199,7 @@ def test_loopback_is_known() -> None:
 def test_a_file_is_loaded_with_its_own_directory(tmp_path: Path) -> None:
     (tmp_path / "node.yaml").write_text("region: r\ncache: {paths: [pages]}\n")
 
-    assert load(tmp_path / "node.yaml").cache.paths == (tmp_path / "pages",)
+    assert load(tmp_path / "node.yaml").cache.directories == (tmp_path / "pages",)
 
 
 def test_a_secret_is_read_from_its_file(tmp_path: Path) -> None:
@@ -229,3 +229,16 @@ def test_a_short_secret_is_refused_and_not_repeated(tmp_path: Path) -> None:
         SecretRef(file=tmp_path / "s").read()
 
     assert "short" not in str(refused.value).replace(str(tmp_path), "")
+
+
+def test_a_cache_path_may_have_a_tier_and_a_size_of_its_own() -> None:
+    cache = settings("region: r\ncache: {paths: [{path: /nvme0}, {path: /hdd, tier: 1, size: 2TiB}, /x]}\n").cache
+
+    assert cache.directories == (Path("/nvme0"), Path("/hdd"), Path("/x"))
+    assert [one.tier for one in cache.paths] == [0, 1, 0]
+    assert cache.sizes == (None, 2 << 40, None)
+
+
+@pytest.mark.parametrize("one", ["{path: /c, tier: -1}", "{path: /c, tier: fast}", "{tier: 1}", "{path: /c, speed: 1}"])
+def test_a_cache_path_that_is_none_is_a_fault_at_its_place(one: str) -> None:
+    assert ": cache.paths" in faults_of(f"region: r\ncache: {{paths: [{one}]}}\n")[0]

@@ -46,7 +46,7 @@ def test_no_row_names_a_key_that_does_not_exist() -> None:
     table = DOCUMENT.partition("| key |")[2].partition("\n\n")[0]
     named = [key for line in table.splitlines()[2:] for key in re.findall(r"`([^`]+)`", line.split("|")[1])]
 
-    assert set(named) <= {*KEYS, "secrets", "telemetry.headers"}
+    assert set(named) <= {*KEYS, "cache.paths", "secrets", "telemetry.headers"}
 
 
 @pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL))

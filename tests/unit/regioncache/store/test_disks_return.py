@@ -378,3 +378,23 @@ async def test_a_disk_that_does_not_keep_up_costs_misses_and_stays_in_use(store:
     await until(lambda: not store._paths[0].disk.slow)
     assert held(store) == [Span(0, 2)]
     assert await put(store, "c", meta(MIB), Span(0, 1))
+
+
+async def test_the_figures_stand_by_path(disk: FaultyDisk, tmp_path: Path) -> None:
+    settings = StoreSettings((disk.path, tmp_path / "b"), size=1 << 34, sizes=(None, 1 << 33), tiers=(0, 1))
+    store = await Store.open(settings, disk.calls())
+    assert await put(store, "a", meta(2 * MIB), Span(0, 2))
+    await read(store, "a", Span(0, 9))
+    well = store.statistics().paths
+    disk.fails(errno.EIO, "pwritev")
+    await put(store, "b", meta(MIB), Span(0, 1))
+    out = store.statistics().paths
+
+    assert [(path.path, path.tier, path.limit_bytes) for path in well] == [
+        (str(disk.path), 0, 1 << 34),
+        (str(tmp_path / "b"), 1, 1 << 33),
+    ]
+    assert [path.held_bytes for path in well] == [2 * MIB + 16 * 1024, 0]
+    assert [path.uses for path in well] == [1, 0]
+    assert [(path.out, path.held_bytes) for path in out] == [("Input/output error", 0), ("", 0)]
+    await store.close()
