@@ -135,11 +135,16 @@ class Flight:
         """Whether a reader at this object offset must wait here for more to land."""
         return self.reaches(at) and (self.ground is None or self.ground.landed() <= at)
 
-    @property
-    def brings(self) -> Span:
-        """The pages that readers can still have whole from this flight."""
-        start = max(self.pages.start, -(-self.gone_to // self.page_bytes))
-        return Span(min(start, self.pages.end), self.pages.end)
+    def brings(self, page_bytes: int) -> Span:
+        """The pages, of a reader's size, that it can still have whole from this flight.
+
+        The sizes differ where the bucket's was changed a moment ago.
+        """
+        start = max(self.pages.start * self.page_bytes, self.gone_to)
+        end = self.pages.end * self.page_bytes
+        whole = self.meta is not None and end >= self.meta.size
+        last = -(-end // page_bytes) if whole else end // page_bytes
+        return Span(min(-(-start // page_bytes), last), last)
 
     def attach(self, payer: Payer, at: int) -> Waiter:
         """A reader comes; demand promotes the flight to its class."""

@@ -258,9 +258,9 @@ class Reader:
             pages = pages.within(Span(pages.start, pages.start + -(-lane // self.page_bytes)))
         held = [] if self.packed else self.shelf.store.present(self.oid, self.meta.version, self.page_bytes, pages)
         held = [part for run in held for part in missing(run, [gone])]
-        flying = [flight.brings for flight in self.shelf.flights.of(self.oid, self.meta.version)]
+        flying = [flight.brings(self.page_bytes) for flight in self.shelf.flights.of(self.oid, self.meta.version)]
         opening = self.shelf.flights.opening(self.oid)
-        flying += [opening.brings] if opening is not None else []
+        flying += [opening.brings(self.page_bytes)] if opening is not None else []
         again = self._had_before(extent, pages)
         for run in missing(pages, [*held, *flying]):
             flight = Flight(self.oid, run, self.page_bytes, self.payer, self.meta.version, self.meta)

@@ -11,7 +11,7 @@ from regioncache.errors import SlowDown
 from regioncache.flights import Flight, Flights, missing
 from regioncache.lines.crossing import NoLine
 from regioncache.origins.base import Payer
-from regioncache.pages import MIB, ObjectId, Span, Version, by_extent, cover, page_span
+from regioncache.pages import MIB, Meta, ObjectId, Span, Version, by_extent, cover, page_span
 from tests.fakes.clock import settle
 
 pytestmark = pytest.mark.anyio
@@ -234,7 +234,7 @@ def test_what_has_left_a_window_is_not_brought_any_more() -> None:
 
     assert flights.bringing(OID, Version('"v"'), 3 * MIB) is None
     assert flights.bringing(OID, Version('"v"'), 3 * MIB + 5) is one
-    assert one.brings == Span(4, 10)
+    assert one.brings(one.page_bytes) == Span(4, 10)
 
 
 def test_a_flight_of_an_unknown_version_becomes_one_of_the_version_it_learned() -> None:
@@ -288,3 +288,17 @@ async def test_a_reader_is_woken_when_it_is_told_that_the_flight_is_late() -> No
     flying.tell_late(SlowDown("later", 1.0))
 
     await waiting
+
+
+@pytest.mark.parametrize(("page_bytes", "pages"), [(1, Span(4, 10)), (2, Span(2, 5)), (3, Span(2, 3)), (8, Span(1, 1))])
+def test_a_reader_with_pages_of_another_size_counts_on_those_that_come_whole(page_bytes: int, pages: Span) -> None:
+    one = Flight(ObjectId(bytes(16), "k"), Span(4, 10), 1, Payer("a"))
+
+    assert one.brings(page_bytes) == pages
+
+
+def test_the_last_page_of_an_object_comes_whole_whatever_its_size() -> None:
+    meta = Meta(Version('"v"'), 9, '"v"', 0.0, "")
+    one = Flight(ObjectId(bytes(16), "k"), Span(4, 10), 1, Payer("a"), meta.version, meta)
+
+    assert one.brings(8) == Span(1, 2)
