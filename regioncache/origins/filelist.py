@@ -75,7 +75,8 @@ class Walk:
                 more = shown is not None
             else:
                 self._take(key, shown)
-            more = more or (self._position > self.ask.after and self.clock() >= due)
+            # Between two directories only: one that is slow to read shall show its names then, not one a page.
+            more = more or (key.endswith("/") and self._position > self.ask.after and self.clock() >= due)
         if not (self._entries or self._prefixes or more):
             self.root.check_mounted()
         return ListPage(tuple(self._entries), tuple(self._prefixes), self._position if more else None)
