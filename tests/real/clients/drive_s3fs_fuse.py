@@ -5,7 +5,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from driver import Ask, Door, Operations, digest, drive, every_prefix, names
+from driver import Ask, Door, Operations, digest, drive, every_prefix, names, run
 
 
 class Mount:
@@ -17,6 +17,9 @@ class Mount:
         self.root, self.log = scratch / "mount", scratch / "log"
         self.root.mkdir(parents=True)
         options = [f"url={door.url}", f"endpoint={ask.region}", "ro"]
+        # Directories that no object stands for: older versions always show them, newer ones when told.
+        if b"-o compat_dir" in run("s3fs", "--help"):
+            options.append("compat_dir")
         if not door.virtual:
             options.append("use_path_request_style")
         command = ["s3fs", ask.bucket, str(self.root), "-f", "-o", ",".join(options)]

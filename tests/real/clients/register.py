@@ -82,7 +82,10 @@ CLIENTS = (
             VIRTUAL: "takes it only at addresses of providers that it knows",
             "conditions": _NO_CONDITIONS,
         },
-        notes=("reads a large object in ranges, and has no ranged read for its caller",),
+        notes=(
+            "the version is the package's, the program in it is 2.3.0",
+            "reads a large object in ranges, and has no ranged read for its caller",
+        ),
         unread=(MARKER,),
     ),
     Client(

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.real.clients.authority import Authority, authority
-from tests.real.clients.objects import BIG, put_objects
+from tests.real.clients.objects import BIG, KEYS, put_objects
 from tests.real.lab.nodes import Node, Place, node
 from tests.real.lab.process import tool
 from tests.real.lab.regions import BUCKET, HOME, credentials
@@ -58,8 +58,8 @@ def stage(directory: Path) -> Iterator[Stage]:
             nodes[scheme] = running = stack.enter_context(node(place, env=credentials()))
             running.apply(topology(store, odder))
         keys = key_of_all(list(nodes.values()))
-        etag = nodes["http"].client(keys).head_object(Bucket=BUCKET, Key=BIG)["ETag"]
-        yield Stage(nodes, keys, trust, etag, directory)
+        tags = [learn(one, keys, trust) for one in nodes.values()]
+        yield Stage(nodes, keys, trust, tags[0], directory)
 
 
 def key_of_all(nodes: list[Node]) -> Keys:
@@ -69,6 +69,13 @@ def key_of_all(nodes: list[Node]) -> Keys:
         args += ["--to", one.admin, "--token-file", str(one.place.directory / "cache" / "admin.token")]
     made = json.loads(nodes[0].cli(*args))
     return Keys(made["id"], made["secret"])
+
+
+def learn(node: Node, keys: Keys, trust: Authority) -> str:
+    """Has the node learn all checksums, so that whole reads bring them for the client to verify; returns the ETag."""
+    client = node.client(keys, verify=str(trust.cert))
+    tags = {key: client.head_object(Bucket=BUCKET, Key=key, ChecksumMode="ENABLED")["ETag"] for key in KEYS}
+    return str(tags[BIG])
 
 
 def topology(store: S3Server, odder: S3Server) -> dict[str, object]:
