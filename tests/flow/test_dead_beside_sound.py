@@ -1,0 +1,104 @@
+"""One bucket that never answers beside one that does, many readers each: what the dead one holds, and who is told what.
+
+How fast the sound one is meanwhile is shown by `tests/real/test_dead_origins.py`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from regioncache.app import CacheApp
+from regioncache.fill import FLIGHT_BYTES
+from regioncache.sources import WayStatistics
+from regioncache.turns import Turns
+from tests.fakes.ramp import ramp
+from tests.fakes.s3server import FakeS3
+from tests.flow.journeys import Got, get
+from tests.flow.world import FAR, World, topology, world
+
+pytestmark = pytest.mark.anyio
+LOST, FOUND = 64, 40
+SIZE = 300_000
+PLACES, WAITING = 36, 12
+"""Training may fill 30 of the places: 42 readers are borne, 22 of the dead bucket's are not."""
+
+
+@pytest.fixture(autouse=True)
+def small_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer places than readers: the figures are no matter here."""
+    made = Turns.__init__
+
+    def narrow(turns: Turns, bounds: object, clock: object) -> None:
+        made(turns, replace(bounds, reads=PLACES, waiting=WAITING), clock)  # type: ignore[type-var, arg-type]
+
+    monkeypatch.setattr(Turns, "__init__", narrow)
+
+
+class Hole:
+    """A server that accepts and never answers, until it `falls`."""
+
+    async def __aenter__(self) -> "Hole":
+        self._held: list[asyncio.StreamWriter] = []
+        self._server = await asyncio.start_server(self._hold, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.falls()
+
+    async def _hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._held.append(writer)
+
+    def falls(self) -> None:
+        """Nobody listens any more, and nobody is waited for."""
+        self._server.close()
+        for writer in self._held:
+            writer.transport.abort()
+
+
+@asynccontextmanager
+async def beside(s3: FakeS3, dead: str) -> AsyncIterator[World]:
+    """A region with the sound bucket at /ns/train and the dead one at /ns/train/dead."""
+    async with world() as made:
+        await made.start(FAR)
+        document = topology(s3.url, made.peer(FAR))
+        buckets, mounts = document["buckets"], document["mounts"]
+        assert isinstance(buckets, dict)
+        assert isinstance(mounts, dict)
+        buckets["dead"] = {**buckets["train-bj"], "bucket": "other", "endpoints": {"internal": dead}}
+        mounts["/ns/train/dead"] = {"bucket": "dead"}
+        await made.apply(FAR, document)
+        await made.admit(FAR)
+        yield made
+
+
+def _dead(app: CacheApp) -> WayStatistics:
+    (dead,) = (way for way in app.sources.statistics() if way.id[0] == "dead")
+    return dead
+
+
+async def test_a_dead_bucket_holds_its_share_and_no_more_and_the_sound_one_is_read(s3: FakeS3) -> None:
+    for n in range(FOUND):
+        s3.bucket("bucket1").put(f"k{n}", SIZE, shift=n)
+    async with Hole() as hole, beside(s3, hole.url) as regions:
+        app = regions.nodes[FAR].running.app
+        lost = [asyncio.create_task(get(regions, f"dead/k{n}", region=FAR)) for n in range(LOST)]
+        while _dead(app).share.refused < LOST - 42:
+            await asyncio.sleep(0)
+
+        sound = await asyncio.gather(*(get(regions, f"k{n}", region=FAR) for n in range(FOUND)))
+
+        assert [got.body for got in sound] == [ramp(0, SIZE, n) for n in range(FOUND)]
+        dead = _dead(app).share
+        assert dead.reads <= PLACES
+        assert dead.waiting <= WAITING
+        assert app.memory.held()["flight"] <= PLACES * FLIGHT_BYTES
+        hole.falls()
+        refused: list[Got] = await asyncio.gather(*lost)
+        assert {got.status for got in refused} == {503}
+        assert {got.code for got in refused} == {"SlowDown", "ServiceUnavailable"}
+        assert all(int(got.headers["retry-after"]) >= 1 for got in refused)
+        assert app.memory.held()["flight"] == 0
