@@ -23,6 +23,7 @@ class Applied:
     dry_run: bool
     changes: tuple[Change, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Applying:
             revision += 1
         elif changed:
             revision = self._revisions.apply(pair.texts, author, self._wall())
-        applied = Applied(revision, pair.digest, dry_run, changes(before, pair), pair.warnings)
+        applied = Applied(revision, pair.digest, dry_run, changes(before, pair), pair.warnings, pair.notes)
         return Kept(applied, pair if changed and not dry_run else None)
 
     def adopt(self, kept: Kept) -> None:

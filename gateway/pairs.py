@@ -61,6 +61,8 @@ class Pair:
     values: Mapping[str, object]
     digest: str
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What is as it was asked for, and may surprise."""
 
 
 def kind_of(value: object) -> Kind | None:
@@ -108,11 +110,20 @@ def check(
         raise Faults(faults)
     texts = {kind: read.text for kind, read in given.items()}
     values: dict[str, object] = {kind: given[kind].document.value if kind in given else None for kind in KINDS}
-    return Pair(topology, policy, texts, values, digest(texts), _warnings(topology, policy))
+    notes = tuple(checks.hidings(topology))
+    return Pair(topology, policy, texts, values, digest(texts), _warnings(topology, policy), notes)
 
 
-def inspect(files: Sequence[File], *, future: bool = False) -> tuple[str, ...]:
-    """Checks files by themselves, without a node; a policy alone is checked without its lines. Returns warnings.
+@dataclass(frozen=True, slots=True)
+class Remarks:
+    """What is worth saying of files without a fault."""
+
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def inspect(files: Sequence[File], *, future: bool = False) -> Remarks:
+    """Checks files by themselves, without a node; a policy alone is checked without its lines.
 
     Raises:
         Faults: Everything wrong in all of them.
@@ -122,9 +133,10 @@ def inspect(files: Sequence[File], *, future: bool = False) -> tuple[str, ...]:
     topology, policy = _both(given, faults, future)
     if faults:
         raise Faults(faults)
+    notes = () if topology is None else tuple(checks.hidings(topology))
     if topology is None or policy is None or "policy" not in given:
-        return ()
-    return _warnings(topology, policy)
+        return Remarks((), notes)
+    return Remarks(_warnings(topology, policy), notes)
 
 
 def _both(

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from namespace import fields, paths
 from namespace.fields import NO_LINE
 from namespace.model import Bucket, Endpoint, Topology
+from namespace.table import Table
 
 Loc = tuple[int | str, ...]
 Fault = tuple[Loc, str]
@@ -32,6 +33,18 @@ def across(topology: Topology, sections: Mapping[str, Mapping[str, object]]) -> 
 def not_kept(topology: Topology) -> list[Fault]:
     """Returns what is right but not kept by this version: `apply` refuses it, `check --future` does not."""
     return [(loc, f"{_NOT_KEPT}: {why}") for loc, why in _not_kept(topology)]
+
+
+def hidings(topology: Topology) -> list[str]:
+    """Returns what mounts hide of others: allowed, and worth a note, since nobody who lists a bucket sees it."""
+    table, found = Table(topology.mounts.values()), []
+    for mount in topology.mounts.values():
+        for hidden in table.hidden(mount):
+            path = f"{mount.path}/{hidden[len(mount.prefix) :]}"
+            found.append(
+                f"mount {path} hides what bucket {mount.bucket!r} keeps under {hidden}/, of mount {mount.path}"
+            )
+    return found
 
 
 def _cycles(regions: Mapping[str, object]) -> Iterator[Fault]:

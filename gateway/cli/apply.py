@@ -120,6 +120,8 @@ def _tell(done: Sequence[Outcome]) -> None:
 def _tell_one(url: str, applied: "Applied") -> None:
     for warning in applied.warnings:
         click.echo(f"warning: {warning}", err=True)
+    for note in applied.notes:
+        click.echo(f"note: {note}", err=True)
     count = len(applied.changes)
     what = f"{count} change{'' if count == 1 else 's'}" if count else "no change"
     stands = "would be" if applied.dry_run else "is"

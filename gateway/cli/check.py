@@ -24,18 +24,20 @@ def check(files: tuple[Path, ...], future: bool) -> None:
     given = read(files)
     nodes = [file for file in given if config.is_node(file.text, file.name)]
     faults: list[Fault] = []
-    warnings: tuple[str, ...] = ()
+    remarks = pairs.Remarks()
     for node in nodes:
         try:
             config.parse(node.text, node.name, Path(node.name).resolve().parent, future=future)
         except Faults as wrong:
             faults += wrong.faults
     try:
-        warnings = pairs.inspect([file for file in given if file not in nodes], future=future)
+        remarks = pairs.inspect([file for file in given if file not in nodes], future=future)
     except Faults as wrong:
         faults += wrong.faults
     if faults:
         raise CommandFault(f"{len(faults)} fault{'s' if len(faults) > 1 else ''}:\n{Faults(faults)}")
-    for warning in warnings:
+    for warning in remarks.warnings:
         click.echo(f"warning: {warning}", err=True)
+    for note in remarks.notes:
+        click.echo(f"note: {note}", err=True)
     click.echo(f"{', '.join(file.name for file in given)}: no faults")

@@ -166,3 +166,16 @@ def test_another_quota_is_another_digest() -> None:
     other = check((FILES[0], File("p.yaml", POLICY.replace("8Gbps", "9Gbps"))), {})
 
     assert other.digest != check(FILES, {}).digest
+
+
+def test_what_a_mount_hides_of_another_is_allowed_and_noted() -> None:
+    nested = TOPOLOGY.replace("/ns/train: {bucket: train-bj}", "/ns/train: {bucket: train-bj, prefix: all/}")
+    nested += "  /ns/train/a/public: {bucket: train-bj}\n  /ns/train/a/public/deep: {bucket: train-bj}\n"
+
+    pair = check((File("t.yaml", nested), FILES[1]), {})
+
+    assert pair.notes == (
+        "mount /ns/train/a/public hides what bucket 'train-bj' keeps under all/a/public/, of mount /ns/train",
+        "mount /ns/train/a/public/deep hides what bucket 'train-bj' keeps under deep/, of mount /ns/train/a/public",
+    )
+    assert (pair.warnings, check(FILES, {}).notes) == ((), ())
