@@ -126,9 +126,9 @@ class ServerConnection(asyncio.Protocol):
         if self.stage == "idle":
             self._close()
 
-    def let_go(self) -> None:
-        """Closes a connection that is waited for: its place is needed."""
-        self._transport.abort()
+    def let_go(self) -> bool:
+        """Closes a connection that is waited for: its place is needed. False if bytes of it were not read yet."""
+        return self._out.abort_if_nothing_came()
 
     def abort(self) -> asyncio.Task[None] | None:
         """Cuts the connection off; returns the task that is ending because of it."""

@@ -118,6 +118,13 @@ class Outgoing:
         self.lost = True
         self._then = None
 
+    def abort_if_nothing_came(self) -> bool:
+        """Cuts the connection off, unless bytes of the peer wait in the kernel; returns whether it did."""
+        if _asked_of_kernel(self.transport, termios.FIONREAD):
+            return False
+        self.transport.abort()
+        return True
+
     def unsent(self) -> int:
         """Bytes that wait in this process."""
         return 0 if self.lost else self.transport.get_write_buffer_size()
@@ -139,7 +146,11 @@ class Outgoing:
 
 def _kernel_queue(transport: asyncio.Transport) -> int:
     """Bytes the peer has not acknowledged (tcp(7), SIOCOUTQ)."""
+    return _asked_of_kernel(transport, termios.TIOCOUTQ)
+
+
+def _asked_of_kernel(transport: asyncio.Transport, what: int) -> int:
     sock = transport.get_extra_info("socket")
     if sock is None or sock.fileno() < 0:
         return 0
-    return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))[0])
+    return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), what, b"\0\0\0\0"))[0])

@@ -89,7 +89,7 @@ class Server:
         self.now = clock()
         self.date = b""
         self._wall = wall
-        self._connections: set[ServerConnection] = set()
+        self._connections: dict[ServerConnection, None] = {}  # in the order in which they came
         self._listeners: list[asyncio.Server | Handshakes] = []
         self._let_go: set[ServerConnection] = set()
         self._stopping = False
@@ -176,7 +176,7 @@ class Server:
     def admit(self, connection: ServerConnection) -> bool:
         """Counts a new connection in; False if there are too many, or no more are wanted."""
         self.counters.accepted += 1
-        self._connections.add(connection)
+        self._connections[connection] = None
         self._empty.clear()
         if self._stopping:
             return False
@@ -191,7 +191,7 @@ class Server:
 
     def leave(self, connection: ServerConnection) -> None:
         """The connection is gone."""
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
         self._let_go.discard(connection)
         if not self._connections:
             self._empty.set()
@@ -202,12 +202,12 @@ class Server:
         Many at once: to look for them takes as long as there are connections, and more will come.
         """
         idle = [one for one in self._connections if one.stage and one not in self._let_go]
+        # Deadlines are told to the second; of the same, those that came first stand first.
         eldest = heapq.nsmallest(max(1, self.limits.connections // 64), idle, key=lambda one: one.deadline)
-        self._let_go.update(eldest)
-        self.counters.let_go += len(eldest)
-        for connection in eldest:
-            connection.let_go()
-        return bool(eldest)
+        gone = [one for one in eldest if one.let_go()]
+        self._let_go.update(one for one in gone if one in self._connections)
+        self.counters.let_go += len(gone)
+        return bool(gone)
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         self.sweep()

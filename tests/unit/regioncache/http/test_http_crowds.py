@@ -1,11 +1,13 @@
 """More connections than there is room for: who carries no request makes room, and nobody else does."""
 
 import asyncio
+import socket
 
 import pytest
 
 from regioncache.http.limits import Limits
 from regioncache.http.messages import Reply, Request
+from regioncache.http.outgoing import Outgoing
 from tests.fakes.clock import settle
 from tests.fakes.http_handlers import GET, Gate, Peering, hello
 from tests.fakes.http_peer import HttpPeer, RecordingTransport
@@ -101,6 +103,28 @@ async def test_a_crowd_makes_room_for_many_at_once_so_that_looking_for_them_is_c
     assert now.open <= 640
     assert now.let_go % 10 == 0
     assert 61 <= now.let_go <= 70
+
+
+async def test_of_those_that_came_in_the_same_second_the_first_makes_room(peering: Peering) -> None:
+    peer = peering(hello, Limits(connections=3))
+    transports = [peer.connect()[1] for _ in range(10)]
+
+    assert [one.aborted for one in (peer.transport, *transports)] == [True] * 8 + [False] * 3
+
+
+@pytest.mark.parametrize("said", [b"", b"x"])
+async def test_who_has_spoken_and_was_not_heard_yet_does_not_make_room(said: bytes) -> None:
+    ours, theirs = socket.socketpair()
+    transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
+    transport.pause_reading()
+    theirs.sendall(said)
+
+    gone = Outgoing(transport).abort_if_nothing_came()
+
+    assert (gone, transport.is_closing()) == (not said, not said)
+    transport.abort()
+    theirs.close()
+    await asyncio.sleep(0)
 
 
 async def test_a_client_is_served_while_strangers_hold_every_place(serve: Serve) -> None:
