@@ -1,7 +1,7 @@
 # `make demo`, `make test` and the others set up what they need by themselves; see scripts/setup.sh.
 PY := .venv/bin/python
 
-.PHONY: demo test check clients bench soak clean setup
+.PHONY: demo test check bench soak fuzz clients clean setup
 
 demo:
 	@scripts/setup.sh python
@@ -25,6 +25,12 @@ clients: setup
 # The full counts of seeds and runs; hours, not minutes.
 soak: setup
 	$(PY) -m pytest -m soak --timeout 7200
+
+# Each parser fuzzed for ten minutes, guided by coverage; ONLY=yaml fuzzes one, SECONDS=60 for less long.
+fuzz:
+	@scripts/setup.sh python
+	@for target in $(or $(ONLY),request answer chunk range xml yaml); do \
+	    $(PY) -m tests.fuzz $$target $(or $(SECONDS),600) || exit 1; done
 
 # Side by side with nginx, varnish and the origin; writes build/bench.json. ONLY='hit_*' runs a part.
 bench: setup

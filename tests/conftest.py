@@ -1,6 +1,7 @@
 """What every test stands on: asyncio by anyio, deterministic hypothesis, and what is left out by default."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,25 @@ def anyio_backend() -> str:
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
+
+
+@pytest.fixture
+def note(record_property: Callable[[str, object], None]) -> Callable[[str, str, str], None]:
+    """Notes one row of the table: what was measured, the figure, and what is asked of it."""
+
+    def row(what: str, figure: str, wanted: str) -> None:
+        record_property("figure", (what, figure, wanted))
+
+    return row
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [one for kind in ("passed", "failed") for one in terminalreporter.getreports(kind)]
+    rows = [row for one in reports if one.when == "call" for name, row in one.user_properties if name == "figure"]
+    if not rows:
+        return
+    terminalreporter.section("figures")
+    rows.insert(0, ("what", "figure", "wanted"))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        terminalreporter.line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -30,7 +30,7 @@ def parse_http_date(value: bytes) -> float | None:
     """Returns seconds since the epoch, or None for what is no date: a condition with such a date is ignored."""
     try:
         date = parsedate_to_datetime(value.decode("ascii"))
-    except (ValueError, TypeError, IndexError):
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
     try:
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()

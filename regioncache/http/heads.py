@@ -145,6 +145,8 @@ def parse_answer(data: bytes, to_head: bool) -> AnswerHead:
     except httptools.HttpParserError as error:
         raise BadAnswerHead(f"not an answer: {error}") from None
     status = int(parser.get_status_code())
+    if status < 100:
+        raise BadAnswerHead(f"the answer's status is {status:03}, which is none")
     headers = lines.headers
     first = dict(reversed(headers))
     if data[:9] != b"HTTP/1.1 " and data[:9] != b"HTTP/1.0 ":

@@ -99,6 +99,7 @@ async def test_answers_without_a_body_leave_the_connection_ready(
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
         b"SSH-2.0-OpenSSH\r\n\r\n",
+        b"HTTP/1.1 003 Slow Down\r\nContent-Length: 0\r\n\r\n",
     ],
 )
 async def test_what_is_no_answer_is_refused(client: Client, scripted: Scripted, answer: bytes) -> None:
