@@ -8,9 +8,9 @@ is told the time.
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 Kind = Literal["read", "question"]
 """A read brings pages and may last; a question (HEAD, a list) is short, and must not wait for reads."""
@@ -63,18 +63,27 @@ class Turn:
     state: Literal["waiting", "active", "over"] = "waiting"
 
 
+class Waiting(Protocol):
+    """What knows how long a question has waited for its line (a crossing)."""
+
+    @property
+    def waited(self) -> float:
+        """Seconds so far."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Asking:
-    """A question that has no answer yet. `waited` tells the seconds that its line made it wait: these do not count."""
+    """A question that has no answer yet. What its line made it wait does not count."""
 
     since: float
-    waited: Callable[[], float]
+    line: Waiting
     counted: bool = False
     """Whether its silence was counted against the way already."""
 
     def age(self, now: float) -> float:
         """Seconds for which the way itself has owed the answer."""
-        return now - self.since - self.waited()
+        return now - self.since - self.line.waited
 
 
 @dataclass(slots=True)
@@ -105,7 +114,10 @@ class ShareStatistics:
 
 
 class Share:
-    """One way's share. Mutable state: who is active, who waits (by kind and class), what is asked, when it answered."""
+    """One way's share.
+
+    Mutable state: who is active, who waits (by kind and class, `waiting` of them), what is asked, when it answered.
+    """
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
@@ -114,6 +126,7 @@ class Share:
         self._asking: dict[Asking, None] = {}
         self._answered_at = self._begun_at = float("-inf")
         self._order = self._grants = 0
+        self.waiting = 0
         self.refused = 0
         self.delays = Delays()
 
@@ -125,10 +138,6 @@ class Share:
         """Whether nobody has or wants anything of it."""
         return not self._asking and not any(self._active.values()) and not self.waiting
 
-    @property
-    def waiting(self) -> int:
-        return sum(len(queue) for queues in self._waiting.values() for queue in queues)
-
     # ---- places --------------------------------------------------------------------------------------------------
 
     def come(self, kind: Kind, rank: int, now: float) -> Turn | None:
@@ -136,13 +145,14 @@ class Share:
         self._order += 1
         turn = Turn(kind, min(rank, len(PARTS) - 1), self._order)
         queues = self._waiting[kind]
-        if not any(queues[: turn.rank + 1]) and self._has_place(turn) and not self.holds_back(now):
+        if self._has_place(turn) and not any(queues[: turn.rank + 1]) and not self.holds_back(now):
             self._let_in(turn)
         elif sum(map(len, queues)) >= self._bounds.waiting:
             self.refused += 1
             return None
         else:
             queues[turn.rank].append(turn)
+            self.waiting += 1
         return turn
 
     def admitted(self, now: float) -> list[Turn]:
@@ -154,6 +164,7 @@ class Share:
             while (queue := self._next(queues)) is not None:
                 self._let_in(queue[0])
                 let_in.append(queue.popleft())
+                self.waiting -= 1
         return let_in
 
     def leave(self, turn: Turn) -> None:
@@ -162,6 +173,7 @@ class Share:
             self._active[turn.kind] -= 1
         elif turn.state == "waiting":
             self._waiting[turn.kind][turn.rank].remove(turn)
+            self.waiting -= 1
         turn.state = "over"
 
     def dismissed(self) -> list[Turn]:
@@ -173,6 +185,7 @@ class Share:
                 queue.clear()
         for turn in sent:
             turn.state = "over"
+        self.waiting = 0
         return sent
 
     def _next(self, queues: list[deque[Turn]]) -> deque[Turn] | None:
@@ -198,11 +211,11 @@ class Share:
 
     # ---- answers -------------------------------------------------------------------------------------------------
 
-    def asked(self, now: float, waited: Callable[[], float]) -> Asking:
+    def asked(self, now: float, line: Waiting) -> Asking:
         """A question goes out."""
         if self._begun_at == float("-inf"):
             self._begun_at = now
-        asking = Asking(now, waited)
+        asking = Asking(now, line)
         self._asking[asking] = None
         return asking
 

@@ -5,7 +5,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -27,7 +26,7 @@ from regioncache.origins.base import Payer, Source
 from regioncache.outages import Outages
 from regioncache.tidings import UNHEARD, Tidings
 from regioncache.tracing import Passage, Trail
-from regioncache.turns import Turns
+from regioncache.turns import HeldPlace, Turns
 
 _T = TypeVar("_T")
 
@@ -87,20 +86,11 @@ class WayStatistics:
     share: ShareStatistics
 
 
-@dataclass(slots=True, eq=False)
-class _Owed:
-    """A question without an answer: what may be done about it."""
-
-    route: Route
-    crossing: Crossing
-    limit: asyncio.Timeout
-
-
 class Sources:
     """Turns the ways of a place into routes; `build` makes the route of one way (the app's part).
 
-    Mutable state: that of `health` and `turns`; `_known`, `_away` the routes to be tried; `_owed` the questions that
-    have no answer; `_listened` when that was looked at last; `probed` whether somebody makes the trials.
+    Mutable state: that of `health` and `turns`; `_known`, `_away` the routes to be tried; `_owed` by whom questions are
+    not answered yet, with `_limits` of those on a line; `_listened` when that was looked at last; `probed`.
     """
 
     def __init__(
@@ -120,7 +110,8 @@ class Sources:
         self._outages = Outages(tidings)
         self._known: frozenset[WayId] = frozenset()
         self._away: dict[WayId, Route] = {}
-        self._owed: dict[Asking, _Owed] = {}
+        self._owed: dict[Asking, Route] = {}
+        self._limits: dict[Asking, tuple[asyncio.Timeout, Crossing]] = {}
         self._listened = clock()
 
     def of(self, place: Place) -> list[Route]:
@@ -140,20 +131,18 @@ class Sources:
             raise OriginUnavailable("; ".join(map(str, unmade))) from unmade[0]
         return routes
 
-    def turn(self, route: Route, kind: Kind, rank: int = 0) -> AbstractAsyncContextManager[bool]:
+    def turn(self, route: Route, kind: Kind, rank: int = 0) -> HeldPlace:
         """Holds a place at the route's way; see `Turns.turn`."""
         return self.turns.turn(route.id, kind, rank)
 
     async def ask(self, route: Route, question: Awaitable[_T], crossing: Crossing) -> _T:
         """Awaits a question to a route and remembers whether somebody answered."""
         share = self.turns.share(route.id)
-        asking = share.asked(self._clock(), lambda: crossing.waited)
+        asking = share.asked(self._clock(), crossing)
+        self._owed[asking] = route
         try:
-            async with asyncio.timeout(None) as limit:
-                self._owed[asking] = _Owed(route, crossing, limit)
-                answer = await question
-        except TimeoutError as given_up:
-            raise Unanswered(f"{route.source.name} owes an answer for too long while others wait") from given_up
+            # Only on a line does it hold what others wait for, and may be given up: elsewhere no timer is made.
+            answer = await (question if route.line is None else self._limited(asking, question, crossing))
         except (Refused, Unanswered) as silence:
             if not asking.counted or isinstance(silence, Refused):
                 self._silent(route, silence)
@@ -175,6 +164,18 @@ class Sources:
         self._outages.accepts(route.id)
         return answer
 
+    async def _limited(self, asking: Asking, question: Awaitable[_T], crossing: Crossing) -> _T:
+        """Awaits a question that `listen` may give up."""
+        try:
+            async with asyncio.timeout(None) as limit:
+                self._limits[asking] = (limit, crossing)
+                return await question
+        except TimeoutError as given_up:
+            name = self._owed[asking].source.name
+            raise Unanswered(f"{name} owes an answer for too long while others wait for the line") from given_up
+        finally:
+            del self._limits[asking]
+
     def listen(self) -> None:
         """Counts the questions that a bucket has not answered in 2 s; to be called several times a second.
 
@@ -189,17 +190,18 @@ class Sources:
             if way[1] == "region":
                 continue
             for asking in share.overdue(now, ANSWER_SECONDS):
-                owed = self._owed[asking]
-                self._silent(owed.route, Unanswered(f"{owed.route.source.name} gave no answer in {ANSWER_SECONDS:g} s"))
+                route = self._owed[asking]
+                self._silent(route, Unanswered(f"{route.source.name} gave no answer in {ANSWER_SECONDS:g} s"))
             if self.health.away(way):
                 self._give_up([asking for asking in share.asking() if asking.counted])
 
     def _give_up(self, silent: list[Asking]) -> None:
         now = asyncio.get_running_loop().time()
         for asking in silent:
-            owed = self._owed[asking]
-            if owed.crossing.holds_up and not owed.limit.expired():
-                owed.limit.reschedule(now)
+            if asking in self._limits:
+                limit, crossing = self._limits[asking]
+                if crossing.holds_up and not limit.expired():
+                    limit.reschedule(now)
 
     def _answered(self, route: Route, asking: Asking) -> None:
         now = self._clock()

@@ -5,8 +5,8 @@ The shell of `isolation`: a future for each that waits.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Container, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
 
 from regioncache.errors import CacheError, SlowDown
 from regioncache.health import WayId
@@ -46,30 +46,41 @@ class Turns:
         """From now on only these ways are; the shares of others go when nobody has anything of them."""
         self._shares = {way: share for way, share in self._shares.items() if way in known or not share.idle}
 
-    @asynccontextmanager
-    async def turn(self, way: WayId, kind: Kind, rank: int) -> AsyncIterator[bool]:
-        """Holds a place at the way; gives whether it had to be waited for.
+    def turn(self, way: WayId, kind: Kind, rank: int) -> "HeldPlace":
+        """A place at the way, for `async with`, which gives whether it had to be waited for.
 
-        Raises: SlowDown (too many wait already), and what `dismiss` was told.
+        Entering raises: SlowDown (too many wait already), and what `dismiss` was told.
         """
+        return HeldPlace(self, way, kind, rank)
+
+    def come(self, way: WayId, kind: Kind, rank: int) -> Turn:
+        """A request comes; raises SlowDown."""
         share = self.share(way)
         turn = share.come(kind, rank, self._clock())
         if turn is None:
             bucket, _, where = way
             raise SlowDown(f"{share.waiting} requests wait for bucket {bucket!r} at {where} already", RETRY_SECONDS)
-        waits = turn.state == "waiting"
+        return turn
+
+    async def wait(self, turn: Turn) -> None:
+        """Waits until a turn that is no longer waiting has been told so."""
+        waiter = self._waiters[turn] = asyncio.get_running_loop().create_future()
         try:
-            if waits:
-                await self._wait(turn)
-            yield waits
+            await waiter
         finally:
-            share.leave(turn)
-            self.let_in(share)
+            del self._waiters[turn]
+
+    def leave(self, way: WayId, turn: Turn) -> None:
+        """A request is over, or does not wait any more."""
+        share = self.share(way)
+        share.leave(turn)
+        self.let_in(share)
 
     def let_in(self, share: Share) -> None:
         """Wakes those whose turn has come: after each change of the share."""
-        for turn in share.admitted(self._clock()):
-            self._tell(turn, None)
+        if share.waiting:
+            for turn in share.admitted(self._clock()):
+                self._tell(turn, None)
 
     def dismiss(self, way: WayId, fault: CacheError) -> None:
         """The way is away: nobody waits for it any more."""
@@ -94,13 +105,6 @@ class Turns:
         """Readers that wait for their first byte."""
         return self._guests.total()
 
-    async def _wait(self, turn: Turn) -> None:
-        waiter = self._waiters[turn] = asyncio.get_running_loop().create_future()
-        try:
-            await waiter
-        finally:
-            del self._waiters[turn]
-
     def _tell(self, turn: Turn, fault: CacheError | None) -> None:
         waiter = self._waiters[turn]
         if waiter.done():
@@ -109,3 +113,26 @@ class Turns:
             waiter.set_result(None)
         else:
             waiter.set_exception(type(fault)(str(fault)))
+
+
+class HeldPlace:
+    """A request's place at its way, held for the length of an `async with`. A class: it is made for each cold read."""
+
+    __slots__ = ("_kind", "_rank", "_turn", "_turns", "_way")
+
+    def __init__(self, turns: Turns, way: WayId, kind: Kind, rank: int) -> None:
+        self._turns, self._way, self._kind, self._rank = turns, way, kind, rank
+
+    async def __aenter__(self) -> bool:
+        turn = self._turn = self._turns.come(self._way, self._kind, self._rank)
+        if turn.state != "waiting":
+            return False
+        try:
+            await self._turns.wait(turn)
+        except BaseException:
+            self._turns.leave(self._way, turn)
+            raise
+        return True
+
+    async def __aexit__(self, *_: object) -> None:
+        self._turns.leave(self._way, self._turn)

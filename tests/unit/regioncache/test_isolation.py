@@ -1,12 +1,13 @@
 """One way's share of a node: bounded places, bounded waiting, and nothing more for a way that owes answers."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from regioncache.isolation import DELAYS, OLDEST_EVERY, PARTS, SILENT_SECONDS, Asking, Bounds, Kind, Share, Turn
+from regioncache.lines.crossing import NoLine
 
 BOUNDS = Bounds(reads=12, questions=4, unheard=3, waiting=20)
 INTERACTIVE, TRAINING, PREFETCH = 0, 1, 2
@@ -22,12 +23,15 @@ def filled(bounds: Bounds = BOUNDS, kind: Kind = "read", rank: int = INTERACTIVE
     return share, active
 
 
-def never() -> float:
-    return 0.0
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """A crossing that its line made wait."""
+
+    waited: float
 
 
 def asked(share: Share, count: int, now: float = 0.0) -> list[Asking]:
-    return [share.asked(now, never) for _ in range(count)]
+    return [share.asked(now, NoLine()) for _ in range(count)]
 
 
 def test_so_many_are_let_in_then_they_wait_then_they_are_refused() -> None:
@@ -110,7 +114,7 @@ def test_a_slow_way_that_goes_on_answering_is_not_held_back() -> None:
 def test_waiting_for_a_line_is_no_silence_of_the_far_end() -> None:
     share = Share(BOUNDS)
     for _ in range(10):
-        share.asked(0.0, lambda: 9.5)
+        share.asked(0.0, Waited(9.5))
 
     assert share.silent_for(10.0) == pytest.approx(0.5)
     assert not share.holds_back(10.0)

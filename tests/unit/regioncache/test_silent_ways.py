@@ -22,10 +22,11 @@ from tests.fakes.clock import FakeClock, settle
 from tests.fakes.faulty import Fault, Faulty, stall
 from tests.fakes.origin import FakeOrigin
 from tests.fakes.ramp import ramp
-from tests.fakes.region import HOME, Region, bucket, endpoint, region
+from tests.fakes.region import HOME, LINE, Region, bucket, endpoint, region
 
 pytestmark = pytest.mark.anyio
 WAY = Way("endpoint", HOME, (), endpoint("http://silent"), None)
+OVER_LINE = Way("endpoint", HOME, (), endpoint("http://silent"), LINE)
 BY_NODES = Way("region", HOME, ("10.1.0.7:9100",), None, None)
 
 
@@ -152,7 +153,7 @@ async def test_a_process_that_stood_still_takes_nobody_for_silent() -> None:
 
 
 async def test_room_on_a_line_that_others_wait_for_is_given_back_by_a_way_that_is_away() -> None:
-    world = World()
+    world = World(OVER_LINE)
     await world.ask(3, OnLine(holds_up=True))
     await world.ask(1, OnLine(holds_up=False))
 
