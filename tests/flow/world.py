@@ -29,6 +29,7 @@ def settings(
     size: str = "2GiB",
     memory: str = "256MiB",
     peer: str = "127.0.0.1:0",
+    domain: str | None = None,
     telemetry: dict[str, object] | None = None,
 ) -> NodeSettings:
     """node.yaml of a node on loopback, with ports of the kernel's choice."""
@@ -37,7 +38,7 @@ def settings(
         "region": region,
         "node": f"{region}-0",
         "memory": memory,
-        "listen": {"s3": "127.0.0.1:0", "peer": peer, "admin": "127.0.0.1:0"},
+        "listen": {"s3": {"address": "127.0.0.1:0", "domain": domain}, "peer": peer, "admin": "127.0.0.1:0"},
         "secrets": {other: {"file": "pair.secret"} for other in (FAR, NEAR)},
         "cache": {"paths": [f"cache-{region}"], "size": size},
         **({} if telemetry is None else {"telemetry": telemetry}),
