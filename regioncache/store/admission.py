@@ -4,10 +4,7 @@ All decisions are made on the loop between two awaits; what an await may have ch
 """
 
 import asyncio
-import math
 from dataclasses import dataclass, replace
-
-from xxhash import xxh3_64_intdigest
 
 from regioncache.pages import EXTENT_BYTES, PACKED_BYTES, Meta, ObjectId, Span
 from regioncache.store.appending import Placed
@@ -25,6 +22,7 @@ from regioncache.store.label import Label
 from regioncache.store.landing import Landing
 from regioncache.store.quotas import Quotas
 from regioncache.store.record import Entry, What, encode_record
+from regioncache.store.spread import best_of
 
 
 class Admission:
@@ -221,18 +219,18 @@ class Admission:
 
     def _make(self, path: CachePath, digest: int, identity: Identity, run_bytes: int, group: int) -> "_Reserved":
         index, meta = self._index, identity.meta
-        self._generation = (self._generation + 1) & 0xFFFFFFFF
+        generation = self.next_generation()
         slot = index.add(digest, Kind.TAIL if identity.extent else Kind.HEAD, path.number)
         index.versions[slot] = b"" if identity.extent else squeeze(meta.version)
         index.learned[slot] = meta.learned_at
         index.size[slot] = meta.size
-        index.place[slot] = self._generation
+        index.place[slot] = generation
         index.length[slot] = identity.page_bytes
         index.brought[slot] = int(self._keeping.now())
         path.fifo.admit(slot, HEADER_BYTES + run_bytes, digest, group)
         path.hold(slot)
         path.create(slot, identity)
-        return _Reserved(path, slot, self._generation, run_bytes)
+        return _Reserved(path, slot, generation, run_bytes)
 
     async def _opened(self, reserved: "_Reserved") -> ExtentFile | None:
         """The reserved extent's file; None where it cannot be had, then the reservation is given up."""
@@ -347,15 +345,12 @@ class Admission:
         in_use = [path for path in self._paths if path.disk.out is None]
         fastest = min((path.tier for path in in_use), default=0)
         usable = [path for path in in_use if path.tier == fastest]
-        if len(usable) < 2:
-            return usable[0] if usable else None
-        raw = digest.to_bytes(16, "little")
+        return best_of(usable, digest)
 
-        def score(path: CachePath) -> float:
-            chance: float = (xxh3_64_intdigest(raw, path.number) + 1) / (2**64 + 2)
-            return -path.limit_bytes / math.log(chance)
-
-        return max(usable, key=score)
+    def next_generation(self) -> int:
+        """Returns one that no extent's file has had."""
+        self._generation = (self._generation + 1) & 0xFFFFFFFF
+        return self._generation
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from regioncache.store.opentable import OpenTable
 from regioncache.store.packs import Packs
 from regioncache.store.returning import Returning
 from regioncache.store.space import LEAST_FREE, Space
+from regioncache.store.tiers import Below
 from regioncache.tidings import UNHEARD, Tidings
 
 _ROUNDS = 256
@@ -56,7 +57,7 @@ class CachePath:
         self.limit_bytes = settings.limit(disk.disk_bytes, number)
         self.space = Space(self.limit_bytes)
         self.keeping = keeping
-        self.fifo = S3Fifo(index.links, keeping.groups)
+        self.fifo = (Below if settings.tier(number) else S3Fifo)(index.links, keeping.groups)
         self.look: Callable[[CachePath, list[int]], Awaitable[int]] = _nobody_looks
         """Finds the groups of entries that eviction must know of; returns of how many."""
         self.on_back: Callable[[], None] = _nobody_hears
@@ -271,6 +272,18 @@ class CachePath:
         if not file.gone:
             self.index.brought[slot] = int(self.keeping.now())
             file.label = self.index.label(slot)
+
+    def at_rest(self, slot: int, holds: int = 0) -> bool:
+        """Whether nothing is under way with the entry, but for what those do who hold it so often."""
+        return slot not in self._opening and slot not in self.landing and self.fifo.holds(slot) == holds
+
+    def moved_away(self, slot: int) -> list[Doomed]:
+        """The extent lies on another path from now on; returns what is to be removed here."""
+        doomed = Doomed(self.file_path(self.index.keys[slot], self.index.place[slot]), self.opened.pop(slot))
+        if doomed.file is not None:
+            doomed.file.gone = True
+        self.fifo.remove(slot)
+        return [doomed]
 
     def hold(self, slot: int) -> None:
         """A landing begins: the extent stays until `release`."""

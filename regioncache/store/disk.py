@@ -51,6 +51,8 @@ class SystemCalls:
     """By which a call's time is taken."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     """Between two probes of a path that is out."""
+    rest: Callable[[float], Awaitable[None]] = asyncio.sleep
+    """Between two steps of a move from one disk to another."""
 
 
 class OpenFile:

@@ -194,6 +194,10 @@ class S3Fifo:
         """Takes all `hold`s back: who held it does not go on."""
         self._held.pop(slot, None)
 
+    def holds(self, slot: int) -> int:
+        """How many hold it."""
+        return self._held.get(slot, 0)
+
     def held(self) -> Iterable[int]:
         """The slots that may not leave now."""
         return self._held

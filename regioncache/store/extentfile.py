@@ -116,13 +116,16 @@ class ExtentFile:
         self.disk.write(self.file, pieces, HEADER_BYTES + offset)
         if not pages:
             return
-        per_page = self.identity.page_bytes // BLOCK_BYTES
-        first = ((pages & -pages).bit_length() - 1) * per_page
-        end = pages.bit_length() * per_page
+        first, end = self.blocks_of(pages)
         self.disk.write(self.file, [self.sums[first:end].tobytes()], SUMS_AT + 8 * first)
         with self._lock:
             self.present |= pages
             self._write_presence()
+
+    def blocks_of(self, pages: int) -> tuple[int, int]:
+        """The blocks [first, end) from the first of `pages`, which are bits, to the last."""
+        per_page = self.identity.page_bytes // BLOCK_BYTES
+        return ((pages & -pages).bit_length() - 1) * per_page, pages.bit_length() * per_page
 
     def save(self) -> None:
         """Writes presence as it is now known, without bad pages. Blocks. Raises OSError."""

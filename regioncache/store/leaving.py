@@ -41,6 +41,7 @@ class Left(Protocol):
 
     def forget(self, slot: int) -> list[Doomed]: ...
     def hollow(self, slot: int) -> asyncio.Future[ExtentFile]: ...
+    def remove(self, doomed: list[Doomed]) -> None: ...
     def unlink(self, doomed: list[Doomed]) -> None: ...
     def failed(self, error: OSError) -> None: ...
     async def looked_at(self, slots: list[int]) -> int: ...
@@ -84,6 +85,13 @@ class Leaving:
         # What may be pinned by now is looked at before it leaves.
         looked = await path.looked_at(unlabelled) if unlabelled else 0
         return entries + looked > 0
+
+    def one(self, slot: int, why: str = "size") -> None:
+        """What has left the queues leaves the disk, behind."""
+        doomed: list[Doomed] = []
+        self._evict(slot, doomed, why)
+        self._path.remove(doomed)
+        self._path.space.removed()
 
     def _evict(self, slot: int, doomed: list[Doomed], why: str) -> None:
         path, index = self._path, self._path.index

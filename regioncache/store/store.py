@@ -21,6 +21,7 @@ from regioncache.store.index import Index, Kind, runs
 from regioncache.store.keeping import Keeping, steady
 from regioncache.store.landing import Landing
 from regioncache.store.loading import Found, load
+from regioncache.store.moving import Moving
 from regioncache.store.record import HEAD_BYTES, BadRecord, decode_facts, decode_record
 from regioncache.store.tending import Tending
 from regioncache.tidings import UNHEARD, Tidings
@@ -35,6 +36,7 @@ class Store:
         self._found = found
         self._tending = Tending(paths, index, keeping)
         self._admission = Admission(paths, index, found.last_generation, keeping)
+        self._moving = Moving(paths, index, self._admission.next_generation, paths[0].disk.calls.rest)
 
     @classmethod
     async def open(
@@ -69,7 +71,9 @@ class Store:
         for path in paths:
             path.packs.rewrite()
             path.started()
-        return cls(paths, index, found, keeping)
+        store = cls(paths, index, found, keeping)
+        store._moving.start()
+        return store
 
     def __repr__(self) -> str:
         return f"Store({self._paths!r}, {self._index!r})"
@@ -347,6 +351,7 @@ class Store:
 
     async def close(self) -> None:
         """Ends what is under way behind and gives the cache paths back; landings are closed before."""
+        await self._moving.close()
         await self._tending.close()
         for path in self._paths:
             await path.close()

@@ -10,7 +10,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from regioncache.store.evict import Links, S3Fifo
+from regioncache.store.evict import S3Fifo
+from regioncache.store.queues import Links
+from regioncache.store.tiers import Below, comes_down, goes_down
 
 OBJECTS_PER_PLACE = 10
 """Of the zipf traces: objects for each that the cache can hold."""
@@ -20,6 +22,8 @@ SCAN_SHARE = 0.4
 """Of the cache, that each scan reads once between two stretches of the zipf trace."""
 MOST_WEIGHT, MEDIAN_WEIGHT, WEIGHT_SPREAD = 4096, 20, 1.5
 """Of objects of different size, in blocks of 16 KiB: from one block to a whole extent, lognormal."""
+FAST_SHARE = 0.25
+"""Of the capacity, that the fast one of two tiers has."""
 _NEVER = 1 << 62
 
 
@@ -96,6 +100,81 @@ def s3fifo(trace: Trace) -> Hits:
         return False
 
     return counted(trace, read)
+
+
+@dataclass(frozen=True, slots=True)
+class TwoTiers:
+    """Hits of two tiers together and of the fast one alone, and entries moved down and up for each read."""
+
+    both: Hits
+    fast: float
+    down: float
+    up: float
+
+
+def two_tiers(trace: Trace) -> TwoTiers:
+    """The store's queues on a fast disk with a quarter of the room and a slow one, and what moves between them."""
+    cache, count = _Tiered(trace), len(trace.reads)
+    both = counted(trace, cache.read)
+    return TwoTiers(both, cache.fast_hits / count, cache.down / count, cache.up / count)
+
+
+class _Tiered:
+    """Mutable state: the two queues, which of them has an object, and the counts."""
+
+    def __init__(self, trace: Trace) -> None:
+        links = Links()
+        links.grow(len(trace.weights))
+        self._weights = trace.weights
+        self._fingerprints = list(range(len(trace.weights)))
+        self._fast, self._slow = S3Fifo(links), Below(links)
+        self._room = int(trace.capacity * FAST_SHARE)
+        self._below = trace.capacity - self._room
+        self._place: dict[int, S3Fifo] = {}
+        self.fast_hits = self.down = self.up = 0
+
+    def read(self, key: int) -> bool:
+        """Whether the read is a hit."""
+        self._fast.behind = len(self._slow)
+        found = self._place.get(key)
+        if found is None:
+            self._make_room(self._weights[key])
+            self._fast.admit(key, self._weights[key], key)
+            self._place[key] = self._fast
+            return False
+        found.touch(key)
+        self.fast_hits += found is self._fast
+        self._come_up()
+        return True
+
+    def _make_room(self, weight: int) -> None:
+        while len(self._fast) and self._fast.used + weight > self._room:
+            victim = self._fast.evict(self._room, self._fingerprints)
+            assert victim is not None
+            del self._place[victim]
+            if goes_down(self._fast, self._slow, self._weights[victim], self._below):
+                self._go_down(victim, reused=self._fast.reused)
+
+    def _go_down(self, key: int, *, reused: bool) -> None:
+        weight = self._weights[key]
+        while len(self._slow) and self._slow.used + weight > self._below:
+            gone = self._slow.evict(self._below, self._fingerprints)
+            assert gone is not None
+            del self._place[gone]
+        comes_down(self._slow, key, weight, key, reused=reused, group=0)
+        self._place[key] = self._slow
+        self.down += 1
+
+    def _come_up(self) -> None:
+        key = self._slow.hottest()
+        if key is None or self._place.get(key) is not self._slow:
+            return
+        self._slow.remove(key)
+        del self._place[key]
+        self._make_room(self._weights[key])
+        self._fast.readmit(key, self._weights[key])
+        self._place[key] = self._fast
+        self.up += 1
 
 
 def belady(trace: Trace) -> Hits:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.pairs import Outcome
-from tests.bench.replay import Hits, belady, lru, s3fifo, traces
+from tests.bench.replay import Hits, TwoTiers, belady, lru, s3fifo, traces, two_tiers
 
 NAMES = ("traces",)
 PLACES = 4000
@@ -20,16 +20,23 @@ def run(names: Sequence[str], directory: Path, turns: int) -> Iterator[Outcome]:
     if not set(NAMES) & set(names):
         return
     title = f"hit ratios in reads (in bytes), a cache of {PLACES} objects; wanted: 5 points above LRU"
-    table = Table("trace", "seed", "S3-FIFO", "LRU", "optimum", "points above LRU", title=title, title_justify="left")
+    headings = ("trace", "seed", "S3-FIFO", "LRU", "optimum", "points above LRU", "two tiers")
+    table = Table(*headings, title=title, title_justify="left")
     for weighted in (False, True):
         for seed in SEEDS:
             for trace in traces(PLACES, seed, weighted=weighted):
                 ours, plain, best = s3fifo(trace), lru(trace), belady(trace)
                 points = f"{100 * (ours.reads - plain.reads):.1f} ({100 * (ours.bytes - plain.bytes):.1f})"
-                table.add_row(trace.name, str(seed), *map(_shown, (ours, plain, best)), points)
+                tiers = _moves(two_tiers(trace))
+                table.add_row(trace.name, str(seed), *map(_shown, (ours, plain, best)), points, tiers)
                 missed, beside = 1 - ours.reads, 1 - plain.reads
                 yield Outcome(f"traces {trace.name} {seed}", missed, "missed/read", beside, missed / beside)
     Console(width=160, soft_wrap=True).print(table)
+
+
+def _moves(tiers: TwoTiers) -> str:
+    moves = f"{1000 * tiers.down:.0f} down, {1000 * tiers.up:.0f} up in 1000 reads"
+    return f"{tiers.both.reads:.1%}, {tiers.fast:.1%} in the fast one, {moves}"
 
 
 def _shown(hits: Hits) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.bench.replay import Trace, belady, lru, s3fifo, traces
+from tests.bench.replay import Trace, belady, lru, s3fifo, traces, two_tiers
 
 SEEDS = (1, 2)
 TRACES = [trace for weighted in (False, True) for seed in SEEDS for trace in traces(2000, seed, weighted=weighted)]
@@ -16,3 +16,13 @@ def test_a_trace_is_hit_five_points_better_than_by_lru(trace: Trace) -> None:
     assert best.reads >= plain.reads + 0.05, "the trace leaves no room"
     assert plain.reads + 0.05 <= ours.reads <= best.reads
     assert ours.bytes >= plain.bytes + 0.05
+
+
+@pytest.mark.parametrize("trace", TRACES[:3], ids=lambda trace: trace.name)
+def test_two_tiers_hit_as_one_of_both_sizes_and_move_little(trace: Trace) -> None:
+    tiers, one, plain = two_tiers(trace), s3fifo(trace), lru(trace)
+
+    print(f"{trace.name}, seed {trace.seed}: {tiers}")
+    assert tiers.both.reads >= max(one.reads - 0.02, plain.reads + 0.05)
+    assert tiers.up <= 0.05
+    assert tiers.down <= 1 - tiers.both.reads
