@@ -22,9 +22,11 @@ from gateway.config import Address, Listener, NodeSettings
 from gateway.descriptors import Connections, shared_out
 from gateway.files import Files
 from gateway.logs import AccessLog, faults_in, tidings
+from gateway.operating.looking import ADMIN
 from gateway.operating.operating import Operating
 from gateway.operating.running import InForce, Running
 from gateway.pairs import Pair
+from gateway.partitionwatch import PartitionWatch
 from gateway.peercount import CountedPeers
 from gateway.s3.auth import Authenticator
 from gateway.s3.door import Door
@@ -32,6 +34,7 @@ from gateway.s3.visit import Accounts
 from gateway.telemetry.telemetry import Telemetry
 from gateway.telemetry.telemetry import start as start_telemetry
 from gateway.version import VERSION
+from gateway.walking import Walk
 from namespace.keys import Keys
 from namespace.store.embedded import EmbeddedStore
 from policy.match import Rules
@@ -145,9 +148,21 @@ class Node:
         self.watching = [
             asyncio.create_task(loopdelay.watch(running.loop_delay)),
             asyncio.create_task(tls.Watch(certificates, tidings("causeway.tls"), running.wall).follow()),
+            asyncio.create_task(self._partitions().watch()),
         ]
         if running.telemetry is not None:
             self.watching.append(asyncio.create_task(running.telemetry.tell(self.operations.metrics)))
+
+    def _partitions(self) -> PartitionWatch:
+        app, files = self.running.app, self.running.files
+        return PartitionWatch(
+            app.regrouping,
+            app.resolver,
+            lambda: Walk(lambda ask: files.list(ADMIN, ask)),
+            app.settings.clock,
+            app.settings.tidings,
+            _partition_fault,
+        )
 
 
 def _assembled(
@@ -168,6 +183,7 @@ def _assembled(
     keys, recent, applying = Keys(store.keys()), Recent(), Applying(store, adopt, wall, settings.region)
     files = Files(app.resolver, lambda: in_force.rules, app.cache, app.lists, recent)
     running = Running(settings, app, store, applying, keys, files, recent, in_force, wall, wall())
+    app.regrouping.pin([pin.path for pin in store.pins()])
     pair, kept = applying.in_force(), store.current()
     if pair is not None and kept is not None:
         adopt(pair, kept.revision.number)
@@ -200,6 +216,12 @@ def _server(handler: Handler, door: str, connections: int) -> Server:
 def _fill_fault(fault: BaseException) -> None:
     structlog.stdlib.get_logger("causeway.fill").error(
         "fault in a fill", exc_info=(type(fault), fault, fault.__traceback__)
+    )
+
+
+def _partition_fault(fault: BaseException) -> None:
+    structlog.stdlib.get_logger("causeway.partitions").error(
+        "fault in listing partitions", exc_info=(type(fault), fault, fault.__traceback__)
     )
 
 

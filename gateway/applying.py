@@ -67,6 +67,15 @@ class Applying:
         self.adopt(kept)
         return kept.applied
 
+    def check(self, files: AppliedFiles) -> Pair:
+        """Returns the pair that `files` make with what is in force, for who looks at it further; nothing is changed.
+
+        Raises:
+            Faults: What is wrong.
+        """
+        before = self.in_force()
+        return check(files, {} if before is None else before.texts, region=self._region)
+
     def keep(self, files: AppliedFiles, author: str, dry_run: bool) -> Kept:
         """The first half of `apply`, for a thread: large files are parsed, and the store may be held by a backup.
 

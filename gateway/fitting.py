@@ -16,9 +16,8 @@ from policy.model import CacheRule
 from policy.pattern import Pattern
 from policy.units import show_size
 from regioncache.errors import CacheError
+from regioncache.store.keeping import PINNED_SHARE
 
-PINNED_SHARE = 0.9
-"""Of the cache may be pinned: with less than a tenth left for all else, every read of it would evict another."""
 LISTING_SECONDS = 20.0
 """For all listings of one check: a million objects at a near origin; the command line waits for a minute."""
 

@@ -6,7 +6,7 @@ with the other as it is in force.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import ValidationError
@@ -63,6 +63,8 @@ class Pair:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     """What is as it was asked for, and may surprise."""
+    documents: Mapping[str, Document] = field(default_factory=dict)
+    """The files by kind, for faults and lines of what stands in them."""
 
 
 def kind_of(value: object) -> Kind | None:
@@ -110,8 +112,9 @@ def check(
         raise Faults(faults)
     texts = {kind: read.text for kind, read in given.items()}
     values: dict[str, object] = {kind: given[kind].document.value if kind in given else None for kind in KINDS}
+    documents = {kind: read.document for kind, read in given.items()}
     notes = tuple(checks.hidings(topology))
-    return Pair(topology, policy, texts, values, digest(texts), _warnings(topology, policy), notes)
+    return Pair(topology, policy, texts, values, digest(texts), _warnings(topology, policy), notes, documents)
 
 
 @dataclass(frozen=True, slots=True)

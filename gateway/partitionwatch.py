@@ -48,13 +48,19 @@ class PartitionWatch:
         walk: Callable[[], Walk],
         clock: Callable[[], float],
         tidings: Tidings,
+        on_fault: Callable[[BaseException], None],
     ) -> None:
-        """Args: walk: makes a new walk over the tree; clock: monotonic seconds."""
+        """Args:
+        walk: makes a new walk over the tree.
+        clock: monotonic seconds.
+        on_fault: told of what should not be; the pattern is tried again all the same.
+        """
         self._regrouping = regrouping
         self._resolver = resolver
         self._walk = walk
         self._clock = clock
         self._tidings = tidings
+        self._on_fault = on_fault
         self._due: dict[str, _Due] = {}
         self._moments: deque[tuple[float, int]] = deque(maxlen=_MOMENTS)
         self._told: set[str] = set()
@@ -97,18 +103,24 @@ class PartitionWatch:
                     found.append(partition)
                     if len(found) >= count + SPARE:
                         break
-        except (CacheError, NamespaceError, TimeoutError) as fault:
+        except Exception as fault:
             due.at = self._clock() + min(RETRY_SECONDS * 2**due.failed, MOST_SECONDS)
             due.failed = min(due.failed + 1, 16)
-            if isinstance(fault, TooMany) and pattern not in self._told:
-                self._told.add(pattern)
-                self._tidings.warning(
-                    f"cache rule {pattern}: its newest partitions are known only as they are read: {fault}"
-                )
+            self._tell(pattern, fault)
             return
         due.failed, due.at = 0, self._clock() + self._pace(pattern)
         whole = len(found) < count + SPARE
         self._regrouping.listed(pattern, found, self._as_of(walk.age), whole=whole)
+
+    def _tell(self, pattern: str, fault: Exception) -> None:
+        """An origin that is away is told of elsewhere."""
+        if not isinstance(fault, CacheError | NamespaceError | TimeoutError):
+            self._on_fault(fault)
+        elif isinstance(fault, TooMany) and pattern not in self._told:
+            self._told.add(pattern)
+            self._tidings.warning(
+                f"cache rule {pattern}: its newest partitions are known only as they are read: {fault}"
+            )
 
     def _as_of(self, age: float) -> int:
         """The moment for which a list of this age speaks: what was seen later it cannot take back."""

@@ -11,7 +11,6 @@ from policy.yamlfile import Document
 
 _NOT_KEPT = "not kept by this version"
 _LATER_LINE_KEYS = ("safe", "hold", "static_for")
-_LATER_CACHE_KEYS = ("pin", "ttl", "quota", "priority")
 
 Loc = tuple[str | int, ...]
 
@@ -43,8 +42,6 @@ def not_kept(policy: Policy) -> list[tuple[Loc, str]]:
     for name, line in policy.lines.items():
         found += [("lines", name, key) for key in _LATER_LINE_KEYS if key in line.model_fields_set]
         found += [("lines", name, "tenants", who, "month") for who, tenant in line.tenants.items() if tenant.month]
-    for index, rule in enumerate(policy.cache):
-        found += [("cache", index, key) for key in _LATER_CACHE_KEYS if getattr(rule, key) is not None]
     return [(loc, _NOT_KEPT) for loc in found]
 
 

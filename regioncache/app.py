@@ -39,6 +39,7 @@ from regioncache.places import Places
 from regioncache.prober import Prober
 from regioncache.reader import Shelf
 from regioncache.refresher import Refresher
+from regioncache.regrouping import Regrouping
 from regioncache.rooms import Rooms
 from regioncache.routing import Routing, SigningSecrets
 from regioncache.service import RegionCache
@@ -112,10 +113,14 @@ class CacheApp:
     known_lines: dict[tuple[str, str], Line] = field(default_factory=dict)
     """Each that was ever in force, by name and direction: what still crosses one that was taken out and comes back
     must count against the same quota."""
+    build: RouteBuilder | None = None
+    """Makes the route of a way, None: `routing`."""
+    regrouping: Regrouping = field(init=False)
     calendar: Calendar = field(init=False)
     refresher: Refresher = field(init=False)
 
     def __post_init__(self) -> None:
+        self.regrouping = Regrouping(self.store)
         self.calendar = Calendar(self.known_lines.values, self.settings.wall)
         self.refresher = Refresher(
             self.cache.newest, self.lists, self.resolver, self.settings.clock, self.settings.wall
@@ -179,7 +184,7 @@ class CacheApp:
         )  # fmt: skip
         return cls(
             settings, store, ledger, client, memory, resolver, catalog, health, flights, tally, routing, sources, cache,
-            lists, places, peers, digests, Prober(sources), doubts,
+            lists, places, peers, digests, Prober(sources), doubts, build=build,
         )  # fmt: skip
 
     def adopt(self, topology: Topology, policy: Policy, revision: int) -> None:
@@ -190,23 +195,49 @@ class CacheApp:
             if region not in line.between:
                 continue
             rules = policy.lines.get(name) or LinePolicy.of_capacity(line.capacity)
-            direction = f"{line.far(region)}>{region}"
-            known = self.known_lines.get((name, direction))
-            if known is None:
-                limited, tidings = self.settings.limited, self.settings.tidings
-                clock, wall = self.settings.clock, self.settings.wall
-                known = Line(name, direction, rules, self.ledger, clock, limited=limited, tidings=tidings, wall=wall)
-                self.known_lines[name, direction] = known
-            else:
-                known.adopt(rules)
-            lines[name] = known
+            lines[name] = self._line(name, f"{line.far(region)}>{region}", rules)
+            lines[name].adopt(rules)
         self.resolver.adopt(topology, revision)
+        self.regrouping.adopt(topology, policy.cache)
         self.places.rules = Rules(policy.cache)
         self.routing.adopt(lines)
         mounts = topology.mounts.values()
         self.refresher.adopt(mounts)
         self.sources.keep({way_id(one.bucket, way) for one in mounts for way in routes(topology, one, region)})
         self.lines = lines
+
+    def trial(self, topology: Topology, policy: Policy) -> tuple[Resolver, Lists]:
+        """Returns what lists the paths of a topology before it is in force; whoever asks stops the lists.
+
+        What it asks is debited like all else: of a line that goes on as long as that one is in force, of a new one by
+        the policy that comes with it.
+        """
+        settings, resolver = self.settings, Resolver(self.settings.region)
+        resolver.adopt(topology, 1)
+        lines = {
+            name: self._line(
+                name,
+                f"{line.far(settings.region)}>{settings.region}",
+                policy.lines.get(name) or LinePolicy.of_capacity(line.capacity),
+            )
+            for name, line in topology.lines.items()
+            if settings.region in line.between
+        }
+        warn = settings.tidings.warning
+        routing = Routing(settings.region, settings.secrets, self.client, settings.wall, self.digests, warn)
+        routing.adopt(lines)
+        sources = Sources(Health(), self.build or routing.route, settings.clock)
+        return resolver, Lists(sources, ListPages(), self.catalog.ticket, settings.clock, settings.wall)
+
+    def _line(self, name: str, direction: str, rules: LinePolicy) -> Line:
+        """The line of that name and direction that was ever known, or a new one."""
+        known = self.known_lines.get((name, direction))
+        if known is None:
+            limited, tidings = self.settings.limited, self.settings.tidings
+            clock, wall = self.settings.clock, self.settings.wall
+            known = Line(name, direction, rules, self.ledger, clock, limited=limited, tidings=tidings, wall=wall)
+            self.known_lines[name, direction] = known
+        return known
 
     async def stop(self) -> None:
         """Ends flights and questions, then closes what is on disk. Running replies must have ended before."""

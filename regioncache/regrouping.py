@@ -9,9 +9,9 @@ from typing import Protocol
 
 from namespace.model import Topology
 from policy.model import CacheRule
-from regioncache.keeping import Keeping
 from regioncache.partitions import Partitions
 from regioncache.places import Shown
+from regioncache.rulegrouping import RuleGrouping
 from regioncache.store.groups import Grouping
 
 
@@ -65,8 +65,8 @@ class Regrouping:
         self.now = self._made()
         self._store.regroup(self.now)
 
-    def _made(self) -> Keeping:
-        return Keeping(self._rules, self.shown, self._pins, self.partitions, self._changed)
+    def _made(self) -> RuleGrouping:
+        return RuleGrouping(self._rules, self.shown, self._pins, self.partitions, self._changed)
 
     def _changed(self) -> None:
         """Other partitions are the newest. Once this turn of the loop is over: the store may be amid an admission."""

@@ -207,6 +207,52 @@ class Refreshed:
 
 
 @dataclass(frozen=True, slots=True)
+class PinShown:
+    """A path that a command pinned. `nbytes` is what lay there at the origin then, None where that is not known."""
+
+    path: str
+    author: str
+    at: float
+    nbytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PinRuleShown:
+    """A cache rule that pins. `newest` are the partitions it pins now; empty for one that pins all it covers."""
+
+    match: str
+    pin: str
+    at: str
+    newest: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """What is pinned. `room_bytes` is what may be, of the cache; `held_bytes` what of it is here."""
+
+    commands: tuple[PinShown, ...]
+    rules: tuple[PinRuleShown, ...]
+    held_bytes: int
+    room_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """A pin as made; `warnings` say what could not be found out."""
+
+    pin: PinShown
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unpinned:
+    """A pin as taken back. `still` says what pins the path all the same, empty for nothing."""
+
+    pin: PinShown
+    still: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Name:
     """One entry of a listing; a directory ends in `/` and has neither size nor time."""
 

@@ -100,7 +100,7 @@ class Api:
 
     async def explain(self, request: web.Request) -> web.StreamResponse:
         """Why a path is served as it is."""
-        return reply(await self._operations.explain(_path(request)))
+        return reply(await self._operations.explain(path_of(request)))
 
     async def history(self, _request: web.Request) -> web.StreamResponse:
         """Every revision, newest first."""
@@ -110,9 +110,9 @@ class Api:
         """Puts files in force, or says what would change."""
         body = await _body(request, ApplyBody)
         files = tuple(File(file.name, file.text) for file in body.files)
-        applied = await self._operations.apply(files, _author(request), body.dry_run)
+        applied = await self._operations.apply(files, author_of(request), body.dry_run)
         if not body.dry_run:
-            self._log.info("applied", revision=applied.revision, digest=applied.digest, author=_author(request))
+            self._log.info("applied", revision=applied.revision, digest=applied.digest, author=author_of(request))
         return reply(applied)
 
     async def keys(self, _request: web.Request) -> web.StreamResponse:
@@ -122,19 +122,19 @@ class Api:
     async def add_key(self, request: web.Request) -> web.StreamResponse:
         """Makes a key."""
         body = await _body(request, KeyBody)
-        made = await self._operations.add_key(NewKey(**body.model_dump()), _author(request))
-        self._log.info("key made", name=body.name, tenant=body.tenant, key=made.id, author=_author(request))
+        made = await self._operations.add_key(NewKey(**body.model_dump()), author_of(request))
+        self._log.info("key made", name=body.name, tenant=body.tenant, key=made.id, author=author_of(request))
         return reply(made, status=201)
 
     async def remove_key(self, request: web.Request) -> web.StreamResponse:
         """Removes a key."""
-        removed = await self._operations.remove_key(_asked(request, "name"), _author(request))
-        self._log.info("key removed", name=removed.name, key=removed.id, author=_author(request))
+        removed = await self._operations.remove_key(_asked(request, "name"), author_of(request))
+        self._log.info("key removed", name=removed.name, key=removed.id, author=author_of(request))
         return reply(removed)
 
     async def refresh(self, request: web.Request) -> web.StreamResponse:
         """Forgets what is newest at a path."""
-        return reply(await self._operations.refresh(_path(request)))
+        return reply(await self._operations.refresh(path_of(request)))
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         """A page of a listing."""
@@ -142,22 +142,24 @@ class Api:
         if not 1 <= limit <= LONGEST_LIST:
             raise BadOperation(f"limit={limit} is no length of a page; ask for 1 to {LONGEST_LIST}")
         after, recursive = request.query.get("after", ""), request.query.get("recursive", "") == "1"
-        return reply(await self._operations.list(_path(request), after, limit, recursive))
+        return reply(await self._operations.list(path_of(request), after, limit, recursive))
 
     async def stat(self, request: web.Request) -> web.StreamResponse:
         """What is known of an object."""
-        return reply(await self._operations.stat(_path(request)))
+        return reply(await self._operations.stat(path_of(request)))
 
     async def object(self, request: web.Request) -> web.StreamResponse:
         """An object's bytes."""
-        return await send_object(request, self._operations, _path(request))
+        return await send_object(request, self._operations, path_of(request))
 
 
-def _author(request: web.Request) -> str:
+def author_of(request: web.Request) -> str:
+    """Who is recorded as having changed something."""
     return f"{AUTHOR} ({request.remote})"
 
 
-def _path(request: web.Request) -> str:
+def path_of(request: web.Request) -> str:
+    """The path that a question is about; raises BadOperation where it names none."""
     return _asked(request, "path")
 
 

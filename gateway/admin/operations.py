@@ -13,9 +13,12 @@ from gateway.admin.answers import (
     Listing,
     MadeKey,
     NewKey,
+    Pinned,
+    Pins,
     Refreshed,
     Stat,
     Status,
+    Unpinned,
 )
 from gateway.applying import Applied, AppliedFiles, Revision
 from gateway.metrics import Snapshot
@@ -106,6 +109,22 @@ class Changing(Protocol):
         ...
 
 
+class Pinning(Protocol):
+    """What may not leave the cache; pins are recorded with their author."""
+
+    async def pins(self) -> Pins:
+        """What is pinned, by commands and by rules."""
+        ...
+
+    async def pin(self, path: str, author: str) -> Pinned:
+        """Pins `path` and all beneath it. Raises UnknownPath, BadOperation (more than fits, or never admitted)."""
+        ...
+
+    async def unpin(self, path: str, author: str) -> Unpinned:
+        """Takes a pin back. Raises UnknownPath (not pinned), BadOperation (pinned by a rule, or with a wider path)."""
+        ...
+
+
 class Reading(Protocol):
     """The administrator's own look at the tree, past all grants and billed to the tenant `admin`."""
 
@@ -129,5 +148,5 @@ class Reading(Protocol):
         ...
 
 
-class Operations(Watching, Changing, Reading, Protocol):
+class Operations(Watching, Changing, Pinning, Reading, Protocol):
     """Everything the admin port asks of a node."""

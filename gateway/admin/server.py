@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from gateway.admin.api import Api
+from gateway.admin.cache import CacheApi
 from gateway.admin.exposition import CONTENT_TYPE, Exposition
 from gateway.admin.operations import Operations
 from gateway.admin.replies import TOLD, code_of, refusal
@@ -141,6 +142,7 @@ def application(
             web.get("/readyz", readyz, name="readyz"),
             web.get("/metrics", metrics, name="metrics"),
             *Api(operations).routes(),
+            *CacheApi(operations).routes(),
         ]
     )
     return app

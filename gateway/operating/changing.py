@@ -1,17 +1,19 @@
 """What administrators change: the files in force and the keys. Every change is recorded with its author."""
 
 import asyncio
+from dataclasses import replace
 
 from gateway.admin.answers import KeyShown, MadeKey, NewKey
 from gateway.admin.operations import BadOperation
 from gateway.applying import Applied, AppliedFiles, Revision
+from gateway.operating.pinning import Pinning
 from gateway.operating.running import Running
 from namespace import keys as namespace_keys
 from namespace.errors import KeyExists, NamespaceError
 from namespace.keys import AccessKey
 
 
-class Changing:
+class Changing(Pinning):
     """`gateway.admin.operations.Changing`. One change at a time, kept by a thread and then put in force.
 
     A commit takes milliseconds, but while another process holds the file (a backup) it waits for seconds.
@@ -22,13 +24,15 @@ class Changing:
     async def apply(self, files: AppliedFiles, author: str, dry_run: bool) -> Applied:
         """Puts files in force; raises `policy.yamlfile.Faults`, BadOperation."""
         applying = self.running.applying
-        async with self.running.changing:
-            try:
+        try:
+            # Before its turn: origins are asked for what is to be pinned, and others need not wait for that.
+            unsummed = await self.check_pins(await asyncio.to_thread(applying.check, files))
+            async with self.running.changing:
                 kept = await asyncio.to_thread(applying.keep, files, author, dry_run)
-            except NamespaceError as wrong:
-                raise BadOperation(str(wrong)) from wrong
-            applying.adopt(kept)
-        return kept.applied
+                applying.adopt(kept)
+        except NamespaceError as wrong:
+            raise BadOperation(str(wrong)) from wrong
+        return replace(kept.applied, warnings=(*kept.applied.warnings, *unsummed))
 
     async def history(self) -> tuple[Revision, ...]:
         """Every revision, newest first."""

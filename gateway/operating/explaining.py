@@ -7,7 +7,6 @@ from namespace.errors import NamespaceError
 from namespace.model import Immutable, MaxAge, Mount
 from namespace.resolver import Place
 from namespace.routes import candidates
-from policy import yamlfile
 from regioncache.pages import Meta, ObjectId, Span, cover
 from regioncache.sources import way_id
 from regioncache.store.base import WouldBlock
@@ -82,18 +81,14 @@ class Explaining:
         return tuple(shown)
 
     def _rules(self, path: str) -> tuple[RuleShown, ...]:
-        pair = self.running.in_force.pair
-        if pair is None or "policy" not in pair.texts:
+        in_force = self.running.in_force
+        if in_force.pair is None:
             return ()
-        document = yamlfile.parse(pair.texts["policy"], "policy.yaml")
-        found = self.running.in_force.rules.match(path)
-        shown = []
-        for setting, index in found.by.items():
-            at = document.fault(("cache", index), "")
-            rule = pair.policy.cache[index]
-            value = str(getattr(found, setting))
-            shown.append(RuleShown(setting, value, str(rule.match), f"{at.file}:{at.line}"))
-        return tuple(shown)
+        found, cache = in_force.rules.match(path), in_force.pair.policy.cache
+        return tuple(
+            RuleShown(setting, str(getattr(found, setting)), str(cache[index].match), in_force.rule_at(index, setting))
+            for setting, index in found.by.items()
+        )
 
 
 def _consistency(mount: Mount) -> str:

@@ -29,6 +29,13 @@ class InForce:
     since: float = 0.0
     """When it was applied, seconds since the epoch."""
 
+    def rule_at(self, index: int, key: str) -> str:
+        """Where a cache rule sets a key: `policy.yaml:12`."""
+        if self.pair is None or "policy" not in self.pair.documents:
+            return ""
+        fault = self.pair.documents["policy"].fault(("cache", index, key), "", at_key=True)
+        return f"policy.yaml:{fault.line}"
+
 
 @dataclass(slots=True)
 class Running:

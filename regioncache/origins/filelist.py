@@ -75,8 +75,7 @@ class Walk:
                 more = shown is not None
             else:
                 self._take(key, shown)
-            # Between two directories only: one that is slow to read shall show its names then, not one a page.
-            more = more or (key.endswith("/") and self._position > self.ask.after and self.clock() >= due)
+            more = more or (self._position > self.ask.after and self.clock() >= due)
         if not (self._entries or self._prefixes or more):
             self.root.check_mounted()
         return ListPage(tuple(self._entries), tuple(self._prefixes), self._position if more else None)

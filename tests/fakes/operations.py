@@ -14,10 +14,15 @@ from gateway.admin.answers import (
     Name,
     NewKey,
     PeerStatus,
+    Pinned,
+    PinRuleShown,
+    Pins,
+    PinShown,
     Refreshed,
     RuleShown,
     Stat,
     Status,
+    Unpinned,
     WayShown,
 )
 from gateway.admin.operations import UnknownPath
@@ -25,6 +30,7 @@ from gateway.applying import Applied, AppliedFiles, Applying, Revision
 from gateway.metrics import Snapshot
 from namespace.errors import KeyExists
 from namespace.keys import AccessKey, new_id, new_secret
+from namespace.store.base import PinnedPath
 from namespace.store.embedded import EmbeddedStore
 from regioncache.errors import RangeOutside
 from regioncache.http.messages import Buffer
@@ -151,6 +157,24 @@ class FakeOperations:
     async def remove_key(self, name: str, author: str) -> KeyShown:
         self._ask(f"remove_key {name}")
         return _shown(self.store.remove_key(name, author, 1000.0))
+
+    async def pins(self) -> Pins:
+        self._ask("pins")
+        commands = tuple(PinShown(pin.path, pin.author, pin.at, pin.nbytes) for pin in self.store.pins())
+        rules = (PinRuleShown("/ns/notes/dt=*", "newest: 2", "policy.yaml:4", ("/ns/notes/dt=2", "/ns/notes/dt=1")),)
+        return Pins(commands, rules, 3 << 20, 9 << 30)
+
+    async def pin(self, path: str, author: str) -> Pinned:
+        self._ask(f"pin {path}")
+        self.store.add_pin(PinnedPath(path, author, 1000.0, 5 << 20))
+        return Pinned(PinShown(path, author, 1000.0, 5 << 20), ("it could not be listed whole",))
+
+    async def unpin(self, path: str, author: str) -> Unpinned:
+        self._ask(f"unpin {path}")
+        removed = self.store.remove_pin(path, author, 1000.0)
+        if removed is None:
+            raise UnknownPath(f"{path} is not pinned; pinned by commands: none")
+        return Unpinned(PinShown(removed.path, removed.author, removed.at, removed.nbytes), "with /ns")
 
     async def refresh(self, path: str) -> Refreshed:
         self._ask(f"refresh {path}")

@@ -104,11 +104,13 @@ class World:
         self.nodes[region] = node
         return node
 
-    async def apply(self, region: str, topology: dict[str, object], policy: dict[str, object] | None = None) -> None:
-        """Puts files in force at one node."""
+    async def apply(
+        self, region: str, topology: dict[str, object], policy: dict[str, object] | None = None
+    ) -> tuple[str, ...]:
+        """Puts files in force at one node; returns the warnings."""
         files = [File("topology.yaml", yaml.safe_dump(topology))]
         files.append(File("policy.yaml", yaml.safe_dump(policy or {"lines": {}})))
-        await self.nodes[region].operations.apply(tuple(files), "test", False)
+        return (await self.nodes[region].operations.apply(tuple(files), "test", False)).warnings
 
     async def admit(self, region: str, *, name: str = "reader", tenant: str = "rec", cls: str = "training") -> MadeKey:
         """Makes a key that opens everything, the same in each region."""

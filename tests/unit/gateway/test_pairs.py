@@ -77,10 +77,6 @@ def test_a_line_without_policy_is_a_warning() -> None:
 @pytest.mark.parametrize(
     ("kind", "before", "after", "place"),
     [
-        ("policy", "admit: never", "ttl: 30d", "cache[0].ttl"),
-        ("policy", "admit: never", "priority: high", "cache[0].priority"),
-        ("policy", "admit: never", "quota: 1TiB", "cache[0].quota"),
-        ("policy", "admit: never", "pin: {newest: 2}", "cache[0].pin"),
         ("policy", "quota: 8Gbps", "quota: 8Gbps, safe: 50%", "lines.bj-use1.safe"),
         (
             "policy",

@@ -50,6 +50,7 @@ class Watched:
     clock: FakeClock = field(default_factory=FakeClock)
     store: Groupings = field(default_factory=Groupings)
     hearing: Heard = field(default_factory=Heard)
+    faults: list[BaseException] = field(default_factory=list)
     regrouping: Regrouping = field(init=False)
     watch: PartitionWatch = field(init=False)
     resolver: Resolver = field(default_factory=lambda: Resolver("r"))
@@ -57,7 +58,12 @@ class Watched:
     def __post_init__(self) -> None:
         self.regrouping = Regrouping(self.store)
         self.watch = PartitionWatch(
-            self.regrouping, self.resolver, lambda: Walk(self.listing), self.clock, self.hearing.tidings()
+            self.regrouping,
+            self.resolver,
+            lambda: Walk(self.listing),
+            self.clock,
+            self.hearing.tidings(),
+            self.faults.append,
         )
 
     def adopt(self, *rules: Mapping[str, object], consistency: object = "immutable") -> None:
@@ -171,6 +177,15 @@ async def test_of_many_partitions_the_last_are_listed_and_the_others_not_taken_b
     assert watched.newest() == ("/ns/notes/dt=59", "/ns/notes/dt=58")
     watched.regrouping.partitions.adopt({PATTERN: 40})
     assert len(watched.newest()) == 2 + SPARE
+
+
+async def test_a_fault_in_one_listing_is_handed_on_and_the_pattern_tried_again() -> None:
+    watched = Watched(Listing(of(1)))
+    watched.adopt(NEWEST)
+    watched.listing.fault = AssertionError("a mistake of ours")  # type: ignore[assignment]
+
+    assert await watched.watch.look() == RETRY_SECONDS
+    assert [str(fault) for fault in watched.faults] == ["a mistake of ours"]
 
 
 async def test_too_many_names_are_told_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,10 +54,6 @@ def test_rules_that_are_checked_but_not_kept_are_named_in_their_places() -> None
     assert named == [
         "policy.yaml:9:11: lines.bj-use1.safe: not kept by this version",
         "policy.yaml:7:70: lines.bj-use1.tenants.rec.month: not kept by this version",
-        "policy.yaml:11:36: cache[0].pin: not kept by this version",
-        "policy.yaml:11:54: cache[0].ttl: not kept by this version",
-        "policy.yaml:13:38: cache[2].quota: not kept by this version",
-        "policy.yaml:13:55: cache[2].priority: not kept by this version",
     ]
 
 

@@ -33,6 +33,7 @@ QUESTIONS = [
     "list?path=/ns/",
     "stat?path=/ns/x",
     "object?path=/x",
+    "cache/pins",
 ]
 
 

@@ -7,10 +7,10 @@ import pytest
 from namespace import codec
 from policy import units
 from policy.model import CacheRule
-from regioncache.keeping import Keeping
 from regioncache.pages import ObjectId
 from regioncache.partitions import Partitions
 from regioncache.places import Shown
+from regioncache.rulegrouping import RuleGrouping
 from regioncache.store.groups import PLAIN, Keep, Quota
 
 UNITS = codec.Units(rate=units.rate, size=units.size, duration=units.duration)
@@ -36,9 +36,9 @@ def oid(key: str, bucket: str = "a") -> ObjectId:
     return ObjectId(codec.topology(TOPOLOGY, UNITS).buckets[bucket].id, key)
 
 
-def keeping(*rules: Mapping[str, object], pins: tuple[str, ...] = (), known: Partitions | None = None) -> Keeping:
+def grouping(*rules: Mapping[str, object], pins: tuple[str, ...] = (), known: Partitions | None = None) -> RuleGrouping:
     written = [CacheRule.model_validate(rule) for rule in rules]
-    return Keeping(written, shown(), pins, known or Partitions())
+    return RuleGrouping(written, shown(), pins, known or Partitions())
 
 
 def test_an_object_shows_under_each_mount_that_covers_it_the_narrowest_first() -> None:
@@ -53,13 +53,13 @@ def test_an_object_does_not_show_where_another_mount_hides_it() -> None:
 
 def test_an_object_of_no_mount_is_under_no_rule() -> None:
     rules = [CacheRule.model_validate({"match": "/ns/**", "ttl": "1d"})]
-    unmounted = Keeping(rules, shown({}), (), Partitions())
+    unmounted = RuleGrouping(rules, shown({}), (), Partitions())
 
     assert unmounted.keep_of(oid("train/x")) is PLAIN
 
 
 def test_each_key_is_set_by_the_first_rule_that_covers_the_path() -> None:
-    kept = keeping(
+    kept = grouping(
         {"match": "/ns/train/small", "priority": "low"},
         {"match": "/ns/train/**", "ttl": "1d", "priority": "high"},
         {"match": "/ns/**", "ttl": "2d", "quota": "1GiB"},
@@ -74,21 +74,21 @@ def test_each_key_is_set_by_the_first_rule_that_covers_the_path() -> None:
 
 
 def test_objects_under_the_same_rules_are_one_group() -> None:
-    kept = keeping({"match": "/ns/train/**", "ttl": "1d"})
+    kept = grouping({"match": "/ns/train/**", "ttl": "1d"})
 
     assert kept.keep_of(oid("train/x")) is kept.keep_of(oid("train/y/z"))
     assert kept.keep_of(oid("x")) is PLAIN
 
 
 def test_an_object_is_pinned_if_any_of_its_paths_is() -> None:
-    kept = keeping({"match": "/ns/train", "ttl": "1d"}, {"match": "/ns/all/train/val", "pin": True})
+    kept = grouping({"match": "/ns/train", "ttl": "1d"}, {"match": "/ns/all/train/val", "pin": True})
 
     assert kept.keep_of(oid("train/val/x")) == Keep('[["pin","/ns/all/train/val"],["ttl","/ns/train"]]', True, 86400.0)
     assert not kept.keep_of(oid("train/x")).pinned
 
 
 def test_what_is_not_a_pin_is_said_by_the_narrowest_mount_alone() -> None:
-    kept = keeping({"match": "/ns/all/**", "ttl": "1h", "priority": "low"}, {"match": "/ns/train", "ttl": "1d"})
+    kept = grouping({"match": "/ns/all/**", "ttl": "1h", "priority": "low"}, {"match": "/ns/train", "ttl": "1d"})
 
     assert kept.keep_of(oid("train/x")).ttl == 86400
     assert kept.keep_of(oid("train/x")).priority == "normal"
@@ -97,9 +97,9 @@ def test_what_is_not_a_pin_is_said_by_the_narrowest_mount_alone() -> None:
 def test_a_rule_that_pins_nothing_exempts_from_a_wider_one_but_not_from_a_command() -> None:
     rules = ({"match": "/ns/train/tmp", "pin": False}, {"match": "/ns/train", "pin": True})
 
-    assert not keeping(*rules).keep_of(oid("train/tmp/x")).pinned
-    assert keeping(*rules).keep_of(oid("train/x")).pinned
-    assert keeping(*rules, pins=("/ns/train/tmp/x",)).keep_of(oid("train/tmp/x")).pinned
+    assert not grouping(*rules).keep_of(oid("train/tmp/x")).pinned
+    assert grouping(*rules).keep_of(oid("train/x")).pinned
+    assert grouping(*rules, pins=("/ns/train/tmp/x",)).keep_of(oid("train/tmp/x")).pinned
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_rule_that_pins_nothing_exempts_from_a_wider_one_but_not_from_a_comman
     ],
 )
 def test_a_command_pins_its_path_and_all_beneath(pin: str, key: str, pinned: bool) -> None:
-    assert keeping(pins=(pin,)).keep_of(oid(key)).pinned is pinned
+    assert grouping(pins=(pin,)).keep_of(oid(key)).pinned is pinned
 
 
 NEWEST = {"match": "/ns/all/dt=*", "pin": {"newest": 2}}
@@ -122,7 +122,7 @@ NEWEST = {"match": "/ns/all/dt=*", "pin": {"newest": 2}}
 
 def test_a_newer_partition_unpins_the_oldest_without_another_name() -> None:
     told: list[str] = []
-    kept = Keeping([CacheRule.model_validate(NEWEST)], shown(), (), Partitions(), lambda: told.append("newest"))
+    kept = RuleGrouping([CacheRule.model_validate(NEWEST)], shown(), (), Partitions(), lambda: told.append("newest"))
     first, second = kept.keep_of(oid("dt=1/x")), kept.keep_of(oid("dt=2/x"))
     assert (first.pinned, second.pinned) == (True, True)
     told.clear()
@@ -139,9 +139,9 @@ def test_a_newer_partition_unpins_the_oldest_without_another_name() -> None:
 
 
 def test_partitions_are_learned_from_the_names_of_groups_that_lie_on_disk() -> None:
-    name = keeping(NEWEST).keep_of(oid("dt=7/x")).name
+    name = grouping(NEWEST).keep_of(oid("dt=7/x")).name
 
-    restarted = keeping(NEWEST)
+    restarted = grouping(NEWEST)
 
     assert restarted.named(name) == Keep(name, pinned=True)
     for day in (8, 9):
@@ -151,43 +151,43 @@ def test_partitions_are_learned_from_the_names_of_groups_that_lie_on_disk() -> N
 
 def test_what_is_known_of_partitions_outlives_another_policy() -> None:
     known = Partitions()
-    keeping(NEWEST, known=known)
+    grouping(NEWEST, known=known)
     known.listed("/ns/all/dt=*", ["/ns/all/dt=5", "/ns/all/dt=6"], known.moment())
 
-    again = keeping({"match": "/ns/all/x", "ttl": "1d"}, NEWEST, known=known)
+    again = grouping({"match": "/ns/all/x", "ttl": "1d"}, NEWEST, known=known)
 
     assert not again.keep_of(oid("dt=4/x")).pinned
     assert again.keep_of(oid("dt=5/x")).pinned
 
 
 def test_names_mean_what_the_rules_say_now() -> None:
-    before = keeping({"match": "/ns/all", "ttl": "1d", "quota": "1GiB", "priority": "low", "pin": True})
+    before = grouping({"match": "/ns/all", "ttl": "1d", "quota": "1GiB", "priority": "low", "pin": True})
     name = before.keep_of(oid("x")).name
-    after = keeping({"match": "/ns/all", "ttl": "2d", "quota": "2GiB", "priority": "high", "pin": True})
+    after = grouping({"match": "/ns/all", "ttl": "2d", "quota": "2GiB", "priority": "high", "pin": True})
 
     assert after.digest == before.digest
     assert after.named(name) == Keep(name, True, 2 * 86400.0, Quota("/ns/all", 2**31), "high")
 
 
 def test_names_mean_nothing_more_of_what_is_no_longer_set() -> None:
-    name = keeping({"match": "/ns/all", "ttl": "1d"}, pins=("/ns/all/x",)).keep_of(oid("x")).name
+    name = grouping({"match": "/ns/all", "ttl": "1d"}, pins=("/ns/all/x",)).keep_of(oid("x")).name
 
-    assert keeping().named(name) == Keep(name)
-    assert keeping().named("not a name") is None
-    assert keeping().named("") is PLAIN
+    assert grouping().named(name) == Keep(name)
+    assert grouping().named("not a name") is None
+    assert grouping().named("") is PLAIN
 
 
 def test_the_digest_changes_with_what_names_depend_on_and_with_nothing_else() -> None:
     rule = {"match": "/ns/all", "ttl": "1d"}
-    same = keeping(rule).digest
+    same = grouping(rule).digest
 
-    assert keeping().digest == keeping({"match": "/ns/all", "admit": "never"}).digest == ""
-    assert keeping({"match": "/ns/all", "ttl": "9d"}).digest == same
-    assert keeping({"match": "/ns/x", "ttl": "1d"}, rule).digest != same
-    assert keeping({"match": "/ns/all", "quota": "1GiB"}).digest != same
-    assert keeping({"match": "/ns/all", "ttl": "1d", "pin": True}).digest != same
-    assert keeping(rule, pins=("/ns/all/x",)).digest != same
-    moved = Keeping([CacheRule.model_validate(rule)], shown({"/ns/all": {"bucket": "b"}}), (), Partitions())
+    assert grouping().digest == grouping({"match": "/ns/all", "admit": "never"}).digest == ""
+    assert grouping({"match": "/ns/all", "ttl": "9d"}).digest == same
+    assert grouping({"match": "/ns/x", "ttl": "1d"}, rule).digest != same
+    assert grouping({"match": "/ns/all", "quota": "1GiB"}).digest != same
+    assert grouping({"match": "/ns/all", "ttl": "1d", "pin": True}).digest != same
+    assert grouping(rule, pins=("/ns/all/x",)).digest != same
+    moved = RuleGrouping([CacheRule.model_validate(rule)], shown({"/ns/all": {"bucket": "b"}}), (), Partitions())
     assert moved.digest != same
 
 
@@ -198,4 +198,4 @@ def test_the_digest_changes_with_what_names_depend_on_and_with_nothing_else() ->
 def test_it_says_whether_it_may_pin_anything(
     rules: tuple[Mapping[str, object], ...], pins: tuple[str, ...], expected: bool
 ) -> None:
-    assert keeping(*rules, pins=pins).pins is expected
+    assert grouping(*rules, pins=pins).pins is expected

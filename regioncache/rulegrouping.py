@@ -26,7 +26,7 @@ _Part = tuple[str, ...]
 """Of a group's name: what is set, by which pattern or path; for a partition also its path."""
 
 
-class Keeping:
+class RuleGrouping:
     """`store.groups.Grouping` of one policy, topology and set of pins.
 
     Mutable state: `_keeps`, what was worked out; `partitions`, which learns from what is kept.
@@ -63,7 +63,7 @@ class Keeping:
         self.digest = self._digest()
 
     def __repr__(self) -> str:
-        return f"Keeping({len(self._cache)} rules, {len(self._commands)} pins, {self._partitions!r})"
+        return f"RuleGrouping({len(self._cache)} rules, {len(self._commands)} pins, {self._partitions!r})"
 
     def newest_counts(self) -> dict[str, int]:
         """How many partitions are pinned, by pattern."""
