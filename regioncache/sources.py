@@ -171,29 +171,30 @@ class Sources:
                 self._limits[asking] = (limit, crossing)
                 return await question
         except TimeoutError as given_up:
-            name = self._owed[asking].source.name
-            raise Unanswered(f"{name} owes an answer for too long while others wait for the line") from given_up
+            route = self._owed[asking]
+            why = f"{route.source.name} owes an answer for {ANSWER_SECONDS:g} s while others wait for the line"
+            raise (Unanswered if self.health.away(route.id) else SlowDown)(why, ANSWER_SECONDS) from given_up
         finally:
             del self._limits[asking]
 
     def listen(self) -> None:
         """Counts the questions that a bucket has not answered in 2 s; to be called several times a second.
 
-        A node of another region is not judged so: it waits for its own origin. Where a way is away, a question without
-        an answer is given up if others wait for the room on the line that it holds.
+        A node of another region is not judged so: it waits for its own origin. What either holds of a line that others
+        wait for is given up once it has been silent for as long.
         """
         now, before = self._clock(), self._listened
         self._listened = now
         if now - before > LISTENED_SECONDS:
             return
         for way, share in self.turns.shares():
-            if way[1] == "region":
+            if share.silent_for(now) < ANSWER_SECONDS:
                 continue
-            for asking in share.overdue(now, ANSWER_SECONDS):
-                route = self._owed[asking]
-                self._silent(route, Unanswered(f"{route.source.name} gave no answer in {ANSWER_SECONDS:g} s"))
-            if self.health.away(way):
-                self._give_up([asking for asking in share.asking() if asking.counted])
+            if way[1] != "region":
+                for asking in share.overdue(now, ANSWER_SECONDS):
+                    route = self._owed[asking]
+                    self._silent(route, Unanswered(f"{route.source.name} gave no answer in {ANSWER_SECONDS:g} s"))
+            self._give_up([asking for asking in share.asking() if asking.age(now) >= ANSWER_SECONDS])
 
     def _give_up(self, silent: list[Asking]) -> None:
         now = asyncio.get_running_loop().time()

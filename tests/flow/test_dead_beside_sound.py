@@ -17,7 +17,7 @@ from regioncache.turns import Turns
 from tests.fakes.ramp import ramp
 from tests.fakes.s3server import FakeS3
 from tests.flow.journeys import Got, get
-from tests.flow.world import FAR, World, topology, world
+from tests.flow.world import FAR, LINE, NEAR, World, topology, two_regions, world
 
 pytestmark = pytest.mark.anyio
 LOST, FOUND = 64, 40
@@ -64,15 +64,21 @@ async def beside(s3: FakeS3, dead: str) -> AsyncIterator[World]:
     """A region with the sound bucket at /ns/train and the dead one at /ns/train/dead."""
     async with world() as made:
         await made.start(FAR)
-        document = topology(s3.url, made.peer(FAR))
-        buckets, mounts = document["buckets"], document["mounts"]
-        assert isinstance(buckets, dict)
-        assert isinstance(mounts, dict)
-        buckets["dead"] = {**buckets["train-bj"], "bucket": "other", "endpoints": {"internal": dead}}
-        mounts["/ns/train/dead"] = {"bucket": "dead"}
-        await made.apply(FAR, document)
+        await with_dead(made, s3, dead, None, FAR)
         await made.admit(FAR)
         yield made
+
+
+async def with_dead(regions: World, s3: FakeS3, dead: str, policy: dict[str, object] | None, *where: str) -> None:
+    """Puts the dead bucket beside the sound one, at /ns/train/dead."""
+    document = topology(s3.url, regions.peer(FAR))
+    buckets, mounts = document["buckets"], document["mounts"]
+    assert isinstance(buckets, dict)
+    assert isinstance(mounts, dict)
+    buckets["dead"] = {**buckets["train-bj"], "bucket": "other", "endpoints": {"internal": dead}}
+    mounts["/ns/train/dead"] = {"bucket": "dead"}
+    for region in where:
+        await regions.apply(region, document, policy)
 
 
 def _dead(app: CacheApp) -> WayStatistics:
@@ -102,3 +108,26 @@ async def test_a_dead_bucket_holds_its_share_and_no_more_and_the_sound_one_is_re
         assert {got.code for got in refused} == {"SlowDown", "ServiceUnavailable"}
         assert all(int(got.headers["retry-after"]) >= 1 for got in refused)
         assert app.memory.held()["flight"] == 0
+
+
+async def test_a_dead_bucket_keeps_no_room_of_a_line_that_a_sound_one_needs(
+    s3: FakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Longer than a read waits for its first byte: what frees the room is not that the dead one is given up at home.
+    monkeypatch.setattr("regioncache.origins.s3.ANSWER_SECONDS", 1000.0)
+    s3.bucket("bucket1").put("k", SIZE)
+    slow = {"lines": {LINE: {"quota": "4Mbps"}}}
+    async with Hole() as hole, two_regions(s3.url, policy=slow) as regions:
+        await with_dead(regions, s3, hole.url, slow, FAR, NEAR)
+        app = regions.nodes[NEAR].running.app
+        lost = [asyncio.create_task(get(regions, f"dead/k{n}")) for n in range(LOST)]
+        while not app.lines[LINE].statistics().waiting:
+            await asyncio.sleep(0)
+
+        while (got := await get(regions, "k")).status == 503:
+            assert int(got.headers["retry-after"]) >= 1, "the line says when to come again; what was asked for goes on"
+            await asyncio.sleep(0.1)
+
+        assert got.body == ramp(0, SIZE)
+        hole.falls()
+        assert {got.status for got in await asyncio.gather(*lost)} == {503}

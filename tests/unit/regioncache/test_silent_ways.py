@@ -9,7 +9,7 @@ import pytest
 from namespace.model import Mount
 from namespace.resolver import Place
 from namespace.routes import Way
-from regioncache.errors import OriginUnavailable, Unanswered
+from regioncache.errors import OriginUnavailable, SlowDown, Unanswered
 from regioncache.fill import FLIGHT_BYTES
 from regioncache.health import ANSWER_SECONDS, Health
 from regioncache.isolation import Bounds
@@ -161,6 +161,19 @@ async def test_room_on_a_line_that_others_wait_for_is_given_back_by_a_way_that_i
 
     assert [type(task.exception()) for task in world.asked[:3]] == [Unanswered] * 3
     assert not world.asked[3].done()
+    await world.end()
+
+
+async def test_a_node_that_is_late_gives_the_room_of_a_line_back_and_its_readers_come_again() -> None:
+    world = World(Way("region", HOME, ("10.1.0.7:9100",), None, LINE))
+    await world.ask(2, OnLine(holds_up=True))
+    await world.ask(1, OnLine(holds_up=False))
+
+    await world.listen(ANSWER_SECONDS)
+
+    assert [type(task.exception()) for task in world.asked[:2]] == [SlowDown] * 2
+    assert not world.asked[2].done()
+    assert not world.sources.away(world.place)
     await world.end()
 
 
