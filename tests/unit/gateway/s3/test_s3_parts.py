@@ -121,3 +121,17 @@ async def test_a_store_that_tells_no_parts_is_501(desk) -> None:
 
     assert (answer.status, answer.code) == (501, "NotImplemented")
     assert "read the object by ranges" in answer.texts("Message")[0]
+
+
+async def test_a_part_is_never_cut_out_of_another_version(desk) -> None:
+    desk.files.put("/ns/train/a", 1024, parts=PARTS)
+
+    async def overwritten() -> None:
+        desk.files.put("/ns/train/a", 1024, shift=3, revision=2, parts=PARTS)
+
+    desk.files.gate = overwritten()
+
+    answer = await desk.ask("/train/a?partNumber=2")
+
+    assert (answer.status, answer.code) == (503, "ServiceUnavailable")
+    assert desk.files.opened[-1].closed

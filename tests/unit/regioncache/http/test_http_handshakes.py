@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import pytest
 
@@ -15,7 +16,7 @@ from regioncache.http.client import Client
 from regioncache.http.connection import ServerConnection
 from regioncache.http.handshakes import Handshakes
 from regioncache.http.limits import Limits
-from regioncache.http.server import Server
+from regioncache.http.server import Server, bound
 from tests.fakes.http_ramp import RAMP, by_target, fetch
 
 pytestmark = pytest.mark.anyio
@@ -127,41 +128,63 @@ async def test_strangers_who_dawdle_keep_nobody_out_for_longer_than_the_patience
             writer.close()
 
 
-async def test_without_descriptors_it_waits_and_then_goes_on(tls: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
-    full = 3
-    sock = socket.socket()
-    sock.bind(("127.0.0.1", 0))
-    sock.listen()
+class Short:
+    """A listening socket of a process that has no descriptors left for the next so many times it accepts."""
 
-    class Short:
-        """A listening socket of a process that has no descriptors left for a while."""
+    def __init__(self, times: int) -> None:
+        self.left = times
+        self.accepts = 0
+        self._sock = bound(("127.0.0.1", 0))
+        self._sock.listen()
 
-        def __getattr__(self, name: str) -> object:
-            return getattr(sock, name)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
 
-        def accept(self) -> object:
-            nonlocal full
-            if full:
-                full -= 1
-                raise OSError(errno.EMFILE, "Too many open files")
-            return sock.accept()
+    def accept(self) -> object:
+        self.accepts += 1
+        if self.left:
+            self.left -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return self._sock.accept()
 
-    monkeypatch.setattr("regioncache.http.handshakes._PAUSE_SECONDS", 0.01)
-    server = Server(by_target)
-    shaking = Handshakes(
-        Short(),  # type: ignore[arg-type]
-        tls[0],
-        lambda: ServerConnection(server, asyncio.get_running_loop()),
-        most=4,
-        seconds=5,
-        shutdown_seconds=1,
+
+@asynccontextmanager
+async def shaking(sock: Short, tls: Contexts) -> AsyncIterator[int]:
+    """Accepts on this socket; gives its port."""
+    server, loop = Server(by_target), asyncio.get_running_loop()
+    hands = Handshakes(
+        cast(socket.socket, sock), tls[0], lambda: ServerConnection(server, loop), most=4, seconds=5, shutdown_seconds=1
     )
+    try:
+        yield int(sock.getsockname()[1])
+    finally:
+        hands.close()
+        await hands.ended()
+        await server.stop(0.0)
 
-    assert await reads(sock.getsockname()[1], tls)
-    assert full == 0
-    shaking.close()
-    await shaking.ended()
-    await server.stop(0.0)
+
+async def test_without_descriptors_it_waits_and_then_goes_on(tls: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regioncache.http.handshakes._PAUSE_SECONDS", 0.01)
+    sock = Short(3)
+
+    async with shaking(sock, tls) as port:
+        assert await reads(port, tls)
+
+    assert sock.left == 0
+
+
+async def test_without_descriptors_it_does_not_turn_in_circles(tls: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regioncache.http.handshakes._PAUSE_SECONDS", 1000.0)
+    sock = Short(1000)
+
+    async with shaking(sock, tls) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        await until(lambda: sock.accepts > 0)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        writer.close()
+
+    assert sock.accepts == 1
 
 
 async def test_a_stop_breaks_handshakes_off(tls: Contexts) -> None:
