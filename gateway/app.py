@@ -254,6 +254,8 @@ def _cache_settings(
         tidings=tidings(),
         sizes=cache.sizes,
         tiers=tuple(one.tier for one in cache.paths),
+        high=settings.cache.high,
+        low=settings.cache.low,
         limited=limited,
         tracing=untraced if telemetry is None else telemetry.of_peers(),
         wall=wall,

@@ -46,6 +46,7 @@ from regioncache.service import RegionCache
 from regioncache.sources import RouteBuilder, Sources, way_id
 from regioncache.spoilt import Spoilt
 from regioncache.store.base import StoreSettings
+from regioncache.store.keeping import steady
 from regioncache.store.store import Store
 from regioncache.tally import Tally
 from regioncache.tidings import UNHEARD, Tidings
@@ -76,6 +77,9 @@ class CacheAppSettings:
     tiers: tuple[int, ...] = ()
     """By path; empty: all are 0."""
     tls: ssl.SSLContext | None = None
+    high: float = 1.0
+    """Share of `size` above which eviction begins behind; `low` is where it ends."""
+    low: float = 1.0
     limited: bool = True
     """False lets lines carry what they can: only a test that must be seen failing says so."""
     bounds: Bounds | None = None
@@ -133,9 +137,17 @@ class CacheApp:
         Raises: StoreError (a path in use, of a newer layout, or unusable), LedgerUnreadable.
         """
         paths, allowed = settings.paths, resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        files = open_files(allowed, len(paths))
-        of_store = StoreSettings(paths, settings.size, sizes=settings.sizes, tiers=settings.tiers, open_files=files)
-        store = await Store.open(of_store, tidings=settings.tidings)
+        of_store = StoreSettings(
+            paths,
+            settings.size,
+            sizes=settings.sizes,
+            tiers=settings.tiers,
+            high=settings.high,
+            low=settings.low,
+            open_files=open_files(allowed, len(paths)),
+        )
+        now = steady(settings.wall, settings.clock)
+        store = await Store.open(of_store, tidings=settings.tidings, now=now)
         try:
             ledger = Ledger.open(settings.paths[0] / LEDGER_FILE, settings.wall)
             found = ledger.statistics()
@@ -157,6 +169,7 @@ class CacheApp:
         clock, wall = settings.clock, settings.wall
         client = Client(tls=settings.tls)
         hot = HotObjects(int(settings.memory * HOT_PART))
+        store.on_gone(hot.clear)
         memory = Memory(settings.memory - int(settings.memory * HOT_PART))
         health, flights, tally = Health(), Flights(), Tally()
         resolver, digests = Resolver(settings.region), Digests()

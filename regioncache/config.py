@@ -128,6 +128,13 @@ def _cache_size(value: object) -> object:
     return CacheSize(limit=limit)
 
 
+def _watermark(value: object) -> float:
+    share = value if isinstance(value, float) else units.fraction(value)
+    if not 0.5 <= share <= 1:
+        raise ValueError(f"{value} is no watermark; write 50% to 100%: below that the disk would stand empty")
+    return share
+
+
 Bytes = Annotated[int, BeforeValidator(units.size)]
 """A number of bytes, written with its unit (`4GiB`) or as a whole number."""
 
@@ -162,6 +169,20 @@ class CacheSettings(BaseModel):
     size: Annotated[CacheSize, BeforeValidator(_cache_size)] = CacheSize(share=0.9)
     """For each path: a share of its file system (`90%`) or bytes (`500GiB`). Default 90%, since 5 % stays free anyway
     and the rest is for headers and the operator."""
+
+    high: Annotated[float, BeforeValidator(_watermark)] = 0.97
+    """Share of the size above which what leaves is removed behind, so that what comes need not wait. Default 97%: some
+    seconds of what a disk takes."""
+    low: Annotated[float, BeforeValidator(_watermark), Field(validate_default=True)] = 0.95
+    """Share of the size down to which that goes on. Default 95%."""
+
+    @field_validator("low", mode="after")
+    @classmethod
+    def _not_above_high(cls, low: float, about: ValidationInfo) -> float:
+        high = about.data.get("high", 1.0)
+        if low > high:
+            raise ValueError(f"low {low:.0%} is above high {high:.0%}; set both, the one below the other")
+        return low
 
     @field_validator("paths", mode="after")
     @classmethod

@@ -69,6 +69,11 @@ class HotObjects:
         if hot is not None:
             self._weigh_out(hot)
 
+    def clear(self) -> None:
+        """Lets all go: some of it shall be held no longer."""
+        self._objects.clear()
+        self._nbytes = 0
+
     def _weigh_out(self, hot: Hot) -> None:
         self._nbytes -= len(hot.data) + OVERHEAD_BYTES
 

@@ -28,14 +28,16 @@ from regioncache.store.spread import best_of
 class Admission:
     """Mutable state: the last generation given, and packs under way with those of them that were forgotten."""
 
-    def __init__(self, paths: list[CachePath], index: Index, last_generation: int, keeping: Keeping) -> None:
+    def __init__(
+        self, paths: list[CachePath], index: Index, last_generation: int, keeping: Keeping, quotas: Quotas
+    ) -> None:
         self._paths = paths
         self._index = index
         self._keeping = keeping
         self._generation = last_generation
         self._packing: dict[int, int] = {}
         self._forgotten: set[int] = set()
-        self._quotas = Quotas(paths, keeping.groups)
+        self._quotas = quotas
 
     def __repr__(self) -> str:
         return f"Admission({len(self._packing)} packing, generation {self._generation})"
@@ -192,6 +194,10 @@ class Admission:
             return None
         self._drop_unlike(digest, identity)
         slot = index.slots.get(digest)
+        if slot is not None and self._keeping.past(slot) and slot not in path.landing:
+            # Its other pages must not become younger by this run.
+            path.leave(slot, "ttl")
+            slot = None
         if slot is None:
             if grouped.round != index.links.round:
                 grouped = self._grouped(path, identity.oid, HEADER_BYTES + run_bytes)

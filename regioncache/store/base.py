@@ -66,6 +66,10 @@ class StoreSettings:
     """By path, as `size` where it has one of its own; empty: none has."""
     tiers: tuple[int, ...] = ()
     """By path: 0 is the fastest, where new data land; what is worth it moves down and up. Empty: all are 0."""
+    high: float = 1.0
+    """Share of `size` above which eviction begins behind, so that what comes need not wait for it."""
+    low: float = 1.0
+    """Share of `size` down to which it goes on."""
     threads: int = 4
     """Threads of each path: a disk serves several reads at once, a dead one may hold only its own threads."""
     open_files: int = 512
@@ -81,6 +85,8 @@ class StoreSettings:
                 raise ValueError(f"cache size {size} is no share of a disk; say 90% or a number of bytes")
             if size <= 0:
                 raise ValueError(f"cache size {size} is too small; say 90% or a number of bytes")
+        if not 0 < self.low <= self.high <= 1:
+            raise ValueError(f"watermarks of {self.low} and {self.high} cannot be; 0 < low <= high <= 1")
         if not MIB <= self.segment_bytes < 1 << 31:
             raise ValueError(f"segments of {self.segment_bytes} bytes cannot be; 1 MiB to 2 GiB")
 
@@ -110,6 +116,17 @@ class PathStatistics:
     full: bool = False
     slow: bool = False
     """Whether it does not keep up with what it is asked: nothing is kept there meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """What was dropped because somebody said so."""
+
+    objects: int
+    nbytes: int
+    """On disk."""
+    pinned_bytes: int
+    """Of what was meant but is pinned, and stays."""
 
 
 @dataclass(frozen=True, slots=True)

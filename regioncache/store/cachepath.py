@@ -72,7 +72,7 @@ class CachePath:
         """Openings of files that were dropped meanwhile: they are removed when they are there."""
         self.landing: dict[int, ExtentFile] = {}
         """Extent files with landings under way, by slot: never closed, never evicted."""
-        self.leaving = Leaving(self)
+        self.leaving = Leaving(self, settings.high, settings.low)
         self.corrupt = 0
         self.tier = settings.tier(number)
         self.moved_bytes = 0
@@ -101,6 +101,7 @@ class CachePath:
             if short <= 0:
                 self.disk.full = False
                 self.space.admitted(nbytes)
+                self.leaving.watch(nbytes)
                 return True
             if not await self.leaving.some(short):
                 break
@@ -380,6 +381,7 @@ class CachePath:
 
     async def close(self) -> None:
         """Ends what is under way and gives the path back."""
+        await self.leaving.close()
         await self.returning.close()
         await self.packs.close()
         while under_way := [*self._opening.values(), *self._vain]:

@@ -217,6 +217,13 @@ def runs(bits: int, first: int, count: int) -> list[Span]:
     return found
 
 
+def extend(found: list[Span], more: list[Span]) -> None:
+    """Appends runs, the first joined to the last where they touch (across an extent's border)."""
+    if found and more and found[-1].end == more[0].start:
+        more = [Span(found.pop().start, more[0].end), *more[1:]]
+    found.extend(more)
+
+
 def mask(start: int, end: int) -> int:
     """The bits [start, end)."""
     return ((1 << (end - start)) - 1) << start

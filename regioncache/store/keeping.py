@@ -5,6 +5,7 @@ groups mean, is in force at once. Labels outlive a restart: where the grouping i
 has to be read.
 """
 
+from array import array
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -26,14 +27,18 @@ class Keeping:
     """Mutable state: the grouping, `labelled` (the digest under which every label is right; None: not all are),
     `aimed` (the digest that labels are being made for), and what was told."""
 
-    def __init__(self, links: Links, now: Callable[[], float], tidings: Tidings) -> None:
-        """Args: now: seconds since the epoch that never go back while the process runs."""
+    def __init__(self, links: Links, brought: "array[int]", now: Callable[[], float], tidings: Tidings) -> None:
+        """Args:
+        brought: by slot, when it was brought.
+        now: seconds since the epoch that never go back while the process runs.
+        """
         self.groups = Groups()
         self.now = now
         self.grouping: Grouping | None = None
         self.labelled: str | None = ""
         self.aimed: str | None = ""
         self._links = links
+        self._brought = brought
         self._tidings = tidings
         self._told_pinned = False
         self._told_many = False
@@ -123,10 +128,16 @@ class Keeping:
         """Whether the entry's group is to be looked for."""
         return self._links.labelled[slot] != self._links.round
 
-    def expired(self, group: int, brought: int) -> bool:
-        """Whether an entry of the group, brought then, has outlived its time. What came "later" came just now."""
-        ttl = self.groups.ttls[group]
-        return ttl is not None and self.now() - brought >= ttl
+    def pinned(self, slot: int, oid: ObjectId) -> bool:
+        """Whether the object's entry is pinned, or shall be when it is labelled."""
+        if self.grouping is not None and self.stale(slot):
+            return self.grouping.keep_of(oid).pinned
+        return self.groups.keeps[self._links.group[slot]].pinned
+
+    def past(self, slot: int) -> bool:
+        """Whether the entry has outlived its time."""
+        ttl = self.groups.ttls[self._links.group[slot]]
+        return ttl is not None and self.now() - self._brought[slot] >= ttl
 
     def _meant(self, keep: Keep) -> Keep | None:
         """What the group means now; None: nothing new is put into it, what it has is as it was."""

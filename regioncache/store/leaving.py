@@ -48,14 +48,40 @@ class Left(Protocol):
 
 
 class Leaving:
-    """Mutable state: the bytes that left, by reason."""
+    """Mutable state: the bytes that left, by reason, and the eviction that runs behind."""
 
-    def __init__(self, path: Left) -> None:
+    def __init__(self, path: Left, high: float, low: float) -> None:
+        """Args: high, low: shares of the path's size: above `high` eviction begins behind, and goes on to `low`."""
         self._path = path
+        self._high = high
+        self._low = low
+        self._behind: asyncio.Task[None] | None = None
         self.gone_bytes = Counter[str]()
 
     def __repr__(self) -> str:
         return f"Leaving({dict(self.gone_bytes)})"
+
+    def watch(self, nbytes: int) -> None:
+        """So much was let in: begins to evict behind, if it is time."""
+        if self._behind is None and self._above(self._high) + nbytes > 0:
+            self._behind = asyncio.get_running_loop().create_task(self._lower())
+
+    async def close(self) -> None:
+        """Ends what runs behind."""
+        if self._behind is not None:
+            self._behind.cancel()
+            await asyncio.wait([self._behind])
+
+    def _above(self, share: float) -> int:
+        path = self._path
+        return path.fifo.used + path.packs.dead_bytes - int(share * path.limit_bytes)
+
+    async def _lower(self) -> None:
+        try:
+            while self._path.disk.out is None and (short := self._above(self._low)) > 0 and await self.some(short):
+                pass
+        finally:
+            self._behind = None
 
     async def some(self, short: int, within: Sequence[int] | None = None, why: str = "size") -> bool:
         """Evicts for `short` bytes, or as many entries as the loop can bear at once; False where none could leave.
@@ -99,11 +125,20 @@ class Leaving:
         if weight > HEADER_BYTES and index.has_tails(slot):
             # The head keeps its header: without it the other extents could not be read while the origin is away.
             path.fifo.readmit(slot, HEADER_BYTES, index.label(slot).group)
-            self.gone_bytes[why] += weight - HEADER_BYTES
-            path.hollow(slot).add_done_callback(self._hollowed(slot, weight, why))
+            self._hollow(slot, weight, why)
             return
         self.gone_bytes[why] += weight
         doomed.extend(path.forget(slot))
+
+    def hollow(self, slot: int, why: str) -> None:
+        """Lets an extent that has its place give up its pages, and keep its header."""
+        weight = self._path.index.links.weight[slot]
+        self._path.fifo.reweigh(slot, HEADER_BYTES)
+        self._hollow(slot, weight, why)
+
+    def _hollow(self, slot: int, weight: int, why: str) -> None:
+        self.gone_bytes[why] += weight - HEADER_BYTES
+        self._path.hollow(slot).add_done_callback(self._hollowed(slot, weight, why))
 
     def _hollowed(self, slot: int, weight: int, why: str) -> "Callable[[asyncio.Future[ExtentFile]], None]":
         path, index, generation = self._path, self._path.index, self._path.index.place[slot]

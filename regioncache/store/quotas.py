@@ -40,6 +40,14 @@ class Quotas:
                     break
         return False
 
+    async def trim(self) -> None:
+        """Lets each account give what it has above its quota, which may have been lowered."""
+        for account in self._groups.accounts():
+            for _ in range(_ROUNDS):
+                short = account.used - self._absent(account) - account.limit
+                if short <= 0 or not await self._evict(account, short):
+                    break
+
     def _absent(self, account: Account) -> int:
         """Bytes of it that nobody can have now: their paths are out, and may come back with them."""
         out = [path for path in self._paths if path.disk.out is not None]

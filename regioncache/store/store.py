@@ -10,14 +10,22 @@ from collections.abc import Callable
 
 from regioncache.pages import EXTENT_BYTES, FilePart, Meta, ObjectId, Span, Version, by_extent
 from regioncache.store.admission import Admission
-from regioncache.store.base import HEADER_BYTES, CorruptPage, NoCachePath, PageGone, StoreSettings, StoreStatistics
+from regioncache.store.base import (
+    HEADER_BYTES,
+    CorruptPage,
+    Freed,
+    NoCachePath,
+    PageGone,
+    StoreSettings,
+    StoreStatistics,
+)
 from regioncache.store.cachepath import CachePath
 from regioncache.store.counting import counted
 from regioncache.store.disk import BROKEN, Disk, Piece, SystemCalls
 from regioncache.store.extentfile import ExtentFile
 from regioncache.store.groups import Grouping
 from regioncache.store.identity import extent_digest, object_digest, squeeze
-from regioncache.store.index import Index, Kind, runs
+from regioncache.store.index import Index, Kind, extend, runs
 from regioncache.store.keeping import Keeping, steady
 from regioncache.store.landing import Landing
 from regioncache.store.loading import Found, load
@@ -30,12 +38,13 @@ from regioncache.tidings import UNHEARD, Tidings
 class Store:
     """All cache paths of a process under one index. Built by `Store.open`; all mutable state is its parts'."""
 
-    def __init__(self, paths: list[CachePath], index: Index, found: Found, keeping: Keeping) -> None:
+    def __init__(self, paths: list[CachePath], index: Index, found: Found, tending: Tending) -> None:
         self._paths = paths
         self._index = index
         self._found = found
-        self._tending = Tending(paths, index, keeping)
-        self._admission = Admission(paths, index, found.last_generation, keeping)
+        self._keeping = tending.keeping
+        self._tending = tending
+        self._admission = Admission(paths, index, found.last_generation, tending.keeping, tending.quotas)
         self._moving = Moving(paths, index, self._admission.next_generation, paths[0].disk.calls.rest)
 
     @classmethod
@@ -54,7 +63,7 @@ class Store:
         Raises: PathInUse, LayoutTooNew, NoCachePath.
         """
         index = Index()
-        keeping = Keeping(index.links, now or steady(time.time, time.monotonic), tidings)
+        keeping = Keeping(index.links, index.brought, now or steady(time.time, time.monotonic), tidings)
         disks = [Disk(path, settings.threads, calls or SystemCalls()) for path in settings.paths]
 
         def prepare() -> tuple[list[CachePath], Found]:
@@ -71,7 +80,7 @@ class Store:
         for path in paths:
             path.packs.rewrite()
             path.started()
-        store = cls(paths, index, found, keeping)
+        store = cls(paths, index, found, Tending(paths, index, keeping, (calls or SystemCalls()).sleep))
         store._moving.start()
         return store
 
@@ -125,7 +134,7 @@ class Store:
         """A whole small object, checked; None where it is not packed here. Raises WouldBlock, CorruptPage."""
         index = self._index
         slot = index.slots.get(object_digest(oid))
-        if slot is None or index.kinds[slot] != Kind.PACKED:
+        if slot is None or index.kinds[slot] != Kind.PACKED or (self._keeping.expiring and self._keeping.past(slot)):
             return None
         path = self._paths[index.paths[slot]]
         try:
@@ -146,7 +155,7 @@ class Store:
         index = self._index
         of_object = object_digest(oid)
         slot = index.slots.get(of_object)
-        if slot is None or index.kinds[slot] != Kind.PACKED:
+        if slot is None or index.kinds[slot] != Kind.PACKED or (self._keeping.expiring and self._keeping.past(slot)):
             return None
         path, place, learned_at = self._paths[index.paths[slot]], index.packed_place(slot), index.learned[slot]
         try:
@@ -174,7 +183,7 @@ class Store:
             return self._present_in(of_object, version, page_bytes, pages)
         found: list[Span] = []
         for _, part in by_extent(pages, page_bytes):
-            _extend(found, self._present_in(of_object, version, page_bytes, part))
+            extend(found, self._present_in(of_object, version, page_bytes, part))
         return found
 
     def _present_in(self, of_object: int, version: Version, page_bytes: int, pages: Span) -> list[Span]:
@@ -183,7 +192,7 @@ class Store:
         per_extent = EXTENT_BYTES // page_bytes
         extent, first = divmod(pages.start, per_extent)
         slot = self._slot(of_object, version, extent)
-        if slot is None:
+        if slot is None or (self._keeping.expiring and self._keeping.past(slot)):
             return []
         if index.kinds[slot] == Kind.PACKED:
             return [pages]
@@ -349,6 +358,23 @@ class Store:
         """Waits until all that is held is labelled, as far as it can be read."""
         await self._tending.labelling.done()
 
+    async def sweep(self) -> None:
+        """Lets go what has outlived its time, and what is above a quota that was lowered; else done every so often."""
+        await self._tending.sweep()
+
+    async def free(self, covers: Callable[[ObjectId], bool], *, pinned: bool = False) -> Freed:
+        """Drops what is held of the objects that `covers` says; of what is landing nothing is kept.
+
+        Args:
+            covers: called on the loop, once for each entry.
+            pinned: also what is pinned.
+        """
+        return await self._tending.free(covers, pinned=pinned)
+
+    def on_gone(self, hear: Callable[[], None]) -> None:
+        """Has somebody told, who keeps copies, that entries left for another reason than room."""
+        self._tending.on_gone = hear
+
     async def close(self) -> None:
         """Ends what is under way behind and gives the cache paths back; landings are closed before."""
         await self._moving.close()
@@ -370,10 +396,3 @@ def _prepare(disks: list[Disk]) -> None:
             broken.append(error)
     if len(broken) == len(disks):
         raise broken[0]
-
-
-def _extend(found: list[Span], more: list[Span]) -> None:
-    """Appends runs, the first joined to the last where they touch (across an extent's border)."""
-    if found and more and found[-1].end == more[0].start:
-        more = [Span(found.pop().start, more[0].end), *more[1:]]
-    found.extend(more)

@@ -163,6 +163,20 @@ def test_a_cache_size_that_is_none_is_refused(written: str) -> None:
     assert ": cache.size: " in faults_of(f"region: r\ncache: {{paths: [/c], size: {written}}}\n")[0]
 
 
+def test_watermarks_are_shares_the_one_below_the_other() -> None:
+    assert (settings("region: r\ncache: {paths: [/c]}\n").cache.high, 0.95) == (0.97, 0.95)
+    cache = settings("region: r\ncache: {paths: [/c], high: 90%, low: 80.5%}\n").cache
+    assert (cache.high, cache.low) == (0.9, 0.805)
+
+
+@pytest.mark.parametrize(
+    ("written", "key"),
+    [("high: 101%", "high"), ("high: 40%", "high"), ("low: 90", "low"), ("high: 90%", "low"), ("low: 98%", "low")],
+)
+def test_watermarks_that_cannot_be_are_refused(written: str, key: str) -> None:
+    assert f": cache.{key}: " in faults_of(f"region: r\ncache: {{paths: [/c], {written}}}\n")[0]
+
+
 def test_a_share_is_of_the_file_system_and_bytes_end_at_it() -> None:
     assert CacheSize(share=0.25).of(1000) == 250
     assert CacheSize(limit=700).of(1000) == 700

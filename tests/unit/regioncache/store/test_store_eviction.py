@@ -1,5 +1,6 @@
 """Under a limit: it is kept, what is being landed stays, and what left is a miss, never a wrong byte."""
 
+import asyncio
 import os
 from collections import namedtuple
 from pathlib import Path
@@ -56,6 +57,23 @@ async def test_packed_objects_never_take_more_than_the_limit(tmp_path: Path) -> 
     for number in range(600):
         if store.newest(oid(f"key {number}")) is not None:
             assert await packed(store, f"key {number}") == (meta(100_000), content(Span(0, 100_000)))
+    await store.close()
+
+
+async def test_above_the_high_mark_entries_leave_behind_down_to_the_low_one(tmp_path: Path) -> None:
+    store = await Store.open(StoreSettings((tmp_path,), size=100 * MIB, high=0.8, low=0.5))
+    for number in range(39):
+        assert await put(store, f"key {number}", meta(2 * MIB), Span(0, 2))
+    assert store.statistics().evicted_bytes == 0
+
+    await put(store, "last", meta(2 * MIB), Span(0, 2))
+    async with asyncio.timeout(60):
+        while store.statistics().clean_bytes > 50 * MIB:
+            await asyncio.sleep(0.001)
+
+    assert 45 * MIB < store.statistics().clean_bytes <= 50 * MIB
+    assert store.newest(oid("last")) is not None
+    assert store.newest(oid("key 0")) is None
     await store.close()
 
 
