@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.telemetry.points import Points
     from gateway.telemetry.trails import Trails
 
-SPANS = Bounds(limit=4096, batch=128, every_seconds=2.0)
+SPANS = Bounds(limit=4096, batch=128, every_seconds=5.0)
 """Some 10 MB; at 1 % of 20,000 reads a second they hold for 20 s. Encoding a batch takes 5 ms, which is how long the
 interpreter lets one thread wait for another."""
 METRICS = Bounds(limit=2, batch=1, every_seconds=2.0)

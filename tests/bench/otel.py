@@ -23,8 +23,6 @@ from tests.real.lab.regions import HOME, credentials
 from tests.real.lab.s3 import S3Server
 
 SAMPLE = "1%"
-INTERVAL = "5s"
-"""Of the metrics: a dozen times as often as by default, so that every ride has them in it."""
 BENCHES = {f"otel_{hit.name.removeprefix('hit_')}": hit for hit in HITS if hit.name in {"hit_4k", "hit_100k"}}
 WANTED = "<= 1.03"
 PAIRS_EACH = 5
@@ -38,7 +36,7 @@ def run(names: Sequence[str], directory: Path, turns: int) -> Iterator[Outcome]:
     if not chosen:
         return
     with origin(directory) as store, _collector(directory) as url:
-        telemetry = {"telemetry": {"otlp": url, "sample": SAMPLE, "interval": INTERVAL}}
+        telemetry = {"telemetry": {"otlp": url, "sample": SAMPLE}}
         with _node(directory / "with", store, telemetry) as ours, _node(directory / "without", store, {}) as plain:
             for name, hit in chosen.items():
                 made = put_many(store, f"{hit.name}/", hit.count, hit.size, different=hit.count)
