@@ -97,7 +97,7 @@ def _by_way(pick: Callable[[OriginSample], "float | Histogram"]) -> Callable[[Sn
 
 
 def _by_path(pick: Callable[[PathStatistics], float]) -> Callable[[Snapshot], Iterator[Sample]]:
-    return lambda now: (((path.path, str(path.tier)), pick(path)) for path in now.cache_paths)
+    return lambda now: (((path.path, str(path.tier)), float(pick(path))) for path in now.cache_paths)
 
 
 def _one(pick: Callable[[Snapshot], float]) -> Callable[[Snapshot], Iterator[Sample]]:

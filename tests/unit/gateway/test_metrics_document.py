@@ -112,3 +112,11 @@ def test_units_stand_in_the_names_that_have_one() -> None:
     for metric in CATALOGUE:
         if metric.unit in words:
             assert metric.name.endswith(words[metric.unit]), metric.name
+
+
+async def test_no_sample_is_a_truth_value_which_otlp_does_not_carry(node: World) -> None:
+    now = node.nodes[NEAR].operations.metrics()
+
+    values = [(metric.name, value) for metric in CATALOGUE for _, value in metric.read(now)]
+
+    assert [name for name, value in values if isinstance(value, bool)] == []
