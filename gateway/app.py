@@ -82,8 +82,8 @@ class Node:
         Raises: SecretUnreadable, TokenUnusable, TelemetryUnavailable, CertificateFault, StoreBroken, StoreError,
         LedgerUnreadable, OSError.
         """
-        for path in settings.cache.directories:
-            path.mkdir(parents=True, exist_ok=True)
+        # The others are the store's affair: one that is broken does not keep the node from starting.
+        settings.cache.directories[0].mkdir(parents=True, exist_ok=True)
         admin_token = AdminToken(token.read_or_draw(settings.token_file))
         store = EmbeddedStore(settings.namespace_directory / NAMESPACE_FILE)
         telemetry: Telemetry | None = None

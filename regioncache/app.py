@@ -271,7 +271,7 @@ def open_files(allowed: int, paths: int) -> int:
 
     Together they are half of what the process may open (`allowed`); the rest is for connections.
     """
-    return max(32, min(OPEN_EXTENTS, allowed // 4) // paths)
+    return max(2, min(OPEN_EXTENTS, allowed // 4) // paths)
 
 
 def asking_descriptors() -> int:

@@ -10,17 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import hits, lists, misses, otel, traces
+from tests.bench import hits, lists, misses, traces
 from tests.bench.pairs import TURNS, Outcome, write
 from tests.bench.stage import scratch
 
-NAMES = (
-    *(hit.name for hit in hits.HITS),
-    *(miss.name for miss in misses.MISSES),
-    *lists.NAMES,
-    *traces.NAMES,
-    *otel.BENCHES,
-)
+NAMES = (*(hit.name for hit in hits.HITS), *(miss.name for miss in misses.MISSES), *lists.NAMES, *traces.NAMES)
 RESULT = Path("build/bench.json")
 
 
@@ -33,7 +27,7 @@ def main(patterns: list[str]) -> int:
     turns = int(os.environ.get("CAUSEWAY_BENCH_TURNS", TURNS))
     outcomes: list[Outcome] = []
     failed = 0
-    for part in (hits, misses, lists, traces, otel):
+    for part in (hits, misses, lists, traces):
         try:
             with scratch() as directory:
                 for outcome in part.run(names, directory, turns):

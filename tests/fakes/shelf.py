@@ -20,6 +20,7 @@ from regioncache.pages import MIB, Span, Version
 from regioncache.reader import Reader, Shelf
 from regioncache.sources import Route, Sources
 from regioncache.store.base import StoreSettings
+from regioncache.store.disk import SystemCalls
 from regioncache.store.store import Store
 from regioncache.tally import Tally
 from tests.fakes.origin import FakeOrigin
@@ -89,9 +90,9 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(path: Path, *, piece: int = 64 * 1024) -> AsyncIterator[Bench]:
+async def bench(path: Path, *, piece: int = 64 * 1024, calls: SystemCalls | None = None) -> AsyncIterator[Bench]:
     """Opens a bench whose store lies below `path`; the origin gives `piece` bytes at once."""
-    store = await Store.open(StoreSettings((path,), 4096 * MIB))
+    store = await Store.open(StoreSettings((path,), 4096 * MIB), calls)
     made: list[Bench] = []
     sources = Sources(Health(), lambda place, way: _route(made[0]), lambda: 0.0)
     hot, flights, tally = HotObjects(MIB), Flights(), Tally()

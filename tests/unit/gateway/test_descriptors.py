@@ -15,8 +15,13 @@ def test_doors_full_of_strangers_leave_descriptors_to_ask_origins_with(allowed: 
 
     # Both doors may hold twice their connections while they refuse, and handshakes besides; some 25 are the process's.
     left = allowed - cache - 2 * (shares.s3 + shares.peer) - shares.s3 // 4 - 25
-    assert left >= min(1024, allowed // 8) or (allowed < 1024 and paths > 1)
+    assert left >= min(1024, allowed // 8) or allowed < 1024
     assert 8 <= shares.admin <= max(8, allowed // 32)
+
+
+@given(st.integers(256, 100_000), st.integers(1, 32))
+def test_the_cache_never_has_more_than_half_of_them(allowed: int, paths: int) -> None:
+    assert open_files(allowed, paths) * 2 * paths <= allowed // 2
 
 
 def test_with_the_usual_limit_nobody_is_refused_for_it() -> None:
