@@ -1,7 +1,7 @@
 # `make demo`, `make test` and the others set up what they need by themselves; see scripts/setup.sh.
 PY := .venv/bin/python
 
-.PHONY: demo test check bench soak fuzz clients clean setup
+.PHONY: demo test check docs bench soak fuzz clients clean setup
 
 demo:
 	@scripts/setup.sh python
@@ -17,6 +17,12 @@ check:
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	$(PY) scripts/check_sizes.py
+
+# The tables of the documents anew, from the models and the catalogue that they describe.
+docs:
+	@scripts/setup.sh python
+	$(PY) -m scripts.write_metrics
+	$(PY) -m scripts.write_reference
 
 # docs/clients.md anew, by what the clients see.
 clients: setup

@@ -66,9 +66,9 @@ class TlsSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     cert: FilePath
-    """PEM file: the certificate, then those between it and the authority."""
+    """PEM file: the certificate, then those between it and its authority. No default: a certificate is yours."""
     key: FilePath
-    """PEM file: the certificate's private key."""
+    """PEM file: the certificate's private key, without a password. No default: it goes with the certificate."""
 
 
 class Listener(BaseModel):
@@ -77,9 +77,9 @@ class Listener(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     address: Annotated[Address, BeforeValidator(Address.parse)]
-    """HOST:PORT; port 0 lets the kernel choose."""
+    """`"HOST:PORT"`; port 0 lets the kernel choose. No default: who says more of a door says where it is."""
     tls: TlsSettings | None = None
-    """Certificate; absent: plain HTTP."""
+    """The certificate of https; read again, within seconds, when its files change. Default: none: plain HTTP."""
 
     @model_validator(mode="before")
     @classmethod
@@ -96,8 +96,9 @@ class S3Listener(Listener):
     """The S3 door's address."""
 
     domain: str | None = None
-    """Domain of virtual-host style: `BUCKET.DOMAIN` names a bucket, its DNS and certificate have `*.DOMAIN`. Path style
-    works beside it. Absent: path style alone."""
+    """Domain of virtual-host style: `BUCKET.DOMAIN` is a bucket; path style works beside it, at the domain itself and
+    at any other name or address. Default: none: path style alone; `*.DOMAIN` must be in the DNS and, with TLS, in the
+    certificate, whose `*` stands for one label: buckets with a dot in their name want path style there."""
 
     @field_validator("domain", mode="after")
     @classmethod
@@ -116,6 +117,10 @@ class S3Listener(Listener):
 class PeerListener(Listener):
     """The address for nodes of other regions."""
 
+    tls: TlsSettings | None = None
+    """Not kept by this version. Default: none: plain HTTP; nodes ask each other signed, each frame with its
+    checksum."""
+
     @field_validator("tls", mode="before")
     @classmethod
     def _plain_only(cls, value: object, info: ValidationInfo) -> object:
@@ -130,12 +135,15 @@ class ListenSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     s3: S3Listener = S3Listener(address=Address("127.0.0.1", 9000))
-    """S3. Default 127.0.0.1:9000: open to other machines only when that is said."""
+    """Where S3 is served, as `"HOST:PORT"` or with the keys below. Default: `127.0.0.1:9000`; a door opens to other
+    machines only when that is said."""
     peer: PeerListener = PeerListener(address=Address("127.0.0.1", 9100))
-    """Nodes of other regions; every request on it is signed with the pair's secret. Default 127.0.0.1:9100."""
+    """Where nodes of other regions ask, as `listen.s3`. Default: `127.0.0.1:9100`; as above. Every request on it must
+    be signed with the pair's secret."""
     admin: Listener = Listener(address=Address("127.0.0.1", 9200))
-    """Administration: health, metrics and the API behind the administrators' token. Default 127.0.0.1:9200, since who
-    reaches it with the token may read everything."""
+    """Health, metrics, and the API behind the administrators' token, as `listen.s3`. Default: `127.0.0.1:9200`; who has
+    the token may read everything, and off loopback without TLS, of which the node warns, it would cross the network
+    readable."""
 
 
 def memory_by_default() -> int:
@@ -149,27 +157,31 @@ class NodeSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     region: str = Field(min_length=1)
-    """The region this node serves, as the topology calls it. No default: a guess would send bytes over a wrong line."""
+    """The region this node serves, by its name in the topology. No default: a guess would send bytes over a wrong
+    line."""
     node: str = Field(default_factory=socket.gethostname, min_length=1)
-    """This node's name, in logs and in the status of others. Default: the host's name."""
+    """This node's name in logs and in the status of others. Default: the host's name; it is unique in most places
+    already."""
     workers: int = 1
-    """Processes of this node. This version keeps 1, which is the default."""
+    """Processes of this node. Default: `1`; this version keeps 1 and refuses more."""
     memory: Bytes = Field(default_factory=memory_by_default)
-    """Budget of the process for flights and doors, in bytes, 64 MiB at least; the interpreter itself and the index come
-    on top. Default: a quarter of the machine's memory, 4 GiB at most."""
+    """Bytes that flights and doors may hold together, 64MiB at least; the interpreter and the index (at most 400 bytes
+    for each extent or small object) come on top. Default: a quarter of the machine's memory, 4GiB at most; the kernel's
+    page cache needs the rest: it serves the hits."""
     listen: ListenSettings = ListenSettings()
-    """The doors."""
+    """The doors. Default: all on loopback, in plain HTTP."""
     secrets: dict[str, SecretRef] = Field(default_factory=dict)
-    """By far region, the secret that signs requests between its nodes and ours; under the own region's name that of
-    the nodes within. Default: none, then no node is trusted and none is asked."""
+    """By region, the secret that signs requests between its nodes and ours (own region: between the nodes within); both
+    sides have the same. Default: none; without one, that region's nodes are neither trusted nor asked."""
     cache: CacheSettings
-    """The cache."""
+    """Where pages are kept. No default: its paths have none."""
     namespace: NamespaceSettings = NamespaceSettings()
-    """The namespace."""
+    """Where the namespace is kept. Default: embedded, in the first cache path."""
     telemetry: TelemetrySettings | None = None
-    """Where traces and metrics are sent. Default: nowhere, and nothing is loaded for it."""
+    """Where traces and metrics are sent; needs `pip install 'causeway[otel]'`. Default: nowhere, and nothing is loaded
+    for it; a node tells nobody anything unasked."""
     etcd: tuple[str, ...] = ()
-    """Servers of the region's etcd. This version does not keep it: a region has one node."""
+    """Servers of the region's etcd. Default: none; this version keeps one node in a region and refuses it."""
 
     @field_validator("workers", mode="after")
     @classmethod

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from gateway.s3.base import Caller, ListPath
 from gateway.segments import LAST, Segment, segments
-from namespace.model import Immutable, Mount
+from namespace.consistency import Immutable
+from namespace.model import Mount
 from namespace.resolver import Place, Resolver
 from policy.match import Rules
 from regioncache.asked import Asked

@@ -11,8 +11,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from gateway.walking import TooMany, Walk
+from namespace.consistency import MaxAge
 from namespace.errors import NamespaceError
-from namespace.model import MaxAge
 from namespace.resolver import Resolver
 from policy.pattern import Pattern
 from regioncache.errors import CacheError

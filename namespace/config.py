@@ -11,10 +11,11 @@ class NamespaceSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     snapshot: Path | None = None
-    """Directory of the namespace on this machine (SQLite), from which the node starts without asking anybody. Default:
-    the first cache path, so that one directory is the whole node."""
+    """Directory of the namespace on this machine: topology, policy, access keys, pins (SQLite, mode 0600). Default: the
+    first cache path; one directory is the whole node."""
     service: str | None = None
-    """Address of the global namespace service. This version does not keep it; the namespace is embedded."""
+    """Address of the global namespace service. Default: none; this version keeps the namespace embedded and refuses
+    one."""
 
     @field_validator("snapshot", mode="after")
     @classmethod

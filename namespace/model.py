@@ -7,7 +7,6 @@ outlive new endpoints, new credentials and renamed mounts.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -28,6 +27,7 @@ from pydantic_core import PydanticCustomError
 from xxhash import xxh3_128_digest
 
 from namespace import fields, paths
+from namespace.consistency import Consistency, MaxAge, consistency_of, refresh_of
 from namespace.fields import NO_LINE, Credentials
 
 KIB = 1024
@@ -48,37 +48,23 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Immutable:
-    """Objects never change: the newest version known is never asked about again."""
-
-
-@dataclass(frozen=True, slots=True)
-class MaxAge:
-    """What is known of the newest version is believed for so many seconds."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Validate:
-    """Every open asks the origin which version is the newest."""
-
-
-Consistency = Immutable | MaxAge | Validate
-
-
 class Region(_Part):
     """A place with its own cache, or none: `nodes` are the peer addresses of its cache."""
 
     name: Name
     provider: Name = "idc"
+    """Who runs the place, a name for people: `aws`, `idc`, `rental`. Default: `idc`; nothing depends on it."""
     nodes: tuple[Annotated[str, AfterValidator(fields.node)], ...] = ()
+    """Peer addresses of its cache, each `"HOST:PORT"` as the other regions reach it; this version keeps one for each
+    region. Default: none; others then read its buckets at their endpoints."""
     parent: RegionName | None = None
-    """The region whose cache this one's misses go to first."""
+    """The region whose cache this one's misses go to first; a line is between the two. Default: none; the home region
+    of each bucket is asked itself."""
     trust: Literal["full", "granted"] = "full"
+    """`full`: its nodes hold credentials and keys. `granted`: none of them, and only `paths`; not kept by this version.
+    Default: `full`; most regions are your own."""
     paths: tuple[str, ...] = Field(default=(), validate_default=True)
-    """What a granted region may read; empty for a trusted one, which may read everything."""
+    """What a granted region may read, as `[/ns/train]`. Default: none; a trusted region may read everything."""
 
     def may_read(self, path: str) -> bool:
         """Whether nodes of this region may be given `path`."""
@@ -109,12 +95,19 @@ class Line(_Part):
 
     name: LineName
     between: tuple[RegionName, RegionName]
+    """The two regions, as `[idc-bj, aws-use1]`. Of several lines between the same two the first is taken, where an
+    endpoint names no other. No default: a line has two ends."""
     capacity: Annotated[float, BeforeValidator(fields.rate), Field(gt=0, allow_inf_nan=False)]
+    """What it carries each way, as `10Gbps`; its quota, where the policy gives it none. No default: a guess would be
+    too much for some line."""
     price_per_gb: Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """What 10^9 bytes over it cost, in your currency. Default: `0.0`; a dedicated line is paid for already."""
     carries: Literal["private", "public"] = "public"
-    """`private`: internal endpoints are reached over it."""
+    """`private`: internal endpoints are reached over it. `public`: external ones alone. Default: `public`; a private
+    address means something else, or nothing, at the other end of most lines."""
     office: RegionName | None = None
-    """The region whose lease office shares the line out; None: the first of `between` that has nodes."""
+    """The region at an end whose lease office shares the line out. Default: the first of `between` that has nodes; in
+    this version a region's only node holds the line's quota alone."""
 
     def far(self, region: str) -> str:
         """Returns the region at the other end; raises ValueError if `region` is at neither."""
@@ -150,8 +143,13 @@ class Endpoint(_Part):
     """A URL of a bucket. `line` is a line's name, `none` (reached from elsewhere without a line) or not said."""
 
     url: Annotated[str, AfterValidator(fields.url)]
+    """`http://HOST:PORT` or `https://HOST` of an S3 store, without a path; `file:///DIRECTORY` of a directory. No
+    default: it is where the store is."""
     scope: Literal["internal", "external"]
     line: str | None = None
+    """The line that its bytes cross for callers elsewhere, or `none`: it is reached from elsewhere without one, and
+    without a quota. Default: the line between the caller's region and the home region; where there is none it is no
+    source."""
 
     @field_validator("line", mode="after")
     @classmethod
@@ -163,7 +161,11 @@ class Endpoints(_Part):
     """The endpoints of a bucket: `internal` for callers at home or behind a private line, `external` for others."""
 
     internal: Endpoint | None = None
+    """For callers in the home region, and for those behind a line that carries private addresses; written as its URL or
+    with the keys below. Default: none; one of the two is wanted."""
     external: Endpoint | None = None
+    """For callers elsewhere, by mounts that say `external: true`; written alike. Default: none; one of the two is
+    wanted."""
 
     @field_validator("internal", "external", mode="before")
     @classmethod
@@ -186,11 +188,21 @@ class Bucket(_Part):
 
     name: Name
     provider: Provider
+    """What kind of store it is: `s3` or `file`; `azure`, `gcs` and `hdfs` are not kept by this version. No default:
+    nothing can be asked before that is known."""
     bucket: str = Field(default="", validate_default=True)
+    """The store's own name of it; part of the bucket's identity. Default: none; only a directory need not have one."""
     region: RegionName
+    """Its home region; part of its identity. No default: a guess would send bytes over a wrong line."""
     page: Annotated[StrictInt, BeforeValidator(fields.size)] = MIB
+    """Bytes of a page, a power of two from 64KiB to 16MiB. Default: `1MiB`; less fetches less around a small read, more
+    asks less often for a large one."""
     endpoints: Endpoints
+    """Where it is reached. No default: one is wanted at least."""
     credentials: Annotated[Credentials, BeforeValidator(fields.credentials)] = Credentials("role")
+    """By reference alone: `{env: NAME}` or `{file: PATH}`, which hold `ACCESS_KEY:SECRET` or a JSON object of
+    `access_key`, `secret_key` and `session_token`; `role`, the machine's own; `none`, requests are not signed. Only
+    nodes that ask the bucket itself need them. Default: `role`; a directory has `none`."""
 
     @cached_property
     def id(self) -> bytes:
@@ -237,27 +249,34 @@ class Bucket(_Part):
         return value
 
 
-LEAST_REFRESH_SECONDS = 5.0
-"""More often than this, readers are served better by asking at each read."""
-
-
 class Mount(_Part):
     """A path under `/ns` and the bucket and prefix behind it. `stale_if_down` is seconds, infinite = for ever."""
 
     path: str
     bucket: BucketName
+    """The bucket's name in this file. No default: a mount is a place for one."""
     prefix: str = ""
+    """What stands before each key in the bucket; it ends with `/`. Default: none: the whole bucket."""
     mode: Literal["ro", "rw"] = "ro"
+    """`ro`, or `rw`: not kept by this version. Default: `ro`; most data are read by many and written by one."""
     external: StrictBool = False
-    """Whether the bucket's external endpoint may be used for this mount."""
-    consistency: Consistency = MaxAge(60.0)
+    """Whether the bucket's external endpoint may be used for this mount. Default: `false`; bytes that leave by the
+    internet are paid for."""
+    consistency: Annotated[Consistency, BeforeValidator(consistency_of)] = MaxAge(60.0)
+    """What a reader may rely on: `immutable`, objects never change; `{max_age: 60s}`, what is known is believed for so
+    long; `validate`, each open asks the bucket. Default: `{max_age: 60s}`; most data are written once, and a question
+    for each read of a small object costs more than the read."""
     stale_if_down: Annotated[float, BeforeValidator(fields.duration), Field(ge=0)] = math.inf
-    refresh: float | None = None
-    """Written `{every: 10m}`: so often, seconds, what is known beneath is looked at anew, without a reader who waits.
-    None = when it is read."""
+    """While the bucket is away, what is cached is served if it was last asked about within this time, else 503.
+    Default: for ever; reads outlive outages."""
+    refresh: Annotated[float | None, BeforeValidator(refresh_of)] = None
+    """Written `{every: 10m}`, 5s at least: so often what is known beneath is looked at anew, and no reader waits.
+    Default: none: when it is read."""
     write: Literal["through", "back"] = "through"
+    """With `mode: rw`, how a write is kept: `through`, by the bucket; `back`, by nodes. Default: `through`; the bucket
+    said so."""
     copies: Annotated[StrictInt, Field(ge=1, le=16)] = 2
-    """With `write: back`: on how many nodes a write lies before it is acknowledged."""
+    """With `write: back`: on how many nodes a write lies before it is acknowledged. Default: `2`; one may be lost."""
 
     @field_validator("path", mode="after")
     @classmethod
@@ -277,39 +296,6 @@ class Mount(_Part):
         if value and not value.endswith("/"):
             raise ValueError(f"a prefix ends with '/': write {value + '/'!r}")
         return value
-
-    @field_validator("consistency", mode="before")
-    @classmethod
-    def _consistency(cls, value: object, info: ValidationInfo) -> Consistency:
-        match value:
-            case Immutable() | MaxAge() | Validate():
-                return value
-            case "immutable":
-                return Immutable()
-            case "validate":
-                return Validate()
-            case {"max_age": age, **rest} if not rest:
-                return MaxAge(_seconds(fields.duration(age, info)))
-        raise ValueError("consistency is immutable, validate or {max_age: 60s}")
-
-    @field_validator("refresh", mode="before")
-    @classmethod
-    def _every(cls, value: object, info: ValidationInfo) -> object:
-        match value:
-            case {"every": every, **rest} if not rest:
-                seconds = _seconds(fields.duration(every, info), "every")
-            case None | float() | int() if fields.reading(info) is None:
-                return value
-            case _:
-                raise ValueError("refresh is written {every: 10m}")
-        if seconds < LEAST_REFRESH_SECONDS:
-            raise ValueError(
-                f"a refresh is every {LEAST_REFRESH_SECONDS:.0f}s at most; for less say consistency: validate"
-            )
-        match info.data.get("consistency"):
-            case Validate():
-                raise ValueError("a mount that validates asks at each read: there is nothing to refresh")
-        return seconds
 
     @field_validator("write", mode="after")
     @classmethod
@@ -354,9 +340,3 @@ class Topology(_Part):
             ends = frozenset(line.between)
             by_ends[ends] = (*by_ends.get(ends, ()), line)
         return by_ends
-
-
-def _seconds(value: object, key: str = "max_age") -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise ValueError(f"{key} is a duration, as 60s")
-    return float(value)

@@ -78,22 +78,25 @@ class ClassPolicy(_Written):
     """One class of traffic on one line."""
 
     order: Annotated[int, Field(strict=True, ge=0, le=99)]
-    """Classes are served from the lowest order on."""
+    """Classes are served from the lowest order on, each with its own. Default: `0`, `1`, `2`, `3` for interactive,
+    training, prefetch, backfill; a person waits for the first, nobody for the last."""
     floor: Fraction
-    """The part of the quota that this class gets whatever the others want."""
+    """The part of the quota that this class gets whatever the others want. Default: `10%`, `10%`, `2%`, `1%`, in the
+    same order; nothing stands still for ever."""
 
 
 class TenantPolicy(_Written):
     """One tenant on one line."""
 
     assured: Rate = 0.0
-    """Bytes/s that the tenant gets over all its classes whenever it wants them."""
+    """What the tenant gets, over all its classes, whenever it wants it. Default: `0 B/s`; a promise is made by
+    somebody."""
     ceil: PositiveRate = math.inf
-    """Bytes/s that the tenant never exceeds; default: none."""
+    """What the tenant never exceeds, not below `assured`. Default: none; what is idle is lent."""
     weight: Annotated[float, Field(strict=True, ge=0.001, le=1_000_000)] = 1.0
-    """Its part of what is shared, beside the weights of the others."""
+    """Its part of what is shared, beside the weights of the others. Default: `1`; all alike."""
     month: Size | None = None
-    """Bytes a month: reported, enforced later."""
+    """Bytes a month; not kept by this version. Default: none."""
 
     @field_validator("ceil")
     @classmethod
@@ -108,9 +111,13 @@ class Window(_Written):
     """Other ceils for classes at certain times."""
 
     when: Annotated[When, BeforeValidator(When.parse)]
+    """Days and a span of the day, as `Mon-Fri 09:00-21:00`, `Sat,Sun 22:00-06:00` or `1,25-last 08:00-18:00`. No
+    default: a window without a time is none."""
     tz: Annotated[str, BeforeValidator(zone)] = "UTC"
+    """The time zone whose clocks on the wall are meant, as `Asia/Shanghai`. Default: `UTC`; nodes stand in many
+    zones."""
     ceil: Annotated[dict[ClassName, PositiveRate], Field(min_length=1)]
-    """Bytes/s by class, over all tenants."""
+    """By class, what it never exceeds over all tenants while the window holds. No default: it is what a window says."""
 
     def holds(self, moment: float) -> bool:
         """Tells whether the window holds; `moment` is seconds since the epoch."""
@@ -161,23 +168,30 @@ class LinePolicy(_Written):
     """What may cross a line, each way."""
 
     quota: PositiveRate
-    """Bytes/s each way, of debited bytes."""
+    """What may cross the line each way, wire bytes, as `8Gbps`; not above its capacity. No default: a line that is left
+    out of the policy has its capacity."""
     overhead: Annotated[float, Field(strict=True, ge=1, le=2)] = 1.06
-    """Wire bytes for each payload byte; 1.06 is plain TCP at an MTU of 1500, TLS takes 1.08."""
+    """Wire bytes for each payload byte. Default: `1.06`; plain TCP at an MTU of 1500, TLS takes 1.08."""
     burst: Annotated[Burst, BeforeValidator(Burst.parse)] = Burst(seconds=0.010)
+    """How far the line may run ahead of its quota: a size, or the time that the quota takes for it; 256KiB at least.
+    Default: `10ms`; more shows as a queue in the line's routers."""
     classes: Annotated[Mapping[ClassName, ClassPolicy], BeforeValidator(_completed), Field(validate_default=True)] = (
         Field(default_factory=dict)
     )
-    """All four, whether written or not."""
+    """By class, how it is served; one that is left out has its defaults. Default: all four."""
     tenants: Mapping[TenantName, TenantPolicy] = Field(default_factory=dict)
-    """Those listed; all others share the leaf `other`, of weight 1 unless it is listed too."""
+    """By tenant, what it is promised and how it shares the rest; those that are not listed share as `other`, which may
+    be listed too. Default: none; all share as one."""
     windows: tuple[Window, ...] = ()
+    """Other ceilings for classes at certain times; of several that hold the strictest counts. Default: none."""
     safe: Fraction = 0.5
-    """What all nodes together may use of the quota when the lease office is silent."""
+    """What all nodes together may use of the quota when the lease office is silent; not kept by this version. Default:
+    `50%`."""
     hold: Duration = 30.0
-    """Seconds that a node goes on at its last rate (at most its safe rate) after its lease ran out."""
+    """How long a node goes on at its last rate (at most its safe rate) after its lease ran out; not kept by this
+    version. Default: `30s`."""
     static_for: Duration = 3600.0
-    """Seconds at the safe rate after that."""
+    """How long at the safe rate after that; not kept by this version. Default: `1h`."""
 
     @classmethod
     def of_capacity(cls, capacity: float) -> Self:
@@ -273,15 +287,21 @@ class CacheRule(_Written):
     """Rules for the paths that a pattern covers; for each key the first rule of the file that sets it wins."""
 
     match: Annotated[Pattern, BeforeValidator(Pattern.parse)]
+    """The paths it is for: `*` matches within a component, `**` any depth; all beneath what it matches is covered too.
+    No default: `/ns/**` is everything."""
     pin: Annotated[Pin | None, WrapValidator(_pin_of)] = None
+    """What may not be evicted and does not expire: `true`, all of it; `{newest: N}`, of the paths that the pattern
+    matches the N that sort last; `false` exempts from a wider rule below. Default: none; nothing is pinned."""
     ttl: Duration | None = None
-    """Seconds after which cached pages go."""
+    """How long after they were brought cached pages go, as `30d`. Default: none; they go when others need the room."""
     admit: Literal["always", "second_read", "never"] | None = None
-    """`never`: the pages are handed on and not kept; `second_read`: the first read of them is; `always` exempts a
-    subtree from a wider rule below."""
+    """Whether what is read is kept: `always`; `second_read`, when it is read again; `never`. `always` also exempts a
+    subtree from a wider rule below. Default: `always`; what is read is read again."""
     quota: Size | None = None
-    """Bytes of the cache that all that the pattern covers may hold together."""
+    """What all that the pattern covers may hold of the cache together, as `20TiB`. Default: none; the cache is shared
+    by use."""
     priority: Literal["high", "normal", "low"] | None = None
+    """Whose pages go first when others need the room: `low`, then `normal`, then `high`. Default: `normal`."""
 
     @field_validator("pin")
     @classmethod

@@ -41,9 +41,10 @@ class SecretRef(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: FilePath | None = None
-    """File that holds the secret and nothing else; white space around it is cut off. Default: none."""
+    """File that holds the secret, 16 characters at least, and nothing else; white space around it is cut off. Default:
+    none; a secret is named, never written here."""
     env: str | None = None
-    """Name of the environment variable that holds the secret. Default: none."""
+    """Environment variable that holds the secret, in place of a file. Default: none."""
 
     @model_validator(mode="before")
     @classmethod
@@ -145,12 +146,12 @@ class CachePath(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: FilePath
-    """Directory; made when absent."""
+    """The directory; made when absent. No default: it stands for the disk."""
     tier: int = Field(default=0, ge=0, le=9)
-    """Speed of the disk: 0 is the fastest, where new data land; what is worth it moves down and up. Default 0: disks
-    that nothing is said of share alike."""
+    """Speed of the disk: 0 is the fastest, where new data land, 9 the slowest; what is worth it moves down and up.
+    Default: `0`; disks that nothing is said of share alike."""
     size: Annotated[CacheSize, BeforeValidator(_cache_size)] | None = None
-    """As `cache.size`, for this path alone. Default: `cache.size`."""
+    """As `cache.size`, for this path alone. Default: as `cache.size`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -164,17 +165,18 @@ class CacheSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     paths: tuple[CachePath, ...]
-    """Directories, one for each disk; made when absent. The first also keeps `admin.token`, the ledger and, where
-    nothing else is said, the namespace. No default: a cache must never land on a disk by accident."""
+    """Directories, one for each disk, each written as itself or as `{path: DIRECTORY, tier: 1, size: 2TiB}`. The first
+    also keeps `admin.token`, the ledger and, where nothing else is said, the namespace. No default: a cache must never
+    land on a disk by accident."""
     size: Annotated[CacheSize, BeforeValidator(_cache_size)] = CacheSize(share=0.9)
-    """For each path: a share of its file system (`90%`) or bytes (`500GiB`). Default 90%, since 5 % stays free anyway
-    and the rest is for headers and the operator."""
-
+    """For each path: a share of its file system (`90%`) or bytes (`500GiB`); the cache leaves 5 % of the file system
+    free in any case. Default: `90%`; a cache is to be used, the rest is for headers and the operator."""
     high: Annotated[float, BeforeValidator(_watermark)] = 0.97
-    """Share of the size above which what leaves is removed behind, so that what comes need not wait. Default 97%: some
-    seconds of what a disk takes."""
+    """Watermark: share of `cache.size` above which what leaves is removed behind, `50%` to `100%`. Default: `97%`; what
+    comes need not wait for it."""
     low: Annotated[float, BeforeValidator(_watermark), Field(validate_default=True)] = 0.95
-    """Share of the size down to which that goes on. Default 95%."""
+    """Watermark: share of `cache.size` down to which that goes on, not above `cache.high`. Default: `95%`; the two
+    percent between are a second of a fast disk."""
 
     @field_validator("low", mode="after")
     @classmethod

@@ -8,8 +8,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+from namespace.consistency import Immutable, MaxAge, Validate
 from namespace.errors import BadPath
-from namespace.model import Immutable, MaxAge, Mount, Topology, Validate
+from namespace.model import Mount, Topology
 from namespace.resolver import Place, Resolver
 from namespace.routes import routes
 from namespace.table import Table

@@ -3,8 +3,9 @@
 from gateway.admin.answers import Explanation, LastWait, RuleShown, WayShown
 from gateway.admin.operations import BadOperation, UnknownPath
 from gateway.operating.running import Running
+from namespace.consistency import Immutable, MaxAge
 from namespace.errors import NamespaceError
-from namespace.model import Immutable, MaxAge, Mount
+from namespace.model import Mount
 from namespace.resolver import Place
 from namespace.routes import candidates
 from regioncache.pages import Meta, ObjectId, Span, cover

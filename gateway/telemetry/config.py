@@ -20,20 +20,20 @@ class TelemetrySettings(BaseModel):
 
     otlp: str
     """URL of the collector, OTLP over HTTP (`http://collector:4318`); `/v1/traces` and `/v1/metrics` are added. No
-    default: a node tells nobody anything unasked."""
+    default: a guess would tell a stranger."""
     sample: Annotated[float, BeforeValidator(_share), Field(ge=0, le=1)] = 0.01
-    """Share of reads that are traced, `0%` to `100%`. Default 1%: enough to see every kind of slow read within a
-    minute, and it costs under 3 % of a small hit."""
+    """Share of reads that are traced, `0%` to `100%`. Default: `1%`; every kind of slow read shows within a minute, for
+    under 3 % of a small hit."""
     asked: float = Field(default=10.0, ge=0)
-    """Traces a second that clients may ask for by a `traceparent` that is sampled; beyond it `sample` decides.
-    Default 10."""
+    """Traces a second that clients may ask for by a sampled `traceparent`; beyond it `sample` decides. Default: `10`;
+    no client can make the node trace everything."""
     headers: dict[str, SecretRef] = Field(default_factory=dict)
     """Headers that the collector wants, each named as a secret: `{authorization: {file: collector.secret}}`. Default:
     none."""
     ca: FilePath | None = None
     """PEM file of the authority that signed an https collector's certificate. Default: the system's."""
     interval: Annotated[float, BeforeValidator(units.duration), Field(ge=1)] = 60.0
-    """How often the metrics are sent, 1s at least. Default 60s, as collectors expect."""
+    """How often the metrics are sent, 1s at least. Default: `60s`; what collectors expect."""
 
     @field_validator("otlp")
     @classmethod

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from namespace.checks import not_kept
 from namespace.codec import Units, topology
-from namespace.model import Immutable, MaxAge, Validate
+from namespace.consistency import Immutable, MaxAge, Validate
 from policy import units, yamlfile
 
 _EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "topology.yaml"
