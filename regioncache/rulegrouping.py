@@ -71,13 +71,20 @@ class RuleGrouping:
         return {str(rule.match): rule.pin.newest for rule in rules if rule.pin and rule.pin.newest}
 
     def keep_of(self, oid: ObjectId) -> Keep:
-        """How the object is to be kept."""
+        """How the object is to be kept; its partition is known from here on."""
+        return self._keep(oid, learn=True)
+
+    def look(self, oid: ObjectId) -> Keep:
+        """How the object would be kept: it may not exist, so nothing is learned from it."""
+        return self._keep(oid, learn=False)
+
+    def _keep(self, oid: ObjectId, *, learn: bool) -> Keep:
         paths = self._shown.paths(oid) if self.digest else ()
         if not paths:
             return PLAIN
         by = self._rules.match(paths[0]).by
         values = tuple([(key, str(self._cache[by[key]].match)) for key in _VALUES if key in by])
-        parts = (*self._pinned_by(paths), *values)
+        parts = (*self._pinned_by(paths, learn=learn), *values)
         if not parts:
             return PLAIN
         keep = self._keeps.get(parts)
@@ -91,12 +98,11 @@ class RuleGrouping:
         """What a group of this name means now; what is no longer set is not meant by it."""
         if not name:
             return PLAIN
-        try:
-            parts = tuple(tuple(part) for part in json.loads(name))
-        except (ValueError, TypeError):
+        parts = _parts(name)
+        if parts is None:
             return None
         for part in parts:
-            if len(part) == 3 and part[0] == _NEWEST and self._partitions.seen(part[1], part[2]):
+            if part[0] == _NEWEST and self._partitions.seen(part[1], part[2]):
                 self.changed()
         return self._meaning(parts)
 
@@ -117,7 +123,7 @@ class RuleGrouping:
             at = len(path) if at < 0 else at
         return path[:at]
 
-    def _pinned_by(self, paths: Sequence[str]) -> tuple[_Part, ...]:
+    def _pinned_by(self, paths: Sequence[str], *, learn: bool) -> tuple[_Part, ...]:
         newest: tuple[_Part, ...] = ()
         for path in paths:
             if command := self.command_over(path):
@@ -132,7 +138,7 @@ class RuleGrouping:
             partition = rule.match.partition(path)
             if partition is not None:
                 newest = (*newest, (_NEWEST, str(rule.match), partition))
-                if self._partitions.seen(str(rule.match), partition):
+                if learn and self._partitions.seen(str(rule.match), partition):
                     self.changed()
         return newest
 
@@ -167,6 +173,22 @@ class RuleGrouping:
             return ""
         depends = json.dumps([keys, self._shown.digest, sorted(self._commands)], ensure_ascii=False)
         return xxh3_128_hexdigest(depends.encode())
+
+
+def _parts(name: str) -> tuple[_Part, ...] | None:
+    """What a name is made of; None where it is none of ours (another version wrote it, or the disk is damaged)."""
+    try:
+        parts = json.loads(name)
+    except ValueError:
+        return None
+    if not isinstance(parts, list):
+        return None
+    for part in parts:
+        if not isinstance(part, list) or not all(isinstance(word, str) for word in part):
+            return None
+        if len(part) != (3 if part[:1] == [_NEWEST] else 2):
+            return None
+    return tuple(tuple(part) for part in parts)
 
 
 def _pin_kind(rule: CacheRule) -> str:

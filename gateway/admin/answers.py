@@ -122,7 +122,10 @@ class WayShown:
 
 @dataclass(frozen=True, slots=True)
 class RuleShown:
-    """One cache rule that covers a path: what it sets, and where it stands in the policy (`policy.yaml:12`)."""
+    """One cache rule that covers a path: what it sets, and where it stands in the policy (`policy.yaml:12`).
+
+    A pin by a command stands beside them: `match` is the path that it pinned, `at` who did, and when.
+    """
 
     setting: str
     value: str
@@ -137,6 +140,24 @@ class LastWait:
     line: str
     cls: str
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class KeepShown:
+    """How an object is kept, by all the rules and pins that hold for it.
+
+    `paths` are all under which it shows. `ttl_left_seconds` is None where nothing of it is here, or it does not expire.
+    """
+
+    pinned: bool
+    priority: str
+    held_bytes: int
+    paths: tuple[str, ...]
+    ttl_seconds: float | None = None
+    ttl_left_seconds: float | None = None
+    quota_bytes: int | None = None
+    quota_used_bytes: int = 0
+    """What all that is under the same quota has in the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +177,7 @@ class Explanation:
     ways: tuple[WayShown, ...] = ()
     rules: tuple[RuleShown, ...] = ()
     last_wait: LastWait | None = None
+    keep: KeepShown | None = None
 
 
 @dataclass(frozen=True, slots=True)

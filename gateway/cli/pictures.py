@@ -87,8 +87,25 @@ def explained(found: Explanation) -> Pairs:
         ("key", found.key),
         *_version(found),
         *(("rule", f"{rule.setting}: {rule.value}, by {rule.match} ({rule.at})") for rule in found.rules),
+        *_keeping(found),
         ("last wait", _last_wait(found)),
     ]
+
+
+def _keeping(found: Explanation) -> Pairs:
+    keep = found.keep
+    if keep is None:
+        return []
+    said = [
+        f"{show_size(keep.held_bytes)} here",
+        "pinned" if keep.pinned else "not pinned",
+        f"priority {keep.priority}",
+    ]
+    if keep.ttl_left_seconds is not None:
+        said.append(f"goes in {show_duration(keep.ttl_left_seconds)}")
+    if keep.quota_bytes is not None:
+        said.append(f"{show_size(keep.quota_used_bytes)} of the quota of {show_size(keep.quota_bytes)} used")
+    return [("kept", ", ".join(said)), *(("also at", path) for path in keep.paths if path != found.path)]
 
 
 def _version(found: Explanation) -> Pairs:

@@ -1,14 +1,18 @@
 """Why a path is served as it is, from what is known here: mount, bucket, version, ways, pages, rules, last wait."""
 
-from gateway.admin.answers import Explanation, LastWait, RuleShown, WayShown
+import asyncio
+from datetime import UTC, datetime
+
+from gateway.admin.answers import Explanation, KeepShown, LastWait, RuleShown, WayShown
 from gateway.admin.operations import BadOperation, UnknownPath
 from gateway.operating.running import Running
 from namespace.consistency import Immutable, MaxAge
 from namespace.errors import NamespaceError
 from namespace.model import Mount
+from namespace.paths import covers
 from namespace.resolver import Place
 from namespace.routes import candidates
-from regioncache.pages import Meta, ObjectId, Span, cover
+from regioncache.pages import Meta, ObjectId, Span, cover, page_span
 from regioncache.sources import way_id
 from regioncache.store.base import WouldBlock
 
@@ -25,6 +29,7 @@ class Explaining:
         meta = await self._known(oid)
         page_bytes = place.bucket.page
         pages = cover(Span(0, meta.size), page_bytes) if meta is not None else Span(0, 0)
+        runs = [] if meta is None else self.running.app.store.present(oid, meta.version, page_bytes, pages)
         read = self.running.recent.of(path)
         waited = read.waited if read is not None else None
         return Explanation(
@@ -36,11 +41,12 @@ class Explaining:
             meta=meta,
             age_seconds=None if meta is None else max(0.0, self.running.wall() - meta.learned_at),
             page_bytes=page_bytes,
-            pages_held=0 if meta is None else self._held(oid, meta, page_bytes, pages),
+            pages_held=sum(map(len, runs)),
             pages=len(pages),
             ways=self._ways(place),
-            rules=self._rules(path),
+            rules=(*self._rules(path), *await self._pinned_by_commands(path)),
             last_wait=None if waited is None else LastWait(waited.line, waited.cls, waited.seconds),
+            keep=self._keep(oid, 0 if meta is None else _bytes(runs, page_bytes, meta.size)),
         )
 
     def _place(self, path: str) -> Place:
@@ -62,9 +68,35 @@ class Explaining:
         except WouldBlock:
             return await self.running.app.store.recall(oid)
 
-    def _held(self, oid: ObjectId, meta: Meta, page_bytes: int, pages: Span) -> int:
-        store = self.running.app.store
-        return sum(run.end - run.start for run in store.present(oid, meta.version, page_bytes, pages))
+    def _keep(self, oid: ObjectId, held: int) -> KeepShown:
+        app = self.running.app
+        keep, brought = app.regrouping.now.look(oid), app.store.brought(oid)
+        account = "" if keep.quota is None else keep.quota.account
+        used = next((one.used for one in app.store.statistics().accounts if one.name == account), 0)
+        left = None
+        if keep.ttl is not None and brought is not None and not keep.pinned:
+            left = max(0.0, brought + keep.ttl - self.running.wall())
+        return KeepShown(
+            pinned=keep.pinned,
+            priority=keep.priority,
+            held_bytes=held,
+            paths=tuple(app.regrouping.shown.paths(oid)),
+            ttl_seconds=keep.ttl,
+            ttl_left_seconds=left,
+            quota_bytes=None if keep.quota is None else keep.quota.nbytes,
+            quota_used_bytes=used,
+        )
+
+    async def _pinned_by_commands(self, path: str) -> tuple[RuleShown, ...]:
+        """The pins that commands have made of this path and those above it."""
+        if self.running.app.regrouping.now.command_over(path) is None:
+            return ()
+        pins = await asyncio.to_thread(self.running.store.pins)
+        return tuple(
+            RuleShown("pin", "true", pin.path, f"{pin.author}, {_moment(pin.at)}")
+            for pin in pins
+            if covers(pin.path, path)
+        )
 
     def _ways(self, place: Place) -> tuple[WayShown, ...]:
         app, region = self.running.app, self.running.settings.region
@@ -100,3 +132,11 @@ def _consistency(mount: Mount) -> str:
             return f"max_age {seconds:g}s"
         case _:
             return "validate"
+
+
+def _bytes(runs: list[Span], page_bytes: int, size: int) -> int:
+    return sum(len(page_span(run, page_bytes, size)) for run in runs)
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

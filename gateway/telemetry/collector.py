@@ -61,7 +61,21 @@ class _Heard(logging.Handler):
             self.last = said[:300]
 
 
-def resource(node: str, region: str, version: str) -> Resource:
+class Teller(Resource):
+    """Who tells. The exporter hashes it for each span, which would write all of it down as JSON each time."""
+
+    def __init__(self, told: Resource) -> None:
+        super().__init__(told.attributes, told.schema_url)
+        self._hash = hash(told)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or super().__eq__(other)
+
+
+def teller(node: str, region: str, version: str) -> Teller:
     """Returns who tells; OTEL_RESOURCE_ATTRIBUTES of the environment are added."""
     named = {"service.name": "causeway", "service.version": version, "service.instance.id": node}
-    return Resource.create({**named, "causeway.region": region})
+    return Teller(Resource.create({**named, "causeway.region": region}))

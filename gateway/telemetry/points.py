@@ -55,7 +55,8 @@ class Points:
 
     def _numbers(self, metric: Metric, samples: Sequence[Sample], at_ns: int) -> list[NumberDataPoint]:
         return [
-            NumberDataPoint(_labels(metric, labels), self._began_ns, at_ns, value)
+            # A truth is a number to us and to Prometheus, and to nobody else.
+            NumberDataPoint(_labels(metric, labels), self._began_ns, at_ns, value + 0)
             for labels, value in samples
             if not isinstance(value, Histogram)
         ]

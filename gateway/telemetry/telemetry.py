@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.telemetry.points import Points
     from gateway.telemetry.trails import Trails
 
-SPANS = Bounds(limit=4096, batch=128, every_seconds=2.0)
+SPANS = Bounds(limit=4096, batch=128, every_seconds=5.0)
 """Some 10 MB; at 1 % of 20,000 reads a second they hold for 20 s. Encoding a batch takes 5 ms, which is how long the
 interpreter lets one thread wait for another."""
 METRICS = Bounds(limit=2, batch=1, every_seconds=2.0)
@@ -130,7 +130,7 @@ def start(settings: TelemetrySettings, node: str, region: str, version: str, tid
     """
     headers = {name: secret.read().decode("utf-8") for name, secret in settings.headers.items()}
     try:
-        from gateway.telemetry.collector import Collector, resource
+        from gateway.telemetry.collector import Collector, teller
         from gateway.telemetry.points import Points
         from gateway.telemetry.trails import Trails
     except ImportError as absent:
@@ -139,7 +139,7 @@ def start(settings: TelemetrySettings, node: str, region: str, version: str, tid
             " or take telemetry out of node.yaml"
         ) from absent
     collector = Collector(settings.otlp, headers, None if settings.ca is None else str(settings.ca))
-    who = resource(node, region, version)
+    who = teller(node, region, version)
 
     def told(signal: str) -> Callable[[bool], None]:
         return lambda away: _tell(tidings, signal, settings.otlp, collector.why if away else None)

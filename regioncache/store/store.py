@@ -327,9 +327,7 @@ class Store:
             return
         whole = await self.packed(oid)
         if whole is not None and whole[0].version == meta.version:
-            slot = self._index.slots.get(object_digest(oid))
-            brought = None if slot is None else float(self._index.brought[slot])
-            await self._admission.pack(oid, meta, whole[1], brought)
+            await self._admission.pack(oid, meta, whole[1], self.brought(oid))
 
     def forget(self, oid: ObjectId) -> None:
         """Drops the object, whatever version is held; what is landing is not kept."""
@@ -344,6 +342,11 @@ class Store:
         """All runs of the extent that were under way when the process died and have not been landed since."""
         slot = self._slot(object_digest(oid), version, extent)
         return [] if slot is None else self._index.torn_runs(slot, extent)
+
+    def brought(self, oid: ObjectId) -> float | None:
+        """When bytes of the object's beginning were last brought, seconds since the epoch; None: it is not held."""
+        slot = self._index.slots.get(object_digest(oid))
+        return None if slot is None else float(self._index.brought[slot])
 
     def statistics(self) -> StoreStatistics:
         """What is held and what happened since the start."""
@@ -363,11 +366,9 @@ class Store:
         await self._tending.sweep()
 
     async def free(self, covers: Callable[[ObjectId], bool], *, pinned: bool = False) -> Freed:
-        """Drops what is held of the objects that `covers` says; of what is landing nothing is kept.
+        """Drops what is held of the objects that `covers` says, `pinned` or not; of what is landing nothing is kept.
 
-        Args:
-            covers: called on the loop, once for each entry.
-            pinned: also what is pinned.
+        `covers` is called on the loop, once for each entry.
         """
         return await self._tending.free(covers, pinned=pinned)
 

@@ -10,11 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import hits, lists, misses, traces
+from tests.bench import hits, lists, misses, otel, traces
 from tests.bench.pairs import TURNS, Outcome, write
 from tests.bench.stage import scratch
 
-NAMES = (*(hit.name for hit in hits.HITS), *(miss.name for miss in misses.MISSES), *lists.NAMES, *traces.NAMES)
+NAMES = (
+    *(hit.name for hit in hits.HITS),
+    *(miss.name for miss in misses.MISSES),
+    *lists.NAMES,
+    *traces.NAMES,
+    *otel.BENCHES,
+)
 RESULT = Path("build/bench.json")
 
 
@@ -27,7 +33,7 @@ def main(patterns: list[str]) -> int:
     turns = int(os.environ.get("CAUSEWAY_BENCH_TURNS", TURNS))
     outcomes: list[Outcome] = []
     failed = 0
-    for part in (hits, misses, lists, traces):
+    for part in (hits, misses, lists, traces, otel):
         try:
             with scratch() as directory:
                 for outcome in part.run(names, directory, turns):

@@ -101,10 +101,11 @@ class Side:
     hit: Hit
     address: str
     server: Child
+    seconds: float = RIDE_SECONDS
 
     def __call__(self, turn: int) -> Run:
         before = self.server.cpu_seconds()
-        ridden = self.wrk.ride(self.address, self.hit.connections, RIDE_SECONDS)
+        ridden = self.wrk.ride(self.address, self.hit.connections, self.seconds)
         cpu = self.server.cpu_seconds() - before
         # By bytes, since a long answer may be under way when the time is up.
         requests = ridden.bytes / self.hit.bytes_each if self.hit.size == GIB else ridden.requests

@@ -1,11 +1,12 @@
 """An OpenTelemetry collector over real sockets: takes OTLP over HTTP, parses it by the protocol's own messages.
 
 In a thread of its own, by the standard library's server: it shares nothing with what is tested. As a program
-(`python -m tests.fakes.collector`) it prints its URL and, at its end, what it counted.
+(`python -m tests.fakes.collector PORT`) it counts, and answers any GET with what it has counted so far.
 """
 
 import http.server
 import json
+import signal
 import sys
 import threading
 from collections import Counter
@@ -43,6 +44,10 @@ class Collector:
     requests: Counter[str] = field(default_factory=Counter)
     headers: list[dict[str, str]] = field(default_factory=list)
     status: int = 200
+    counted: Counter[str] = field(default_factory=Counter)
+    """Spans by name."""
+    keeps: bool = True
+    """Whether spans are kept, not counted alone."""
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def wait(self, enough: Callable[[], bool], seconds: float = 30.0) -> None:
@@ -66,11 +71,17 @@ class Collector:
             self.headers.append(headers)
             if self.status == 200:
                 if path == "/v1/traces":
-                    self.spans += _spans(ExportTraceServiceRequest.FromString(body))
+                    self._take_spans(ExportTraceServiceRequest.FromString(body))
                 else:
                     self.metrics |= _metrics(ExportMetricsServiceRequest.FromString(body))
             self.changed.notify_all()
             return self.status
+
+    def _take_spans(self, request: ExportTraceServiceRequest) -> None:
+        scopes = [scope for resource in request.resource_spans for scope in resource.scope_spans]
+        self.counted.update(span.name for scope in scopes for span in scope.spans)
+        if self.keeps:
+            self.spans += _spans(request)
 
 
 def _value(value: object) -> object:
@@ -106,9 +117,9 @@ def _metrics(request: ExportMetricsServiceRequest) -> dict[str, object]:
 
 
 @contextmanager
-def collector() -> Iterator[Collector]:
+def collector(port: int = 0, *, keeps: bool = True) -> Iterator[Collector]:
     """A running collector; its `url` is what node.yaml names."""
-    taken = Collector()
+    taken = Collector(keeps=keeps)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -119,10 +130,17 @@ def collector() -> Iterator[Collector]:
             self.send_header("content-length", "0")
             self.end_headers()
 
+        def do_GET(self) -> None:
+            body = json.dumps({"spans": taken.counted, "metrics": len(taken.metrics)}).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
         def log_message(self, *_: object) -> None:
             return
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -135,14 +153,6 @@ def collector() -> Iterator[Collector]:
         thread.join()
 
 
-def main() -> None:
-    """Runs until standard input ends."""
-    with collector() as taken:
-        print(taken.url, flush=True)
-        sys.stdin.read()
-        names = Counter(span.name for span in taken.spans)
-        print(json.dumps({"spans": names, "metrics": sorted(taken.metrics), "requests": taken.requests}), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    with collector(int(sys.argv[1]), keeps=False):
+        signal.pause()

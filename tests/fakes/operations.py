@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from gateway.admin.answers import (
     CachePath,
     Explanation,
+    KeepShown,
     KeyShown,
     LineBytes,
     LineStatus,
@@ -122,6 +123,7 @@ class FakeOperations:
             5,
             ways=(WayShown("region", "b", "10.0.0.1:9100", "a-b", True, "home region"),),
             rules=(RuleShown("admit", "never", "/ns/train/**", "policy:4"),),
+            keep=KeepShown(False, "low", 2 << 20, (path, "/ns/all/a"), 86400.0, 3600.0, 1 << 30, 1 << 29),
         )
 
     async def apply(self, files: AppliedFiles, author: str, dry_run: bool) -> Applied:

@@ -254,3 +254,42 @@ async def test_what_cannot_be_pinned_or_unpinned_says_why(s3: FakeS3) -> None:
         ):
             with pytest.raises(fault, match=why):
                 await operations.unpin(path, ADMIN)
+
+
+async def test_explain_tells_how_a_path_is_kept_and_which_line_says_so(s3: FakeS3) -> None:
+    rules: tuple[dict[str, object], ...] = (
+        {"match": "/ns/train/a/**", "ttl": "1d", "priority": "low"},
+        {"match": "/ns/train/dt=*", "pin": {"newest": 1}},
+        {"match": "/ns/train/**", "quota": "10MiB"},
+    )
+    async with world() as regions:
+        await start(regions, s3, *rules)
+        operations = regions.nodes[NEAR].operations
+        await bring(regions, s3, "a/x", "b", "dt=1/x")
+        await operations.pin("/ns/train/b", ADMIN)
+
+        low, pinned, newest = [await operations.explain(f"/ns/train/{key}") for key in ("a/x", "b", "dt=1/x")]
+        unknown = await operations.explain("/ns/train/dt=9/x")
+
+        assert [(rule.setting, rule.match, rule.at) for rule in low.rules] == [
+            ("ttl", "/ns/train/a/**", "policy.yaml:4"),
+            ("quota", "/ns/train/**", "policy.yaml:9"),
+            ("priority", "/ns/train/a/**", "policy.yaml:3"),
+        ]
+        assert low.keep is not None
+        assert (low.keep.priority, low.keep.pinned, low.keep.held_bytes) == ("low", False, MIB)
+        assert low.keep.ttl_left_seconds is not None
+        assert 86400 - 60 < low.keep.ttl_left_seconds <= 86400
+        assert low.keep.quota_bytes == 10 * MIB
+        assert 3 * MIB <= low.keep.quota_used_bytes < 4 * MIB
+        assert pinned.keep is not None
+        assert pinned.keep.pinned
+        assert (pinned.rules[-1].setting, pinned.rules[-1].match) == ("pin", "/ns/train/b")
+        assert pinned.rules[-1].at.startswith(f"{ADMIN}, 20")
+        assert newest.keep is not None
+        assert newest.keep.pinned
+        assert unknown.keep is not None
+        assert unknown.keep.held_bytes == 0
+        again = await operations.explain("/ns/train/dt=1/x")
+        assert again.keep is not None
+        assert again.keep.pinned, "a question about what does not exist unpins nothing"

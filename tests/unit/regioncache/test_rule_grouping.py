@@ -149,6 +149,14 @@ def test_partitions_are_learned_from_the_names_of_groups_that_lie_on_disk() -> N
     assert restarted.named(name) == Keep(name, pinned=False)
 
 
+def test_nothing_is_learned_from_a_question_about_what_may_not_exist() -> None:
+    kept = grouping(NEWEST)
+    first = [kept.keep_of(oid(f"dt={day}/x")) for day in (1, 2)]
+
+    assert not kept.look(oid("dt=9/x")).pinned
+    assert [kept.look(oid(f"dt={day}/x")) for day in (1, 2)] == first
+
+
 def test_what_is_known_of_partitions_outlives_another_policy() -> None:
     known = Partitions()
     grouping(NEWEST, known=known)
@@ -173,7 +181,8 @@ def test_names_mean_nothing_more_of_what_is_no_longer_set() -> None:
     name = grouping({"match": "/ns/all", "ttl": "1d"}, pins=("/ns/all/x",)).keep_of(oid("x")).name
 
     assert grouping().named(name) == Keep(name)
-    assert grouping().named("not a name") is None
+    for other in ("not a name", "[", "{}", "[1]", '[["ttl"]]', '[["newest","/ns/a/*"]]', '[["ttl",3]]'):
+        assert grouping().named(other) is None, other
     assert grouping().named("") is PLAIN
 
 

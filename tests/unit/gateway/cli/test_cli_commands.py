@@ -70,6 +70,9 @@ def test_explain_shows_source_rule_and_pages(causeway: Command, node: FakeNode) 
         "home region",
     ):
         assert told in ended.out
+    assert "2 MiB here, not pinned, priority low, goes in 1 h, 512 MiB of the quota of 1 GiB used" in ended.out
+    assert "also at" in ended.out
+    assert "/ns/all/a" in ended.out
     assert node.operations.asked == ["explain /ns/train/a"]
 
 
