@@ -275,6 +275,16 @@ class Unpinned:
 
 
 @dataclass(frozen=True, slots=True)
+class FreedShown:
+    """What left the cache at a path and beneath it; `pinned_bytes` stayed because they are pinned."""
+
+    path: str
+    objects: int
+    nbytes: int
+    pinned_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Name:
     """One entry of a listing; a directory ends in `/` and has neither size nor time."""
 

@@ -1,10 +1,10 @@
-"""`/api/v1/cache`: what may not leave the cache."""
+"""`/api/v1/cache`: what may not leave the cache, and what shall leave it now."""
 
 import structlog
 from aiohttp import web
 
 from gateway.admin.api import author_of, path_of
-from gateway.admin.operations import Pinning
+from gateway.admin.operations import BadOperation, Pinning
 from gateway.admin.replies import reply
 
 
@@ -21,6 +21,7 @@ class CacheApi:
             web.get("/api/v1/cache/pins", self.pins, name="get-pins", allow_head=False),
             web.post("/api/v1/cache/pins", self.pin, name="post-pins"),
             web.delete("/api/v1/cache/pins", self.unpin, name="delete-pins"),
+            web.post("/api/v1/cache/free", self.free, name="post-free"),
         ]
 
     async def pins(self, _request: web.Request) -> web.StreamResponse:
@@ -38,3 +39,12 @@ class CacheApi:
         removed = await self._operations.unpin(path_of(request), author_of(request))
         self._log.info("unpinned", pinned=removed.pin.path, author=author_of(request))
         return reply(removed)
+
+    async def free(self, request: web.Request) -> web.StreamResponse:
+        """Drops what is cached at a path."""
+        pinned = request.query.get("pinned", "0")
+        if pinned not in {"0", "1"}:
+            raise BadOperation(f"pinned={pinned} is neither 0 nor 1")
+        freed = await self._operations.free(path_of(request), pinned=pinned == "1")
+        self._log.info("freed", freed=freed.path, nbytes=freed.nbytes, pinned=pinned == "1", author=author_of(request))
+        return reply(freed)

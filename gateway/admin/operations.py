@@ -8,6 +8,7 @@ from typing import Protocol
 
 from gateway.admin.answers import (
     Explanation,
+    FreedShown,
     KeyShown,
     LineStatus,
     Listing,
@@ -110,7 +111,7 @@ class Changing(Protocol):
 
 
 class Pinning(Protocol):
-    """What may not leave the cache; pins are recorded with their author."""
+    """What may not leave the cache, and what shall leave it now; pins are recorded with their author."""
 
     async def pins(self) -> Pins:
         """What is pinned, by commands and by rules."""
@@ -122,6 +123,10 @@ class Pinning(Protocol):
 
     async def unpin(self, path: str, author: str) -> Unpinned:
         """Takes a pin back. Raises UnknownPath (not pinned), BadOperation (pinned by a rule, or with a wider path)."""
+        ...
+
+    async def free(self, path: str, *, pinned: bool) -> FreedShown:
+        """Drops what is cached at `path` and beneath it, now. Raises UnknownPath, BadOperation."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""`pin`, `unpin`: what may not leave the cache."""
+"""`pin`, `unpin`, `free`: what may not leave the cache, and what shall leave it now."""
 
 from typing import TYPE_CHECKING
 
@@ -85,3 +85,24 @@ def unpin(client: AdminClient, path: str, as_json: bool) -> None:
     click.echo(f"{done.pin.path}: not pinned by a command any more")
     if done.still:
         click.echo(f"it is still pinned {done.still}")
+
+
+@click.command()
+@click.argument("path")
+@reaching
+@click.option("--pinned", is_flag=True, help="Also what is pinned; the pin stays, for what comes again.")
+@json_option
+def free(client: AdminClient, path: str, pinned: bool, as_json: bool) -> None:
+    """Drop what is cached of PATH, and all beneath it, now; the next read brings it again."""
+    from gateway.admin.answers import FreedShown
+    from policy.units import show_size
+
+    with patience(f"freeing {path}"):
+        plain = client.post("cache/free", query={"path": ns_path(path), "pinned": "1" if pinned else "0"})
+    if as_json:
+        print_json(plain)
+        return
+    done = parsed(FreedShown, plain)
+    click.echo(f"{done.path}: {show_size(done.nbytes)} freed, {done.objects} objects")
+    if done.pinned_bytes:
+        click.echo(f"{show_size(done.pinned_bytes)} stay because they are pinned; --pinned drops them too")

@@ -1,4 +1,4 @@
-"""Pins: what may not leave the cache, by rules and by commands.
+"""Pins: what may not leave the cache, by rules and by commands; and what shall leave it at once.
 
 A pin is durable before it is in force, and in force before it is answered.
 """
@@ -6,7 +6,7 @@ A pin is durable before it is in force, and in force before it is answered.
 import asyncio
 from collections.abc import Collection
 
-from gateway.admin.answers import Pinned, PinRuleShown, Pins, PinShown, Unpinned
+from gateway.admin.answers import FreedShown, Pinned, PinRuleShown, Pins, PinShown, Unpinned
 from gateway.admin.operations import BadOperation, UnknownPath
 from gateway.files import Files
 from gateway.fitting import Fitting, TooLarge
@@ -73,6 +73,15 @@ class Pinning:
             known = ", ".join(pin.path for pin in await self._commands()) or "none"
             raise UnknownPath(f"{place} is not pinned; pinned by commands: {known}")
         return Unpinned(_shown(removed), still)
+
+    async def free(self, path: str, *, pinned: bool) -> FreedShown:
+        """Drops what is cached at a path and beneath it, now. Raises UnknownPath, BadOperation."""
+        place, app = self._mounted(path), self.running.app
+        shown = app.regrouping.shown
+        freed = await app.store.free(
+            lambda oid: any(paths.covers(place, shows) for shows in shown.paths(oid)), pinned=pinned
+        )
+        return FreedShown(place, freed.objects, freed.nbytes, freed.pinned_bytes)
 
     async def check_pins(self, pair: Pair) -> tuple[str, ...]:
         """Returns warnings about what a pair's rules pin.

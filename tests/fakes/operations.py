@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from gateway.admin.answers import (
     CachePath,
     Explanation,
+    FreedShown,
     KeepShown,
     KeyShown,
     LineBytes,
@@ -177,6 +178,10 @@ class FakeOperations:
         if removed is None:
             raise UnknownPath(f"{path} is not pinned; pinned by commands: none")
         return Unpinned(PinShown(removed.path, removed.author, removed.at, removed.nbytes), "with /ns")
+
+    async def free(self, path: str, *, pinned: bool) -> FreedShown:
+        self._ask(f"free {path} pinned={pinned}")
+        return FreedShown(path, 3, 5 << 20, 0 if pinned else 2 << 20)
 
     async def refresh(self, path: str) -> Refreshed:
         self._ask(f"refresh {path}")

@@ -293,3 +293,54 @@ async def test_explain_tells_how_a_path_is_kept_and_which_line_says_so(s3: FakeS
         again = await operations.explain("/ns/train/dt=1/x")
         assert again.keep is not None
         assert again.keep.pinned, "a question about what does not exist unpins nothing"
+
+
+async def test_what_is_freed_is_gone_at_once_and_pinned_paths_only_when_that_is_said(s3: FakeS3) -> None:
+    small = [f"a/small{number}" for number in range(3)]
+    async with world() as regions:
+        for key in small:
+            s3.bucket("bucket1").put(key, 1000)
+        await start(regions, s3, {"match": "/ns/train/a/val", "pin": True})
+        operations = regions.nodes[NEAR].operations
+        await bring(regions, s3, "a/x", "a/val/y", "ab")
+        for key in small:
+            await read(regions, key)
+            await landed(regions)
+            await read(regions, key)
+
+        first = await operations.free("/ns/train/a", pinned=False)
+        left = await held(regions, "a/x", "a/val/y", "ab", *small)
+        second = await operations.free("/ns/train/a", pinned=True)
+
+        assert first.objects == 4
+        assert MIB <= first.nbytes < 2 * MIB
+        assert MIB <= first.pinned_bytes < 2 * MIB
+        assert left == ["a/val/y", "ab"]
+        assert (second.objects, second.pinned_bytes) == (1, 0)
+        assert await held(regions, "a/x", "a/val/y", "ab") == ["ab"]
+        brought = regions.nodes[NEAR].running.app.tally.brought
+        for key in small:
+            assert await read(regions, key) == ramp(0, 1000)
+        assert regions.nodes[NEAR].running.app.tally.brought == brought + 3000, "none of them hides in memory"
+        with pytest.raises(UnknownPath, match="no mount has '/ns/elsewhere'"):
+            await operations.free("/ns/elsewhere", pinned=False)
+
+
+async def test_what_has_outlived_its_ttl_is_gone_also_over_restarts_and_what_is_pinned_stays(s3: FakeS3) -> None:
+    rules: tuple[dict[str, object], ...] = (
+        {"match": "/ns/train/mail", "ttl": "1h"},
+        {"match": "/ns/train/mail/val", "pin": True},
+    )
+    async with world() as regions:
+        await start(regions, s3, *rules)
+        await bring(regions, s3, "mail/x", "mail/val/x", "other/x")
+
+        left = []
+        for later in (3000.0, 3700.0):
+            await regions.stop(NEAR)
+            regions.ahead = later
+            await regions.start(NEAR, size=SMALL)
+            await regions.nodes[NEAR].running.app.store.sweep()
+            left.append(await held(regions, "mail/x", "mail/val/x", "other/x"))
+
+        assert left == [["mail/x", "mail/val/x", "other/x"], ["mail/val/x", "other/x"]]

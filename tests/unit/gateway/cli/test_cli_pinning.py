@@ -1,4 +1,4 @@
-"""`pin`, `unpin`: what they ask of a node, and what they show."""
+"""`pin`, `unpin`, `free`: what they ask of a node, and what they show."""
 
 import json
 
@@ -54,3 +54,13 @@ def test_what_is_not_pinned_cannot_be_unpinned(causeway: Command, node: FakeNode
 
     assert ended.code == 1
     assert ended.err.startswith("causeway: /ns/a is not pinned; pinned by commands: none")
+
+
+def test_free_tells_what_left_and_what_stayed(causeway: Command, node: FakeNode) -> None:
+    ended = causeway("free", "/ns/a")
+    all_of_it = causeway("free", "/ns/a", "--pinned")
+
+    assert ended.out == ("/ns/a: 5 MiB freed, 3 objects\n2 MiB stay because they are pinned; --pinned drops them too\n")
+    assert all_of_it.out == "/ns/a: 5 MiB freed, 3 objects\n"
+    assert node.operations.asked == ["free /ns/a pinned=False", "free /ns/a pinned=True"]
+    assert json.loads(causeway("free", "/ns/a", "--json").out)["pinned_bytes"] == 2 << 20
