@@ -276,7 +276,7 @@ CACHE = (
         _by_path(lambda path: path.moved_bytes),
     ),
     Metric(
-        "causeway_cache_evicted_bytes", COUNTER, "By", ("reason",), "Bytes dropped from the cache.",
+        "causeway_cache_evicted_bytes", COUNTER, "By", ("reason",), "Bytes that left the cache, by reason.",
         _by_label(lambda now: now.evicted_bytes),
     ),
     Metric(

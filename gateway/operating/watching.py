@@ -13,7 +13,7 @@ from regioncache.isolation import DELAYS
 from regioncache.lines.line import Line, LineStatistics
 from regioncache.lines.waits import BOUNDS
 from regioncache.sources import WayStatistics
-from regioncache.store.base import StoreStatistics
+from regioncache.store.base import REASONS, StoreStatistics
 
 
 class Watching:
@@ -95,10 +95,10 @@ class Watching:
             line_bytes=self._line_bytes(),
             lines=tuple(self._sample(name, line) for name, line in app.lines.items()),
             waits=self._waits(),
-            cache_bytes={"clean": held.clean_bytes, "pinned": 0, "dirty": 0},
+            cache_bytes={"clean": held.clean_bytes - held.pinned_bytes, "pinned": held.pinned_bytes, "dirty": 0},
             cache_limit_bytes=held.limit_bytes,
             cache_paths=held.paths,
-            evicted_bytes={"size": held.evicted_bytes},
+            evicted_bytes={reason: held.gone_bytes.get(reason, 0) for reason in REASONS},
             corrupt_pages=held.corrupt_pages,
             dropped_files=held.dropped_files,
             version_changed=app.tally.version_changed,

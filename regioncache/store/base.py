@@ -118,6 +118,10 @@ class PathStatistics:
     """Whether it does not keep up with what it is asked: nothing is kept there meanwhile."""
 
 
+REASONS = ("size", "quota", "ttl", "free")
+"""Why entries leave: for room, for room within their quota, because their time is over, because somebody said so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Freed:
     """What was dropped because somebody said so."""
@@ -144,7 +148,7 @@ class StoreStatistics:
     evicted_bytes: int
     """All that left, but for what a newer version took the place of."""
     gone_bytes: Mapping[str, int]
-    """The same by reason: `size`, `quota`, `ttl`, `free`."""
+    """The same by reason (`REASONS`); those that never occurred are missing."""
     pinned_bytes: int
     """Of the clean bytes."""
     groups: tuple[GroupUse, ...]

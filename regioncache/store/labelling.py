@@ -5,6 +5,7 @@ upon is looked at first.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from regioncache.store.base import PageGone
 from regioncache.store.cachepath import CachePath
@@ -21,7 +22,9 @@ _SCANNED_AT_ONCE = 4096
 class Labelling:
     """Mutable state: the walk under way, how many slots are to be passed and were, how many entries were looked at."""
 
-    def __init__(self, index: Index, keeping: Keeping) -> None:
+    def __init__(self, index: Index, keeping: Keeping, walked: Callable[[], None]) -> None:
+        """Args: walked: told when all that could be was labelled."""
+        self._walked = walked
         self._index = index
         self._keeping = keeping
         self._keys = Keys(index)
@@ -104,6 +107,7 @@ class Labelling:
             walks = [group.create_task(self._walk_over(path)) for path in paths]
         if all(walk.result() for walk in walks):
             self._keeping.complete()
+        self._walked()
 
     async def _walk_over(self, path: CachePath) -> bool:
         """Looks at a path's entries; whether all are labelled."""

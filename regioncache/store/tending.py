@@ -35,7 +35,7 @@ class Tending:
         self._index = index
         self._sleep = sleep
         self.keeping = keeping
-        self.labelling = Labelling(index, keeping)
+        self.labelling = Labelling(index, keeping, self._begin)
         self.quotas = Quotas(paths, keeping.groups)
         self.on_gone: Callable[[], None] = _nobody_hears
         self._sweeping: asyncio.Task[None] | None = None
@@ -109,7 +109,7 @@ class Tending:
                     yield path, held[at : at + _READ_AT_ONCE] if path.disk.out is None else []
 
     def _begin(self) -> None:
-        """Sweeps from now on, if there is a reason to."""
+        """Sweeps from now on, if there is a reason to; new labels may have put an account above its quota."""
         wanted = self.keeping.expiring or any(account.over(0) > 0 for account in self.keeping.groups.accounts())
         if wanted and self._sweeping is None:
             self._sweeping = asyncio.get_running_loop().create_task(self._sweep_on())

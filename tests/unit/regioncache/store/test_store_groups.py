@@ -1,5 +1,6 @@
 """Groups in the store: entries get theirs when they come, when the rules change, and after a restart."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -242,6 +243,20 @@ async def test_many_who_come_at_once_do_not_exceed_their_quota_together(tmp_path
     for landing in landings:
         if landing is not None:
             await landing.close()
+    await store.close()
+
+
+async def test_what_new_rules_put_under_a_quota_is_held_to_it_when_it_is_labelled(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    await fill(store, *(f"a/{number}.big" for number in range(8)))
+
+    store.regroup(ByFolder({"a": Keep("rule 0", quota=Quota("/ns/a", 4 * MIB))}))
+    await store.regrouped()
+    async with asyncio.timeout(60):
+        while store.statistics().accounts[0].used > 4 * MIB:
+            await asyncio.sleep(0.001)
+
+    assert store.statistics().accounts[0].used > 2 * MIB
     await store.close()
 
 
