@@ -119,6 +119,7 @@ setup_clients() {
         python_client "$(basename "$locked" .txt)" "$locked"
     done
     node_client aws-sdk-js
+    java_client aws-sdk-java
 }
 
 python_client() {
@@ -146,6 +147,25 @@ node_client() {
         printf '%s\n' "$wanted" >"$place/causeway-setup"
     else
         say "missing client $name: see $CLIENTS/npm.log; its tests are skipped"
+    fi
+}
+
+java_client() {
+    local name=$1 given=tests/real/clients/$1 place=$CLIENTS/$1 wanted
+    wanted=$(sha256sum <"$given/pom.xml")
+    [ "$(cat "$place/causeway-setup" 2>/dev/null)" != "$wanted" ] || return 0
+    if ! command -v mvn >/dev/null || ! command -v javac >/dev/null; then
+        say "missing client $name: it needs Maven and a JDK (Debian: maven default-jdk-headless); its tests are skipped"
+        return 0
+    fi
+    say "installing the client $name into $place"
+    rm -rf "$place"
+    mkdir -p "$place"
+    if mvn -q -B -f "$given/pom.xml" dependency:copy-dependencies "-DoutputDirectory=$place/lib" >"$CLIENTS/mvn.log" 2>&1
+    then
+        printf '%s\n' "$wanted" >"$place/causeway-setup"
+    else
+        say "missing client $name: see $CLIENTS/mvn.log; its tests are skipped"
     fi
 }
 

@@ -67,6 +67,8 @@ class Client:
             return []
         if self.driver.endswith(".mjs"):
             return [HERE / self.name / "package.json", HERE / self.name / "package-lock.json"]
+        if self.driver.endswith(".java"):
+            return [HERE / self.name / "pom.xml"]
         return [HERE / "requirements" / f"{self.name}.txt"]
 
     @property
@@ -74,7 +76,8 @@ class Client:
         """The version that is meant, or whose it is."""
         if self.program:
             return "the system's"
-        found = re.search(rf'"?{re.escape(self.package)}"?(?:==|: ")([^\s"]+)', self.lock[0].read_text())
+        named = rf'{re.escape(self.package)}(?:==|": "|</artifactId>\s*<version>)([^\s"<]+)'
+        found = re.search(named, self.lock[0].read_text())
         if found is None:
             raise LookupError(f"{self.lock[0]} does not lock {self.package}")
         return found[1]
@@ -89,4 +92,6 @@ class Client:
         wanted = hashlib.sha256(b"".join(path.read_bytes() for path in self.lock)).hexdigest()
         if not stamp.exists() or stamp.read_text().split()[:1] != [wanted]:
             return None
+        if driver.endswith(".java"):
+            return ["java", "-cp", str(PLACE / self.name / "lib" / "*"), driver]
         return ["node", driver] if driver.endswith(".mjs") else [str(PLACE / self.name / "bin" / "python"), driver]

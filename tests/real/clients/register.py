@@ -74,6 +74,13 @@ CLIENTS = (
     ),
     Client("aws-sdk-js", "drive_aws_sdk_js.mjs", objects, package="@aws-sdk/client-s3"),
     Client(
+        "aws-sdk-java",
+        "DriveAwsSdkJava.java",
+        objects,
+        package="s3",
+        notes=("version 2 of the SDK; run where there are a JDK of 17 or newer and Maven",),
+    ),
+    Client(
         "s5cmd",
         "drive_s5cmd.py",
         in_parts,
@@ -122,6 +129,6 @@ CLIENTS = (
 NOT_HAD = {
     "s3torchconnector with PyTorch": "PyTorch's package is gigabytes; all that the connector sends comes from its "
     "client package, which is above",
-    "Java SDK, Hadoop S3A": "they come from Maven alone",
+    "Hadoop S3A": "it brings the whole SDK for Java, hundreds of megabytes; it reads by that SDK, which is above",
 }
 """What is not run, with the reason."""

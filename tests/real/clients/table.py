@@ -46,6 +46,8 @@ npm install --package-lock-only --omit-lockfile-registry-resolved
 """
 _COLUMNS = ("client", "version", "style", "list", "over 1000", "read", "ranges", "conditions")
 
+_HEADINGS = dict(zip(OPERATIONS, _COLUMNS[3:], strict=True))
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -91,7 +93,7 @@ def notes(clients: Iterable[Client]) -> list[str]:
     """What a client does not do, cannot name, and does in a way of its own."""
     lines = []
     for client in clients:
-        told = [*client.notes, *(f"{what}: {why}" for what, why in client.lacks.items())]
+        told = [*client.notes, *(f"{_HEADINGS.get(what, what)}: {why}" for what, why in client.lacks.items())]
         if unnamed := {*client.unlisted, *client.unread}:
             told.append("cannot name " + ", ".join(_unnamed(client, key) for key in sorted(unnamed)))
         if told:
