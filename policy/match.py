@@ -32,9 +32,10 @@ class Match:
 class Rules:
     """The cache rules of one policy. Mutable: only `_matches`, one for each set of rules seen together."""
 
-    def __init__(self, cache: Sequence[CacheRule]) -> None:
+    def __init__(self, cache: Sequence[CacheRule], keys: Sequence[str] = KEYS) -> None:
+        """`keys` are those that are asked about; of the others nothing is found."""
         self._cache = tuple(cache)
-        self._finders = tuple(finder for key in KEYS if (finder := _Finder.of(key, self._cache)))
+        self._finders = tuple(finder for key in keys if (finder := _Finder.of(key, self._cache)))
         self._matches: dict[tuple[int, ...], Match] = {}
 
     def __repr__(self) -> str:

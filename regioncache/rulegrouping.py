@@ -6,7 +6,7 @@ of those rules; a partition of which the newest are pinned is a group of its own
 """
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from xxhash import xxh3_128_hexdigest
 
@@ -47,7 +47,8 @@ class RuleGrouping:
         on_newest: told that other partitions are the newest now, from within `keep_of`.
         """
         self._cache = tuple(cache)
-        self._rules = Rules(cache)
+        self._rules = Rules(cache, ("pin", *_VALUES))
+        self._patterns = tuple(str(rule.match) for rule in cache)
         self._shown = shown
         self._commands = frozenset(pins)
         self._partitions = partitions
@@ -83,8 +84,8 @@ class RuleGrouping:
         if not paths:
             return PLAIN
         by = self._rules.match(paths[0]).by
-        values = tuple([(key, str(self._cache[by[key]].match)) for key in _VALUES if key in by])
-        parts = (*self._pinned_by(paths, learn=learn), *values)
+        values = tuple([(key, self._patterns[by[key]]) for key in _VALUES if key in by])
+        parts = (*self._pinned_by(paths, by, learn=learn), *values) if self.pins else values
         if not parts:
             return PLAIN
         keep = self._keeps.get(parts)
@@ -123,22 +124,23 @@ class RuleGrouping:
             at = len(path) if at < 0 else at
         return path[:at]
 
-    def _pinned_by(self, paths: Sequence[str], *, learn: bool) -> tuple[_Part, ...]:
+    def _pinned_by(self, paths: Sequence[str], first: Mapping[str, int], *, learn: bool) -> tuple[_Part, ...]:
+        """What pins any of the paths; `first` is what holds for the first of them."""
         newest: tuple[_Part, ...] = ()
         for path in paths:
             if command := self.command_over(path):
                 return ((_COMMAND, command),)
         for path in paths:
-            index = self._rules.match(path).by.get("pin")
-            rule = None if index is None else self._cache[index]
-            if rule is None or not rule.pin:
+            index = (first if path is paths[0] else self._rules.match(path).by).get("pin")
+            if index is None or not (rule := self._cache[index]).pin:
                 continue
+            assert rule.pin is not None
             if rule.pin.newest is None:
-                return ((_WHOLE, str(rule.match)),)
+                return ((_WHOLE, self._patterns[index]),)
             partition = rule.match.partition(path)
             if partition is not None:
-                newest = (*newest, (_NEWEST, str(rule.match), partition))
-                if learn and self._partitions.seen(str(rule.match), partition):
+                newest = (*newest, (_NEWEST, self._patterns[index], partition))
+                if learn and self._partitions.seen(self._patterns[index], partition):
                     self.changed()
         return newest
 
