@@ -6,6 +6,7 @@ more, unless it must be done; what was under way ends some time, and then whoeve
 """
 
 import asyncio
+import contextlib
 import errno
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -95,7 +96,7 @@ class Handing:
                     result.append(call())
             except BaseException as failed:
                 error = failed
-            if not loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
                 loop.call_soon_threadsafe(returned, result, error)
             # An error leads to this frame: with the way back it would lie in memory until it is collected.
             del error

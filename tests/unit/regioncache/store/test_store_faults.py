@@ -1,5 +1,6 @@
 """Bad disks, bad bytes and bad files: never a wrong byte, and everything else goes on."""
 
+import asyncio
 import errno
 import os
 from collections.abc import Sequence
@@ -320,4 +321,26 @@ async def test_a_lost_head_leaves_the_other_extents_of_use(tmp_path: Path) -> No
     await put(store, "a", about, Span(0, 1))
 
     assert store.present(oid("a"), version(), MIB, Span(0, 65)) == [Span(0, 1), Span(64, 65)]
+    await store.close()
+
+
+async def test_a_head_that_cannot_be_made_hollow_counts_for_what_it_is(tmp_path: Path) -> None:
+    faulty = FaultyCalls()
+    store = await opened(tmp_path, faulty=faulty)
+    about = meta(EXTENT_BYTES + MIB)
+    assert await put(store, "a", about, Span(0, 2))
+    assert await put(store, "a", about, Span(64, 65))
+    before, path = store.statistics(), store._paths[0]
+    faulty.writes = errno.ENOSPC
+
+    assert await path.leaving.some(1)
+    await asyncio.wait(list(path._opening.values()))
+    await asyncio.sleep(0)
+
+    assert store.statistics().clean_bytes == before.clean_bytes
+    assert store.statistics().evicted_bytes == 0
+    faulty.writes = 0
+    assert await path.leaving.some(1)
+    await asyncio.wait(list(path._opening.values()))
+    assert store.statistics().clean_bytes == before.clean_bytes - 2 * MIB
     await store.close()
