@@ -6,8 +6,8 @@ from gateway.admin.operations import BadOperation, UnknownPath
 from policy.errors import Faults
 from tests.fakes.ramp import ramp
 from tests.fakes.s3server import FakeS3
-from tests.flow.journeys import landed, read
-from tests.flow.world import MIB, NEAR, World, topology, world
+from tests.flow.journeys import kinds, landed, read
+from tests.flow.world import FAR, MIB, NEAR, World, topology, world
 
 pytestmark = pytest.mark.anyio
 ADMIN = "admin (127.0.0.1)"
@@ -344,3 +344,22 @@ async def test_what_has_outlived_its_ttl_is_gone_also_over_restarts_and_what_is_
             left.append(await held(regions, "mail/x", "mail/val/x", "other/x"))
 
         assert left == [["mail/x", "mail/val/x", "other/x"], ["mail/val/x", "other/x"]]
+
+
+async def test_what_lies_beyond_a_line_that_is_new_is_summed_over_it_and_debited(s3: FakeS3) -> None:
+    for key in names("val", 30):
+        s3.bucket("bucket1").put(key, MIB)
+    rules: dict[str, object] = {"lines": {}, "cache": [{"match": "/ns/train/val", "pin": True}]}
+    async with world() as regions:
+        await regions.start(FAR)
+        await regions.start(NEAR, size=SMALL)
+        far = regions.peer(FAR)
+        await regions.apply(FAR, topology(s3.url, far))
+
+        with pytest.raises(Faults, match="the rule pins 19 MiB at least"):
+            await regions.apply(NEAR, topology(s3.url, far), rules)
+
+        assert kinds(regions)["meta"] > 0
+        assert regions.nodes[NEAR].operations.lines() == (), "nothing of what was refused is in force"
+        await regions.apply(NEAR, topology(s3.url, far))
+        assert len(regions.nodes[NEAR].operations.lines()) == 1
