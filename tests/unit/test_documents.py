@@ -1,0 +1,48 @@
+"""README.md and docs: links lead somewhere, every document is in the index, and the README's files are right."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway import config, pairs
+from gateway.cli.files import read
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+_LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
+
+
+def anchors(text: str) -> set[str]:
+    """The names by which headings are linked to."""
+    headings = re.findall(r"^#+ (.*)", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_to_files_and_headings_that_exist(document: Path) -> None:
+    for path, heading in _LINK.findall(document.read_text()):
+        target = (document.parent / path) if path else document
+        assert target.exists(), path
+        if heading:
+            assert heading in anchors(target.read_text())
+
+
+@pytest.mark.parametrize(
+    "document", [path for path in DOCUMENTS if path.parent.name == "docs"], ids=lambda path: path.name
+)
+def test_every_document_is_in_the_index_of_the_readme(document: Path) -> None:
+    assert f"(docs/{document.name})" in README.partition("## Documents")[2]
+
+
+def test_the_files_of_the_readme_are_right_and_kept_by_this_version(tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n# ([^\n]*?)(?:; [^\n]*)?\n(.*?)```", README, re.DOTALL)
+    for name, text in blocks:
+        (tmp_path / Path(name).name).write_text(text)
+
+    node = config.parse((tmp_path / "node.yaml").read_text(), "node.yaml", tmp_path)
+    remarks = pairs.inspect(read((tmp_path / "topology.yaml", tmp_path / "policy.yaml")), future=False)
+
+    assert node.region == "aws-use1"
+    assert remarks.warnings == ()
