@@ -1,4 +1,4 @@
-"""README.md and docs: links lead somewhere, every document is in the index, and the README's files are right."""
+"""What the documents name exists: links, the README's index and files, the change log's commands and endpoints."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 from gateway import config, pairs
+from gateway.admin.api import Api
+from gateway.admin.cache import CacheApi
 from gateway.cli.files import read
+from gateway.cli.main import COMMANDS
+from namespace.store.embedded import EmbeddedStore
+from tests.fakes.operations import FakeOperations
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -46,3 +51,19 @@ def test_the_files_of_the_readme_are_right_and_kept_by_this_version(tmp_path: Pa
 
     assert node.region == "aws-use1"
     assert remarks.warnings == ()
+
+
+def test_the_change_log_lists_every_command() -> None:
+    said = re.search(r"Commands: `([a-z ]+)`", (ROOT / "CHANGELOG.md").read_text())
+
+    assert said is not None
+    assert sorted(said[1].split()) == sorted(COMMANDS)
+
+
+def test_the_change_log_lists_every_endpoint_of_the_api(tmp_path: Path) -> None:
+    said = re.search(r"`/api/v1/\{([a-z/,]+)\}`", (ROOT / "CHANGELOG.md").read_text())
+    operations = FakeOperations(EmbeddedStore(tmp_path / "namespace.sqlite"))
+    routes = (*Api(operations).routes(), *CacheApi(operations).routes())
+
+    assert said is not None
+    assert set(said[1].split(",")) == {route.path.removeprefix("/api/v1/") for route in routes}
