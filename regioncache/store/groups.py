@@ -212,6 +212,12 @@ class Groups:
         self._numbers[keep.name] = number
         self._mean(number, keep)
 
+    def forget(self, number: int) -> None:
+        """An empty group that nothing will be put into any more."""
+        if number != PLAIN_NUMBER and not self.entries[number]:
+            del self._numbers[self.keeps[number].name]
+            self._mean(number, PLAIN)
+
     def charge(self, number: int, nbytes: int, entries: int) -> None:
         """The group has so many more bytes and entries, or fewer where negative."""
         self.used[number] += nbytes
@@ -245,5 +251,5 @@ class Groups:
         """A number never given, or else one whose group has nothing: only then are numbers given again."""
         if len(self.keeps) < self._limit:
             return len(self.keeps)
-        empty = (number for number in self._numbers.values() if number and not self.entries[number])
+        empty = (number for number, entries in enumerate(self.entries) if number and not entries)
         return next(empty, None)

@@ -90,6 +90,9 @@ class Keeping:
     def complete(self) -> None:
         """Every entry is labelled for the grouping in force."""
         if self.labelled != self.aimed:
+            for number in self.groups.numbers():
+                if self._meant(self.groups.keeps[number]) is None:
+                    self.groups.forget(number)
             self.labelled = self.aimed
             self._fresh = True
             self._tell()
@@ -137,7 +140,8 @@ class Keeping:
     def past(self, slot: int) -> bool:
         """Whether the entry has outlived its time."""
         ttl = self.groups.ttls[self._links.group[slot]]
-        return ttl is not None and self.now() - self._brought[slot] >= ttl
+        # Rules that are no more let nothing go.
+        return ttl is not None and not self.stale(slot) and self.now() - self._brought[slot] >= ttl
 
     def _meant(self, keep: Keep) -> Keep | None:
         """What the group means now; None: nothing new is put into it, what it has is as it was."""

@@ -104,6 +104,7 @@ async def test_other_rules_after_a_restart_are_for_all_that_is_held(tmp_path: Pa
     store.regroup(Ungrouped())
     await store.regrouped()
     assert entries(store) == {"": 6}
+    assert [use.keep.name for use in store.statistics().groups] == [""]
     await store.close()
 
 
