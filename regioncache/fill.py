@@ -6,6 +6,7 @@ twice in parallel. What was received and is thrown away is relabelled in the led
 """
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -234,7 +235,9 @@ class Filler:
             raise
         finally:
             if passage is not None:
-                passage.end(crossing.waited, progress.received)
+                fault = sys.exception()
+                left = isinstance(fault, _Abandoned)  # for want of readers: no fault
+                passage.end(None if left else fault, crossing.waited, progress.received)
             flight.ended()
             crossing.close()
 

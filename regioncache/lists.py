@@ -4,6 +4,7 @@ A failed list is never remembered as an answer; a page that is too old is served
 """
 
 import asyncio
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -129,7 +130,7 @@ class Lists:
                 continue
             finally:
                 if passage is not None:
-                    passage.end(crossing.waited)
+                    passage.end(sys.exception(), crossing.waited)
                 crossing.close()
             if doubted == self._doubted:
                 self._pages.keep(place.bucket.id, ask, page, began - page.age, at - page.age, ticket)

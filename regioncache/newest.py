@@ -6,6 +6,7 @@ it is not; else the origin is asked by a HEAD, once for all who wait, and what i
 
 import asyncio
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -183,7 +184,7 @@ class Newest:
                 continue
             finally:
                 if passage is not None:
-                    passage.end(crossing.waited)
+                    passage.end(sys.exception(), crossing.waited)
                 crossing.close()
             meta = told_before(meta, await self.recall(oid))
             self.learn(oid, meta, ticket)

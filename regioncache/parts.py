@@ -6,6 +6,7 @@ all, and how many, its ETag tells: S3 writes `"<md5 of md5s>-COUNT"`.
 
 import asyncio
 import re
+import sys
 from collections import OrderedDict
 
 from regioncache.asked import Asked
@@ -86,7 +87,7 @@ class PartTable:
                 continue
             finally:
                 if passage is not None:
-                    passage.end(crossing.waited)
+                    passage.end(sys.exception(), crossing.waited)
                 crossing.close()
             self._keep((asked.oid, version, number), part)
             return part

@@ -4,7 +4,6 @@ A read that is not traced has no trail (None): that costs one test where somethi
 there. OpenTelemetry's word for a stretch is span; here a span is of bytes.
 """
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, Self
@@ -68,9 +67,8 @@ class Passage:
         far = (trail if crossing is None else crossing).begin("peer" if kind == "region" else "origin", attributes)
         return cls(crossing, far)
 
-    def end(self, waited_seconds: float = 0.0, nbytes: int = 0) -> None:
-        """The question is over, by the fault being handled if there is one."""
-        fault = sys.exception()
+    def end(self, fault: BaseException | None, waited_seconds: float, nbytes: int = 0) -> None:
+        """The question is over, by a fault if there is one."""
         self.far.note({"causeway.bytes": nbytes})
         self.far.end(fault)
         if self.line is not None:

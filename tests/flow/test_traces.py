@@ -12,7 +12,7 @@ from gateway.catalogue import CATALOGUE
 from regioncache.pages import MIB
 from tests.fakes.collector import Collector, collector
 from tests.fakes.s3server import FakeS3, stall
-from tests.flow.journeys import get
+from tests.flow.journeys import get, landed
 from tests.flow.world import FAR, NEAR, World, two_regions
 
 pytestmark = pytest.mark.anyio
@@ -187,6 +187,25 @@ async def test_an_origin_that_is_away_is_one(s3: FakeS3, told: Collector) -> Non
         assert (await get(world, "k")).status == 503
 
     assert {"s3.GetObject", "read", "flight", "origin"} <= {span.name for span in told.spans if span.error}
+
+
+async def test_a_reader_that_goes_away_leaves_no_error(s3: FakeS3, told: Collector) -> None:
+    s3.bucket("bucket1").put("k", 60 * MIB)
+    held = stall(MIB)
+    s3.next(held)
+
+    async with traced(s3, told) as world:
+        reading = asyncio.ensure_future(get(world, "k"))
+        await held.reached.wait()
+        reading.cancel()
+        for flight in list(world.nodes[NEAR].running.app.flights):
+            while flight.waiting():
+                await flight.change()
+        held.released.set()
+        await landed(world)
+
+    assert [(span.name, span.attributes) for span in told.spans if span.error] == []
+    assert told.one("s3.GetObject").attributes["http.response.status_code"] in {200, 499}
 
 
 async def test_the_origin_is_told_of_no_trace(s3: FakeS3, told: Collector) -> None:
