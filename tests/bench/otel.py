@@ -1,8 +1,8 @@
-"""What telemetry costs a hit: the same node with and without it, 1 % of the reads traced and sent to a collector.
+"""What telemetry costs a hit: 1 % of the reads traced and sent to a collector, beside none, in one process.
 
-In pairs, in both orders by turns: what is compared is the server's CPU for each request within a pair. On a machine
-that others use the pairs differ by more than what is looked for; so a third node traces all of its reads, which shows
-what one traced read costs a hundred times as clearly.
+Two nodes of the same settings differ by more than what is looked for, by where their memory lies. So the same node is
+asked with and without: each hundredth request bears a `traceparent` that is sampled. A second node, without telemetry,
+shows what its presence costs; a third list of requests, all of them traced, what one traced read costs.
 """
 
 import contextlib
@@ -15,18 +15,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.bench.hits import HITS, Hit, Side, side, warm
+from tests.bench.hits import HITS, Hit, Side, warm
 from tests.bench.pairs import Outcome, Run, show
 from tests.bench.stage import CLIENT_CORE, SERVER_CORE, origin, own_region, put_many
+from tests.bench.wrk import Wrk
+from tests.real.lab.load import get
 from tests.real.lab.nodes import Node, Place, node
 from tests.real.lab.process import answers, child, free_port
-from tests.real.lab.regions import HOME, credentials
+from tests.real.lab.regions import BUCKET, HOME, credentials
 from tests.real.lab.s3 import S3Server
 
-SAMPLE = "1%"
+EVERY = 100
+"""One request in so many is traced."""
+TRACED = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
 BENCHES = {f"otel_{hit.name.removeprefix('hit_')}": hit for hit in HITS if hit.name in {"hit_4k", "hit_100k"}}
 WANTED = "<= 1.03"
-PAIRS_EACH = 4
+PAIRS_EACH = 3
 """Pairs for each turn of the other benches, of short rides: what is looked for is smaller than what pairs differ by."""
 RIDE_SECONDS = 2.0
 
@@ -37,21 +41,21 @@ def run(names: Sequence[str], directory: Path, turns: int) -> Iterator[Outcome]:
     if not chosen:
         return
     with origin(directory) as store, _collector(directory) as url:
-        with contextlib.ExitStack() as stack:
-            settings = {"with": _telemetry(url, SAMPLE), "without": {}, "all": _telemetry(url, "100%")}
-            nodes = {each: stack.enter_context(_node(directory / each, store, said)) for each, said in settings.items()}
+        # Who is traced is said by the requests alone.
+        settings = {"telemetry": {"otlp": url, "sample": "0%", "asked": 1_000_000}}
+        with _node(directory / "telling", store, settings) as telling, _node(directory / "silent", store, {}) as silent:
             for name, hit in chosen.items():
                 made = put_many(store, f"{hit.name}/", hit.count, hit.size, different=hit.count)
-                sides = {each: _side(at, hit, made) for each, at in nodes.items()}
+                sides = {
+                    "1 % traced": _side(telling, hit, made, EVERY),
+                    "none traced": _side(telling, hit, made, 0),
+                    "no telemetry": _side(silent, hit, made, 0),
+                    "all traced": _side(telling, hit, made, 1),
+                }
                 yield _compared(name, sides, turns * PAIRS_EACH)
-            told = {each: _posted(nodes[each]) for each in ("with", "all")}
-            for each, (reads, sent, dropped) in told.items():
-                print(f"  {each}: {reads:.0f} reads, {sent:.0f} spans sent by now, {dropped:.0f} dropped")
+            reads, sent, dropped = _posted(telling)
+            print(f"  {reads:.0f} reads, {sent:.0f} spans sent by now, {dropped:.0f} dropped")
         print(f"  {_counted(url)}")
-
-
-def _telemetry(url: str, sample: str) -> dict[str, Any]:
-    return {"telemetry": {"otlp": url, "sample": sample}}
 
 
 @contextlib.contextmanager
@@ -73,11 +77,17 @@ def _node(directory: Path, store: S3Server, settings: Mapping[str, Any]) -> Iter
         yield running
 
 
-def _side(at: Node, hit: Hit, made: list[tuple[str, int]]) -> Side:
-    key = at.key(hit.name, "bench", "/ns/data")
-    directory = at.place.directory
+def _side(at: Node, hit: Hit, made: list[tuple[str, int]], every: int) -> Side:
+    """Loads a node; one request in `every` is traced, none where that is 0."""
+    directory, key = at.place.directory, at.key(f"{hit.name}-{every}", "bench", "/ns/data")
     warm(at.address, key, made, hit, directory)
-    return replace(side(directory, hit, made, at.address, key, at.process), seconds=RIDE_SECONDS)
+    gets = [get(at.address, BUCKET, name, key, size=hit.size, shift=shift) for name, shift in made]
+    if every:
+        gets = [
+            replace(one, headers={**one.headers, **TRACED}) if not number % every else one
+            for number, one in enumerate(gets)
+        ]
+    return Side(Wrk(gets, directory, f"{hit.name}-{every}"), hit, at.address, at.process, RIDE_SECONDS)
 
 
 def _compared(name: str, sides: Mapping[str, Side], pairs: int) -> Outcome:
@@ -85,15 +95,19 @@ def _compared(name: str, sides: Mapping[str, Side], pairs: int) -> Outcome:
     for pair in range(pairs):
         for each in sides if pair % 2 else reversed(sides):
             runs[each].append(sides[each](pair))
-    ratios = [ours.cpu_each / plain.cpu_each for ours, plain in zip(runs["with"], runs["without"], strict=True)]
-    value, beside = (statistics.median(run.cpu_each for run in runs[each]) for each in ("with", "without"))
-    outcome = Outcome(name, value, "us CPU/request", beside, statistics.median(ratios))
+    traced, none, silent, every = ([run.cpu_each for run in some] for some in runs.values())
+    ratios = [a / b for a, b in zip(traced, none, strict=True)]
+    outcome = Outcome(
+        name, statistics.median(traced), "us CPU/request", statistics.median(none), statistics.median(ratios)
+    )
     show(outcome, WANTED, {each: [replace(run, note="") for run in some] for each, some in runs.items()})
     low, _, high = statistics.quantiles(ratios, n=4)
-    print(f"  with / without of {pairs} pairs: {statistics.median(ratios):.3f}, half of them in {low:.3f}..{high:.3f}")
-    each_read = statistics.median(a.cpu_each - b.cpu_each for a, b in zip(runs["all"], runs["without"], strict=True))
-    share = each_read / beside / 100
-    print(f"  a traced read costs {each_read:.0f} us more: {SAMPLE} of them {share:.1%} of a read that is not traced")
+    print(f"  1 % beside none, {pairs} pairs: {outcome.ratio:.3f}, half of them in {low:.3f}..{high:.3f}")
+    present = statistics.median(a / b for a, b in zip(none, silent, strict=True))
+    print(f"  none beside a node without telemetry: {present:.3f}; two like nodes differ by 0.03 too")
+    each_read = statistics.median(a - b for a, b in zip(every, none, strict=True))
+    share = each_read / outcome.beside / EVERY
+    print(f"  a traced read costs {each_read:.0f} us more: 1 % of them {share:.1%} of a read that is not traced")
     return outcome
 
 
