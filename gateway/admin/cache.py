@@ -31,13 +31,13 @@ class CacheApi:
     async def pin(self, request: web.Request) -> web.StreamResponse:
         """Pins a path."""
         made = await self._operations.pin(path_of(request), author_of(request))
-        self._log.info("pinned", pinned=made.pin.path, nbytes=made.pin.nbytes, author=made.pin.author)
+        self._log.info("pinned", path=made.pin.path, bytes=made.pin.nbytes, author=made.pin.author)
         return reply(made, status=201)
 
     async def unpin(self, request: web.Request) -> web.StreamResponse:
         """Takes a pin back."""
         removed = await self._operations.unpin(path_of(request), author_of(request))
-        self._log.info("unpinned", pinned=removed.pin.path, author=author_of(request))
+        self._log.info("unpinned", path=removed.pin.path, author=author_of(request))
         return reply(removed)
 
     async def free(self, request: web.Request) -> web.StreamResponse:
@@ -46,5 +46,5 @@ class CacheApi:
         if pinned not in {"0", "1"}:
             raise BadOperation(f"pinned={pinned} is neither 0 nor 1")
         freed = await self._operations.free(path_of(request), pinned=pinned == "1")
-        self._log.info("freed", freed=freed.path, nbytes=freed.nbytes, pinned=pinned == "1", author=author_of(request))
+        self._log.info("freed", path=freed.path, bytes=freed.nbytes, pinned=pinned == "1", author=author_of(request))
         return reply(freed)

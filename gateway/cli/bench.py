@@ -11,7 +11,7 @@ import click
 
 from gateway.cli.faults import CommandFault
 from gateway.cli.paths import ns_path
-from gateway.cli.reach import DEFAULT_CONFIG, config_option
+from gateway.cli.reach import DEFAULT_CONFIG, client, config_option
 from gateway.cli.show import json_option, patience, print_json, print_table
 
 if TYPE_CHECKING:
@@ -59,11 +59,18 @@ def _size(_ctx: click.Context, option: click.Parameter, text: str | None) -> int
 @click.option(
     "--bytes", "most", metavar="SIZE", default="1GiB", show_default=True, callback=_size, help="Largest pass."
 )
+@click.option("--free", is_flag=True, help="First drop what is cached of PATH, pinned or not, as an administrator.")
+@click.option("--admin", metavar="URL", envvar="CAUSEWAY_ADMIN", help="The node's admin port, for --free.")
+@click.option(
+    "--token-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File with the token, for --free.",
+)
 @click.option("--class", "cls", default="", help="Class to ask for, if the key may. Default: the key's own.")
 @config_option
 @json_option
 def bench(path: str, config: Path | None, as_json: bool, **asked: Any) -> None:
-    """Read PATH as it is now (cold), then again (warm), and show what a reader sees.
+    """Read PATH as it is now, or freed (cold), then again (warm), and show what a reader sees.
 
     PATH is an object, or the beginning of some. Reads go through the S3 door like any client's and are billed to the
     key's tenant. Ctrl-C ends it and shows what was seen so far.
@@ -74,6 +81,10 @@ def bench(path: str, config: Path | None, as_json: bool, **asked: Any) -> None:
     from gateway.bench.reader import DoorFault
 
     base, key = _base(asked["s3"], config), _key(asked["access_key"], asked["secret_file"])
+    if asked["free"]:
+        node = client(asked["admin"], asked["token_file"], config)
+        with patience(f"freeing {path}"):
+            node.post("cache/free", query={"path": ns_path(path), "pinned": "1"})
     bounds = Bounds(asked["readers"], asked["seconds"], asked["most"])
     reading = _run(ns_path(path), base, key, bounds, asked)
     try:

@@ -65,6 +65,20 @@ async def test_ranges_bring_no_more_than_they_ask_for_and_cross_once(regions: Wo
     assert regions.nodes[NEAR].running.app.tally.brought == 2_000_000
 
 
+async def test_what_is_freed_before_is_cold_again(regions: World) -> None:
+    running = regions.nodes[NEAR].running
+    admin = {
+        "CAUSEWAY_ADMIN": f"http://{running.addresses['admin']}",
+        "CAUSEWAY_TOKEN": running.settings.token_file.read_text().strip(),
+    }
+    await bench(regions, "/ns/train/set", "--seconds", "0.2")
+
+    _, out, err = await bench(regions, "/ns/train/set", "--free", "--seconds", "0.2", "--json", **admin)
+
+    assert err == ""
+    assert json.loads(out)["passes"][0]["sources"] == {"line": 6}
+
+
 async def test_people_get_a_table(regions: World) -> None:
     code, out, _ = await bench(regions, "/ns/train/alone", "--seconds", "0.2")
 
