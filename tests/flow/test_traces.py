@@ -102,6 +102,7 @@ async def test_a_hit_is_one_stretch(s3: FakeS3, told: Collector) -> None:
 
     async with traced(s3, told) as world:
         await get(world, "k")
+        await landed(world)
         cold = {span.span for span in told.spans}
         hit = await get(world, "k", more=parent("01"))
 
