@@ -69,6 +69,12 @@ def test_a_node_that_began_anew_is_counted_since_then() -> None:
     assert now.doors[0].rate == 10.0
 
 
+def test_one_counter_that_fell_is_counted_from_nothing() -> None:
+    now = figures(a_look(0, Snapshot(tenant_bytes={"rec": 900})), a_look(1, Snapshot(tenant_bytes={"rec": 100})))
+
+    assert now.tenants[0].sent == 100.0
+
+
 def test_one_look_alone_tells_of_the_time_since_the_start() -> None:
     now = figures(None, a_look(0, served(50)))
 
