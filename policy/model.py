@@ -183,7 +183,7 @@ class LinePolicy(_Written):
     """By tenant, what it is promised and how it shares the rest; those that are not listed share as `other`, which may
     be listed too. Default: none; all share as one."""
     windows: tuple[Window, ...] = ()
-    """Other ceilings for classes at certain times; of several that hold the strictest counts. Default: none."""
+    """Other ceils for classes at certain times; of several that hold the strictest counts. Default: none."""
     safe: Fraction = 0.5
     """What all nodes together may use of the quota when the lease office is silent; not kept by this version. Default:
     `50%`."""

@@ -67,3 +67,22 @@ def test_the_change_log_lists_every_endpoint_of_the_api(tmp_path: Path) -> None:
 
     assert said is not None
     assert set(said[1].split(",")) == {route.path.removeprefix("/api/v1/") for route in routes}
+
+
+def test_the_map_of_the_architecture_has_every_module_once() -> None:
+    rows = re.findall(
+        r"^\| `([\w.]+)` \| [^|]+ \| (.*) \|$", (ROOT / "docs" / "architecture.md").read_text(), re.MULTILINE
+    )
+    mapped = [f"{folder}.{name}" for folder, names in rows for name in re.findall(r"`(\w+)`", names)]
+    packages = ("policy", "namespace", "regioncache", "gateway")
+    modules = [path.relative_to(ROOT) for package in packages for path in (ROOT / package).rglob("[!_]*.py")]
+
+    assert sorted(mapped) == sorted(".".join(path.with_suffix("").parts) for path in modules)
+
+
+def test_metrics_that_a_document_names_are_metrics() -> None:
+    names = set(re.findall(r"causeway_\w+", (ROOT / "docs" / "metrics.md").read_text()))
+
+    for document in DOCUMENTS:
+        for name, star in re.findall(r"`(causeway_\w+)(\*?)", document.read_text()):
+            assert name in names or (star and any(one.startswith(name) for one in names)), name
