@@ -4,18 +4,18 @@ A failed list is never remembered as an answer; a page that is too old is served
 """
 
 import asyncio
-import sys
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from namespace.resolver import Place
-from regioncache.errors import BadAnswer, CacheError, OriginUnavailable, SlowDown
+from regioncache.errors import OriginUnavailable, SlowDown
+from regioncache.lines.base import Crossing
 from regioncache.listpages import Kept, ListPages
 from regioncache.opened import Terms
 from regioncache.origins.base import ListAsk, ListPage, Payer, Question
 from regioncache.questions import Questions
-from regioncache.sources import Sources
+from regioncache.sources import Route, Sources
 
 ENDS = 1024
 """Ends of pages that are remembered, to see who walks on: more than lists under way at a time, some 300 KiB."""
@@ -116,26 +116,15 @@ class Lists:
 
     async def _ask(self, place: Place, ask: ListAsk, payer: Payer, terms: Terms, hops: int) -> ListPage:
         question = Question(ask.prefix, payer, hops, terms.fresh_seconds)
-        fault: CacheError = OriginUnavailable("no route was tried")
         doubted, ticket, began, at = self._doubted, self._ticket(), self._clock(), self._wall()
-        for route in self._sources.of(place):
-            crossing = route.crossing(lambda: payer, lambda: "meta")
-            passage = route.traced(payer.trail, "list")
-            try:
-                async with self._sources.turn(route, "question"):
-                    answer = route.source.list(ask, question.by(passage), crossing)
-                    page = await self._sources.ask(route, answer, crossing)
-            except (OriginUnavailable, SlowDown, BadAnswer) as failed:
-                fault = failed
-                continue
-            finally:
-                if passage is not None:
-                    passage.end(sys.exception(), crossing.waited)
-                crossing.close()
-            if doubted == self._doubted:
-                self._pages.keep(place.bucket.id, ask, page, began - page.age, at - page.age, ticket)
-            return page
-        raise fault if not isinstance(fault, BadAnswer) else OriginUnavailable(str(fault)) from fault
+
+        def listing(route: Route, question: Question, crossing: Crossing) -> Awaitable[ListPage]:
+            return route.source.list(ask, question, crossing)
+
+        page = await self._sources.tell(place, question, "list", listing)
+        if doubted == self._doubted:
+            self._pages.keep(place.bucket.id, ask, page, began - page.age, at - page.age, ticket)
+        return page
 
     def _age(self, kept: Kept) -> float:
         return max(0.0, self._clock() - kept.learned_at)

@@ -6,20 +6,20 @@ it is not; else the origin is asked by a HEAD, once for all who wait, and what i
 
 import asyncio
 import math
-import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from regioncache.asked import Asked
 from regioncache.catalog import Catalog
 from regioncache.checksums import told_before
 from regioncache.errors import CacheError, NoSuchObject, OriginForbids, OriginUnavailable, SlowDown
+from regioncache.lines.base import Crossing
 from regioncache.listpages import ListPages, Says
 from regioncache.origins.base import Question
 from regioncache.pages import Meta, ObjectId
 from regioncache.questions import Questions
 from regioncache.reader import Shelf, again
-from regioncache.sources import Sources
+from regioncache.sources import Route, Sources
 from regioncache.store.base import WouldBlock
 
 UNSETTLED_SECONDS = 2.0
@@ -168,29 +168,15 @@ class Newest:
         """A HEAD by the first route that answers; what it teaches is noted."""
         oid, ticket = asked.oid, self.catalog.ticket()
         question = Question(asked.place.key, asked.payer, asked.hops, fresh_seconds, asked.checksums)
-        fault: CacheError = OriginUnavailable("no route was tried")
-        for route in self.sources.of(asked.place):
-            crossing = route.crossing(lambda: asked.payer, lambda: "meta")
-            passage = route.traced(asked.payer.trail, "stat")
-            try:
-                async with self.sources.turn(route, "question"):
-                    answer = route.source.head(question.by(passage), crossing)
-                    meta = await self.sources.ask(route, answer, crossing)
-            except (NoSuchObject, OriginForbids) as absent:
-                self.learn_absence(oid, absent, ticket)
-                raise
-            except CacheError as failed:
-                fault = failed
-                continue
-            finally:
-                if passage is not None:
-                    passage.end(sys.exception(), crossing.waited)
-                crossing.close()
-            meta = told_before(meta, await self.recall(oid))
-            self.learn(oid, meta, ticket)
-            await self._keep(asked, meta)
-            return meta
-        raise fault if isinstance(fault, OriginUnavailable | SlowDown) else OriginUnavailable(str(fault)) from fault
+        try:
+            meta = await self.sources.tell(asked.place, question, "stat", _head)
+        except (NoSuchObject, OriginForbids) as absent:
+            self.learn_absence(oid, absent, ticket)
+            raise
+        meta = told_before(meta, await self.recall(oid))
+        self.learn(oid, meta, ticket)
+        await self._keep(asked, meta)
+        return meta
 
     async def _keep(self, asked: Asked, meta: Meta) -> None:
         """What was learned is written where the object is kept, so that it outlives the process."""
@@ -203,3 +189,7 @@ class Newest:
                 await store.relearn(oid, meta)
         finally:
             self.shelf.hot.drop(oid)
+
+
+def _head(route: Route, question: Question, crossing: Crossing) -> Awaitable[Meta]:
+    return route.source.head(question, crossing)

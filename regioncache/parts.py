@@ -6,26 +6,19 @@ all, and how many, its ETag tells: S3 writes `"<md5 of md5s>-COUNT"`.
 
 import asyncio
 import re
-import sys
 from collections import OrderedDict
+from collections.abc import Awaitable
 
 from regioncache.asked import Asked
-from regioncache.errors import (
-    CacheError,
-    NoSuchObject,
-    NotSupported,
-    OriginForbids,
-    OriginUnavailable,
-    RangeOutside,
-    SlowDown,
-    VersionChanged,
-)
+from regioncache.errors import NoSuchObject, NotSupported, OriginForbids, RangeOutside, VersionChanged
+from regioncache.lines.base import Crossing
 from regioncache.origins.base import Part, PartSource, Question
 from regioncache.pages import ObjectId, Version
 from regioncache.questions import Questions
-from regioncache.sources import Sources
+from regioncache.sources import Route, Sources
 
 _UPLOADED = re.compile(r'"[0-9a-fA-F]{32}-([1-9][0-9]{0,4})"')
+_FINAL = (NoSuchObject, OriginForbids, VersionChanged, RangeOutside)
 _KNOWN = 65_536
 """Parts remembered: some 20 MB, the parts of six objects of the most there can be."""
 
@@ -68,30 +61,15 @@ class PartTable:
         await self.questions.stop()
 
     async def _ask(self, asked: Asked, version: Version, number: int) -> Part:
-        question = Question(asked.place.key, asked.payer, asked.hops)
-        fault: CacheError = OriginUnavailable("no route was tried")
-        for route in self._sources.of(asked.place):
+        def ask(route: Route, question: Question, crossing: Crossing) -> Awaitable[Part]:
             if not isinstance(route.source, PartSource):
-                fault = NotSupported(f"{route.source.name} tells no parts; read the object by ranges")
-                continue
-            crossing = route.crossing(lambda: asked.payer, lambda: "meta")
-            passage = route.traced(asked.payer.trail, "part")
-            try:
-                async with self._sources.turn(route, "question"):
-                    telling = route.source.part(question.by(passage), number, version, crossing)
-                    part = await self._sources.ask(route, telling, crossing)
-            except (NoSuchObject, OriginForbids, VersionChanged, RangeOutside):
-                raise
-            except CacheError as failed:
-                fault = failed
-                continue
-            finally:
-                if passage is not None:
-                    passage.end(sys.exception(), crossing.waited)
-                crossing.close()
-            self._keep((asked.oid, version, number), part)
-            return part
-        raise fault if isinstance(fault, OriginUnavailable | SlowDown | NotSupported) else OriginUnavailable(str(fault))
+                raise NotSupported(f"{route.source.name} tells no parts; read the object by ranges")
+            return route.source.part(question, number, version, crossing)
+
+        question = Question(asked.place.key, asked.payer, asked.hops)
+        part = await self._sources.tell(asked.place, question, "part", ask, _FINAL)
+        self._keep((asked.oid, version, number), part)
+        return part
 
     def _keep(self, subject: _Subject, part: Part) -> None:
         self._known[subject] = part

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -12,7 +13,10 @@ from namespace.resolver import Place
 from namespace.routes import Way
 from regioncache.errors import (
     CacheError,
+    NoSuchObject,
+    NotSupported,
     OriginBusy,
+    OriginForbids,
     OriginNeedsMending,
     OriginUnavailable,
     Refused,
@@ -22,7 +26,7 @@ from regioncache.errors import (
 from regioncache.health import ANSWER_SECONDS, Health, WayId
 from regioncache.isolation import Asking, Bounds, Kind, ShareStatistics
 from regioncache.lines.base import Crossing
-from regioncache.origins.base import Payer, Source
+from regioncache.origins.base import Payer, Question, Source
 from regioncache.outages import Outages
 from regioncache.tidings import UNHEARD, Tidings
 from regioncache.tracing import Passage, Trail
@@ -130,6 +134,43 @@ class Sources:
         if not routes:
             raise OriginUnavailable("; ".join(map(str, unmade))) from unmade[0]
         return routes
+
+    async def tell(
+        self,
+        place: Place,
+        question: Question,
+        what: str,
+        ask: Callable[[Route, Question, Crossing], Awaitable[_T]],
+        final: tuple[type[CacheError], ...] = (NoSuchObject, OriginForbids),
+    ) -> _T:
+        """Asks the routes of a place, one after the other, until one answers.
+
+        Args:
+            place: Whose routes.
+            question: Who asks, and how fresh; its bytes count as `meta`.
+            what: What is asked, for the trace.
+            ask: Asks one route; what it raises before it returns is no answer of the route.
+            final: Faults that are the answer: no other route is asked after them.
+
+        Raises: those of `final`; OriginUnavailable, SlowDown or NotSupported where no route answered.
+        """
+        fault: CacheError = OriginUnavailable("no route was tried")
+        for route in self.of(place):
+            crossing = route.crossing(lambda: question.payer, lambda: "meta")
+            passage = route.traced(question.payer.trail, what)
+            try:
+                async with self.turn(route, "question"):
+                    return await self.ask(route, ask(route, question.by(passage), crossing), crossing)
+            except final:
+                raise
+            except CacheError as failed:
+                fault = failed
+            finally:
+                if passage is not None:
+                    passage.end(sys.exception(), crossing.waited)
+                crossing.close()
+        told = isinstance(fault, OriginUnavailable | SlowDown | NotSupported)
+        raise fault if told else OriginUnavailable(str(fault)) from fault
 
     def turn(self, route: Route, kind: Kind, rank: int = 0) -> HeldPlace:
         """Holds a place at the route's way; see `Turns.turn`."""
