@@ -219,7 +219,7 @@ ORIGINS = (
         _by_way(lambda way: way.unanswered),
     ),
     Metric(
-        "causeway_origin_away", GAUGE, "1", _WAY, "1 while the way is away: nobody waits for it, trials go out.",
+        "causeway_origin_away", GAUGE, "1", _WAY, "1 while the way is away: nobody waits for it, probes go out.",
         _by_way(lambda way: float(way.away)),
     ),
     Metric(

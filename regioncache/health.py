@@ -1,15 +1,15 @@
 """Which ways to a bucket are away, told by the answers that did and did not come. A core: it is told the time.
 
 A way is away after a refused connection, or after three questions in a row that had no answer in 2 s (design,
-Consistency of a mount). While it is away nobody waits for it; one trial at a time goes out, with back-off.
+Consistency of a mount). While it is away nobody waits for it; one probe at a time goes out, with back-off.
 """
 
 from dataclasses import dataclass
 
 UNANSWERED_LIMIT = 3
 ANSWER_SECONDS = 2.0
-FIRST_TRIAL_SECONDS = 0.5
-LAST_TRIAL_SECONDS = 10.0
+FIRST_PROBE_SECONDS = 0.5
+LAST_PROBE_SECONDS = 10.0
 
 
 WayId = tuple[str, str, str]
@@ -20,10 +20,10 @@ WayId = tuple[str, str, str]
 class _State:
     unanswered: int = 0
     away_since: float | None = None
-    trial_at: float = 0.0
-    pause: float = FIRST_TRIAL_SECONDS
-    trial: bool = False
-    """Whether a trial went out that has not failed yet."""
+    probe_at: float = 0.0
+    pause: float = FIRST_PROBE_SECONDS
+    probe: bool = False
+    """Whether a probe went out that has not failed yet."""
 
 
 class Health:
@@ -55,20 +55,20 @@ class Health:
         return state is not None and state.away_since is not None
 
     def may_ask(self, way: WayId, now: float) -> bool:
-        """Whether a question may go out now: always for a way that answers, else one trial when it is due."""
+        """Whether a question may go out now: always for a way that answers, else one probe when it is due."""
         state = self._states.get(way)
         if state is None or state.away_since is None:
             return True
-        if now < state.trial_at:
+        if now < state.probe_at:
             return False
-        state.trial_at = now + state.pause
-        state.trial = True
+        state.probe_at = now + state.pause
+        state.probe = True
         return True
 
     def retry_after(self, way: WayId, now: float) -> float:
-        """Seconds until the next trial is due; 0 for a way that answers."""
+        """Seconds until the next probe is due; 0 for a way that answers."""
         state = self._states.get(way)
-        return 0.0 if state is None or state.away_since is None else max(0.0, state.trial_at - now)
+        return 0.0 if state is None or state.away_since is None else max(0.0, state.probe_at - now)
 
     def away_since(self) -> dict[WayId, float]:
         """All ways that are away, with when they went."""
@@ -78,11 +78,11 @@ class Health:
         went = state.away_since is None
         if went:
             state.away_since = now
-        elif state.trial:
-            state.pause = min(state.pause * 2, LAST_TRIAL_SECONDS)
+        elif state.probe:
+            state.pause = min(state.pause * 2, LAST_PROBE_SECONDS)
         else:
-            # Asked before it went: a hundred requests that one cut took are one failure, not a hundred trials.
+            # Asked before it went: a hundred requests that one cut took are one failure, not a hundred probes.
             return False
-        state.trial = False
-        state.trial_at = now + state.pause
+        state.probe = False
+        state.probe_at = now + state.pause
         return went

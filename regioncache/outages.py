@@ -5,7 +5,7 @@ The nodes of a region are the same for all of its buckets: they are told of once
 
 from collections.abc import Container, Iterable
 
-from regioncache.health import FIRST_TRIAL_SECONDS, LAST_TRIAL_SECONDS, WayId
+from regioncache.health import FIRST_PROBE_SECONDS, LAST_PROBE_SECONDS, WayId
 from regioncache.tidings import Tidings
 
 _Thing = tuple[str, str]
@@ -78,5 +78,5 @@ def _instead(way: WayId, known: Iterable[WayId]) -> str:
     rest = f"its other ways are asked: {', '.join(others)}" if others else "what is not cached is answered 503"
     return (
         f"meanwhile what is cached is served, {rest}; "
-        f"it is tried again after {FIRST_TRIAL_SECONDS:g} to {LAST_TRIAL_SECONDS:g} s"
+        f"it is tried again after {FIRST_PROBE_SECONDS:g} to {LAST_PROBE_SECONDS:g} s"
     )

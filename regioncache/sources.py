@@ -1,6 +1,6 @@
 """Through what a missing page may come: the ways of a place that answer, in order, each with its line.
 
-`usable` is the pure part: the ways that answer as the route orders them; where none does, those whose trial is due.
+`usable` is the pure part: the ways that answer as the route orders them; where none does, those whose probe is due.
 """
 
 import asyncio
@@ -70,15 +70,15 @@ def way_id(bucket: str, way: Way) -> WayId:
     return (bucket, way.kind, where)
 
 
-def usable(bucket: str, ways: Iterable[Way], health: Health, now: float, *, trials: bool = True) -> list[Way]:
-    """Returns the ways that may be asked now, best first: those that answer; where none does, those whose trial is due.
+def usable(bucket: str, ways: Iterable[Way], health: Health, now: float, *, probes: bool = True) -> list[Way]:
+    """Returns the ways that may be asked now, best first: those that answer; where none does, those whose probe is due.
 
-    Who is given a trial takes it: it is not due again before its pause is over. Without `trials` nobody is given one:
+    Who is given a probe takes it: it is not due again before its pause is over. Without `probes` nobody is given one:
     somebody else makes them.
     """
     named = [(way_id(bucket, way), way) for way in ways]
     healthy = [way for name, way in named if not health.away(name)]
-    return healthy or [way for name, way in named if trials and health.may_ask(name, now)]
+    return healthy or [way for name, way in named if probes and health.may_ask(name, now)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Sources:
         self.health = health
         self.turns = Turns(bounds or Bounds(), clock)
         self.probed = False
-        """Whether a prober runs: then no reader waits for the trial of a way that is away."""
+        """Whether a prober runs: then no reader waits for the probe of a way that is away."""
         self._build = build
         self._clock = clock
         self._outages = Outages(tidings)
@@ -121,7 +121,7 @@ class Sources:
     def of(self, place: Place) -> list[Route]:
         """The routes to try, in order; raises OriginUnavailable when none may be asked now."""
         now = self._clock()
-        ways = usable(place.bucket.name, place.ways, self.health, now, trials=not self.probed)
+        ways = usable(place.bucket.name, place.ways, self.health, now, probes=not self.probed)
         if not ways:
             raise OriginUnavailable(self._why(place), self._retry_after(place, now))
         routes: list[Route] = []
@@ -268,8 +268,8 @@ class Sources:
         self._outages.keep(self._known)
         self.turns.keep(self._known)
 
-    def trials(self) -> list[Route]:
-        """The routes that are away and whose trial is due now; whoever takes them asks them."""
+    def probes(self) -> list[Route]:
+        """The routes that are away and whose probe is due now; whoever takes them asks them."""
         now = self._clock()
         self._away = {name: route for name, route in self._away.items() if self.health.away(name)}
         return [route for name, route in self._away.items() if self.health.may_ask(name, now)]

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regioncache.health import FIRST_TRIAL_SECONDS, LAST_TRIAL_SECONDS, Health
+from regioncache.health import FIRST_PROBE_SECONDS, LAST_PROBE_SECONDS, Health
 
 WAY = ("data", "endpoint", "http://origin")
 OTHER = ("data", "region", "idc-bj")
@@ -42,7 +42,7 @@ def test_an_answer_between_starts_the_count_again() -> None:
     assert not health.away(WAY)
 
 
-def test_one_trial_at_a_time_goes_out() -> None:
+def test_one_probe_at_a_time_goes_out() -> None:
     health = Health()
     health.refused(WAY, 0.0)
 
@@ -52,7 +52,7 @@ def test_one_trial_at_a_time_goes_out() -> None:
     assert not health.may_ask(WAY, 0.6)
 
 
-def test_trials_become_rarer_up_to_a_limit() -> None:
+def test_probes_become_rarer_up_to_a_limit() -> None:
     health = Health()
     now, pauses = 0.0, []
     health.refused(WAY, now)
@@ -64,17 +64,17 @@ def test_trials_become_rarer_up_to_a_limit() -> None:
         health.refused(WAY, now)
 
     assert pauses == sorted(pauses)
-    assert pauses[-1] == LAST_TRIAL_SECONDS
+    assert pauses[-1] == LAST_PROBE_SECONDS
 
 
-def test_requests_that_one_cut_took_together_do_not_put_the_first_trial_off() -> None:
+def test_requests_that_one_cut_took_together_do_not_put_the_first_probe_off() -> None:
     health = Health()
     for n in range(100):
         health.refused(WAY, 0.001 * n)
     health.unanswered(WAY, 0.2)
 
-    assert health.retry_after(WAY, 0.2) <= FIRST_TRIAL_SECONDS
-    assert health.may_ask(WAY, FIRST_TRIAL_SECONDS)
+    assert health.retry_after(WAY, 0.2) <= FIRST_PROBE_SECONDS
+    assert health.may_ask(WAY, FIRST_PROBE_SECONDS)
 
 
 def test_a_way_that_is_away_says_nothing_about_another() -> None:

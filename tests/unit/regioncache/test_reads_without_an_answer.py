@@ -133,7 +133,7 @@ async def test_a_way_that_is_away_is_not_tried_by_readers_while_another_answers(
             await cache.read(f"k{number}")
 
         assert cache.faulty[0].asked == 1
-        assert len(cache.app.sources.trials()) == 1, "its trial is the prober's"
+        assert len(cache.app.sources.probes()) == 1, "its probe is the prober's"
 
 
 @pytest.mark.parametrize("fault", [status_500(), Fault(OriginUnavailable("reset"))])

@@ -201,7 +201,7 @@ async def test_with_a_prober_no_reader_is_sent_to_a_way_that_is_away() -> None:
     with pytest.raises(OriginUnavailable, match="away"):
         world.sources.of(world.place)
 
-    assert len(world.sources.trials()) == 1
+    assert len(world.sources.probes()) == 1
     await world.end()
 
 

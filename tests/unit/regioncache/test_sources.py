@@ -33,7 +33,7 @@ WAYS = tuple(Way("endpoint", "idc-bj", (), endpoint(f"http://{n}"), None) for n 
 
 
 @given(st.sets(st.integers(0, 3)), st.sets(st.integers(0, 3)))
-def test_ways_that_answer_come_in_order_and_trials_only_where_none_does(away: set[int], due: set[int]) -> None:
+def test_ways_that_answer_come_in_order_and_probes_only_where_none_does(away: set[int], due: set[int]) -> None:
     health = Health()
     for number in away:
         health.refused(way_id("data", WAYS[number]), 0.0 if number in due else 9.9)
@@ -132,12 +132,12 @@ async def test_a_way_that_is_gone_from_the_topology_is_tried_no_more() -> None:
     with pytest.raises(Refused):
         await sources.ask(route, _read(route), NoLine())
     clock.advance(10)
-    assert sources.trials()
+    assert sources.probes()
     clock.advance(10)
 
     sources.keep(set())
 
-    assert sources.trials() == []
+    assert sources.probes() == []
 
 
 async def test_the_prober_brings_a_way_back_without_a_reader() -> None:
