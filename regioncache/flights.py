@@ -79,6 +79,8 @@ class Waiter:
     """Of a traced reader that came when the flight was under way."""
     late: CacheError | None = None
     """Said to who waited when the line had no room soon: to come again."""
+    before: dict[str, float] = field(default_factory=dict)
+    """What the flight had waited for lines when the reader came."""
 
 
 @dataclass(slots=True, eq=False)
@@ -148,7 +150,7 @@ class Flight:
 
     def attach(self, payer: Payer, at: int) -> Waiter:
         """A reader comes; demand promotes the flight to its class."""
-        waiter = Waiter(payer, at)
+        waiter = Waiter(payer, at, before=self.waits)
         if payer.trail is not None and payer is not self.starter:
             waiter.trail = payer.trail.begin("join", {"causeway.offset": at}, link=self.trail)
         self._waiters.append(waiter)
@@ -196,6 +198,11 @@ class Flight:
         if self.crossing is not None and self.crossing.waited:
             waits[self.line] = waits.get(self.line, 0.0) + self.crossing.waited
         return waits
+
+    def waits_of(self, waiter: Waiter) -> dict[str, float]:
+        """Seconds waited for room since a reader came, by line; those before were not his."""
+        waited = {line: seconds - waiter.before.get(line, 0.0) for line, seconds in self.waits.items()}
+        return {line: seconds for line, seconds in waited.items() if seconds > 0}
 
     def waiting(self) -> int:
         return len(self._waiters)

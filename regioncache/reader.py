@@ -204,7 +204,7 @@ class Reader:
             landed = await _from_ground(flight.ground, Span(at, min(span.end, flight.landed)))
             if landed is not None:
                 self.shelf.tally.read[flight.source] += len(landed)
-                self.source, self.waits = flight.source, flight.waits
+                self.source, self.waits = flight.source, flight.waits_of(waiter)
                 flight.advance(waiter, at + len(landed))
                 self._go_ahead(flight, at)
                 return landed

@@ -302,3 +302,20 @@ def test_the_last_page_of_an_object_comes_whole_whatever_its_size() -> None:
     one = Flight(ObjectId(bytes(16), "k"), Span(4, 10), 1, Payer("a"), meta.version, meta)
 
     assert one.brings(8) == Span(1, 2)
+
+
+def test_a_reader_waited_for_the_line_since_he_came_and_not_before() -> None:
+    class Waiting(NoLine):
+        waited = 1.5
+
+    joined = flight()
+    first = joined.attach(Payer("one", "training"), 0)
+    joined.began("line", "bj-use1", crossing := Waiting())
+    late = joined.attach(Payer("two", "training"), 0)
+
+    assert joined.waits_of(first) == {"bj-use1": 1.5}
+    assert joined.waits_of(late) == {}
+    crossing.waited = 2.0
+    assert joined.waits_of(late) == {"bj-use1": 0.5}
+    joined.ended()
+    assert joined.waits_of(late) == {"bj-use1": 0.5}
