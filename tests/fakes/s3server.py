@@ -31,7 +31,8 @@ class S3Fault:
     `status` answers so, with `headers` and S3's `code`. `also` are headers beside the right ones of a right answer,
     `behind` bytes that come behind its body. `cut`, `reset` and `stall` strike once that many bytes are sent
     (-1: before the head); a stall waits for `released`. `at` and `then`: something done to the bucket in mid-body.
-    `moved` sends a range that begins so many bytes later than the one asked for, and says so.
+    `moved` sends a range that begins so many bytes later than the one asked for, and says so. `pace` sends no more than
+    so many bytes a second.
     """
 
     status: int = 0
@@ -42,6 +43,7 @@ class S3Fault:
     etag: str | None = None
     whole: bool = False
     moved: int = 0
+    pace: int = 0
     cut: int | None = None
     reset: int | None = None
     stall: int | None = None
@@ -81,6 +83,11 @@ def reset(after: int = -1) -> S3Fault:
 
 def stall(after: int = -1) -> S3Fault:
     return S3Fault(stall=after)
+
+
+def slow(pace: int) -> S3Fault:
+    """So many bytes a second, in ten pieces."""
+    return S3Fault(pace=pace)
 
 
 def wrong_etag() -> S3Fault:
@@ -257,12 +264,15 @@ class FakeS3:
         at, end = span
         stops = [span[0] + stop for stop in fault.stops() if stop >= 0]
         await self._strike(fault, 0, writer)
+        piece = fault.pace // 10 or PIECE_BYTES
         while at < end:
-            until = min([end, at + PIECE_BYTES, *(stop for stop in stops if stop > at)])
+            until = min([end, at + piece, *(stop for stop in stops if stop > at)])
             writer.write(found.bytes_at(at, until))
             await writer.drain()
             self.sent[key] += until - at
             at = until
+            if fault.pace:
+                await asyncio.sleep(0.1)
             if at in stops:
                 await self._strike(fault, at - span[0], writer)
         if fault.behind:

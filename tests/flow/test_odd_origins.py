@@ -9,7 +9,7 @@ import pytest
 
 from regioncache.pages import BLOCK_BYTES, WHOLE
 from tests.fakes.ramp import ramp
-from tests.fakes.s3server import FakeS3, S3Fault, long_body, refused, stall, status
+from tests.fakes.s3server import FakeS3, S3Fault, long_body, refused, slow, stall, status
 from tests.flow.journeys import Got, get, landed
 from tests.flow.world import FAR, MIB, NEAR, topology, two_regions, world
 
@@ -40,6 +40,24 @@ async def test_what_has_come_of_a_slow_body_is_served_before_the_rest_by_one_req
         body = came + b"".join([bytes(piece) async for piece in pieces])
         assert body == ramp(0, MIB)
         assert s3.count("GET", "k") == 1
+
+
+@pytest.mark.parametrize("region", REGIONS)
+async def test_an_origin_of_10_kb_a_second_is_slow_and_not_silent_and_is_asked_once_by_all(
+    s3: FakeS3, region: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regioncache.origins.s3.STALL_SECONDS", 2.0)  # less than the whole takes
+    s3.bucket("bucket1").put("k", 25_000)
+    async with two_regions(s3.url) as regions:
+        s3.always = slow(10_000)
+
+        readers = await asyncio.gather(*(get(regions, "k", region=region) for _ in range(8)))
+
+        for got in readers:
+            is_right(got, 25_000)
+        assert s3.count("GET", "k") == 1
+        ways = regions.nodes[region].running.app.sources.statistics()
+        assert [way.away_seconds for way in ways] == [None] * len(ways)
 
 
 @pytest.mark.parametrize("region", REGIONS)
