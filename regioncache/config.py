@@ -175,8 +175,8 @@ class CacheSettings(BaseModel):
     """Watermark: share of `cache.size` above which what leaves is removed behind, `50%` to `100%`. Default: `97%`; what
     comes need not wait for it."""
     low: Annotated[float, BeforeValidator(_watermark), Field(validate_default=True)] = 0.95
-    """Watermark: share of `cache.size` down to which that goes on, not above `cache.high`. Default: `95%`; the two
-    percent between are a second of a fast disk."""
+    """Watermark: share of `cache.size` down to which that goes on, not above `cache.high`; where there is a slower
+    disk, what is above it moves there instead. Default: `95%`; the two percent between are a second of a fast disk."""
 
     @field_validator("low", mode="after")
     @classmethod

@@ -16,6 +16,7 @@ from regioncache.store.extentfile import ExtentFile
 from regioncache.store.index import Index, Kind
 from regioncache.store.packs import Packs
 from regioncache.store.space import Space
+from regioncache.store.tiers import HIGH
 
 _VICTIMS_AT_ONCE = 256
 """Most entries evicted without letting others have the loop: about a millisecond."""
@@ -57,14 +58,21 @@ class Leaving:
         self._low = low
         self._behind: asyncio.Task[None] | None = None
         self.gone_bytes = Counter[str]()
+        self.moves_down: Callable[[], bool] = _stays
+        """Whether what is too much is taken to a slower disk (`moving`), so that nothing need leave behind."""
 
     def __repr__(self) -> str:
         return f"Leaving({dict(self.gone_bytes)})"
 
     def watch(self, nbytes: int) -> None:
         """So much was let in: begins to evict behind, if it is time."""
-        if self._behind is None and self._above(self._high) + nbytes > 0:
+        if self._behind is None and self._above(self._high) + nbytes > 0 and not self.moves_down():
             self._behind = asyncio.get_running_loop().create_task(self._lower())
+
+    @property
+    def mark(self) -> float:
+        """To how many bytes the path is emptied ahead of need."""
+        return min(HIGH, self._low) * self._path.limit_bytes
 
     async def close(self) -> None:
         """Ends what runs behind."""
@@ -151,3 +159,7 @@ class Leaving:
                 self.gone_bytes[why] -= weight - HEADER_BYTES
 
         return hollowed
+
+
+def _stays() -> bool:
+    return False

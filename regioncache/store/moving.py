@@ -6,6 +6,7 @@ became of the entry meanwhile (dropped, replaced, more of it landed) ends the mo
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 
 from regioncache.pages import MIB
 from regioncache.store.appending import Placed
@@ -16,7 +17,7 @@ from regioncache.store.index import Index, Kind
 from regioncache.store.leaving import Doomed
 from regioncache.store.record import BadRecord, Entry, What, decode_record
 from regioncache.store.spread import best_of
-from regioncache.store.tiers import HIGH, Below, comes_down, goes_down
+from regioncache.store.tiers import Below, comes_down, goes_down
 
 BYTES_PER_SECOND = 64 * MIB
 """Of all moves together: a fraction of what a hard disk writes in a row, so that reads have the rest."""
@@ -42,6 +43,8 @@ class Moving:
         self._generation = generation
         self._sleep = sleep
         self._task: asyncio.Task[None] | None = None
+        for path in paths:
+            path.leaving.moves_down = partial(self._moves_down, path)
 
     def __repr__(self) -> str:
         return f"Moving({'under way' if self._task else 'not begun'}, {len({path.tier for path in self._paths})} tiers)"
@@ -80,11 +83,14 @@ class Moving:
         below = [other for other in self._in_use() if other.tier > path.tier]
         return [other for other in below if other.tier == min(one.tier for one in below)]
 
+    def _moves_down(self, path: CachePath) -> bool:
+        return any(other.tier > path.tier for other in self._in_use())
+
     async def _empty(self, path: CachePath, below: list[CachePath]) -> None:
         """Takes what leaves first off a path that is fuller than its mark."""
         index = self._index
         for _ in range(_DOWNS_A_TURN):
-            if path.disk.out is not None or path.fifo.used <= path.limit_bytes * HIGH:
+            if path.disk.out is not None or path.fifo.used <= path.leaving.mark:
                 return
             slot = path.fifo.evict(path.limit_bytes, index.keys)
             if slot is not None:
@@ -97,7 +103,7 @@ class Moving:
         index, reused = self._index, path.fifo.reused
         weight, entry = index.links.weight[slot], (index.place[slot], index.keys[slot])
         to = best_of(below, index.keys[slot])
-        if to is not None and goes_down(path.fifo, to.fifo, weight, to.limit_bytes):
+        if to is not None and goes_down(path.fifo, to.fifo, weight, to.leaving.mark):
             # It keeps its place until it is there.
             path.fifo.readmit(slot, weight, index.label(slot).group)
             if await self.move(slot, path, to, reused=reused):

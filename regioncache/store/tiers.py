@@ -11,7 +11,7 @@ from regioncache.store.groups import Groups
 from regioncache.store.queues import Links
 
 HIGH = 0.95
-"""Of a path's size. A fuller one is emptied ahead of need, so that what must leave at once finds room."""
+"""Of a path's size, unless `low` is less. A fuller one is emptied ahead of need: what must leave at once finds room."""
 HOT_USES = 3
 _MOST_HOT = 4096
 """Entries that wait to come up; others wait until they are used once more."""
@@ -43,9 +43,9 @@ class Below(S3Fifo):
         return None
 
 
-def goes_down(fifo: S3Fifo, below: S3Fifo, weight: int, capacity: int) -> bool:
-    """Whether what has just left `fifo` is worth a place in `below`, which may have `capacity` bytes."""
-    return fifo.reused or below.used + weight <= capacity * HIGH
+def goes_down(fifo: S3Fifo, below: S3Fifo, weight: int, mark: float) -> bool:
+    """Whether what has just left `fifo` is worth a place in `below`, which is emptied above `mark` bytes."""
+    return fifo.reused or below.used + weight <= mark
 
 
 def comes_down(below: S3Fifo, slot: int, weight: int, fingerprint: int, *, reused: bool, group: int) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from regioncache.store.evict import S3Fifo
 from regioncache.store.queues import Links
-from regioncache.store.tiers import Below, comes_down, goes_down
+from regioncache.store.tiers import HIGH, Below, comes_down, goes_down
 
 OBJECTS_PER_PLACE = 10
 """Of the zipf traces: objects for each that the cache can hold."""
@@ -152,7 +152,7 @@ class _Tiered:
             victim = self._fast.evict(self._room, self._fingerprints)
             assert victim is not None
             del self._place[victim]
-            if goes_down(self._fast, self._slow, self._weights[victim], self._below):
+            if goes_down(self._fast, self._slow, self._weights[victim], self._below * HIGH):
                 self._go_down(victim, reused=self._fast.reused)
 
     def _go_down(self, key: int, *, reused: bool) -> None:

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,8 +31,9 @@ def settings(
     peer: str = "127.0.0.1:0",
     domain: str | None = None,
     telemetry: dict[str, object] | None = None,
+    paths: Sequence[object] = (),
 ) -> NodeSettings:
-    """node.yaml of a node on loopback, with ports of the kernel's choice."""
+    """node.yaml of a node on loopback, with ports of the kernel's choice; `paths` of its cache instead of one."""
     (folder / "pair.secret").write_text(SECRET)
     value = {
         "region": region,
@@ -40,7 +41,7 @@ def settings(
         "memory": memory,
         "listen": {"s3": {"address": "127.0.0.1:0", "domain": domain}, "peer": peer, "admin": "127.0.0.1:0"},
         "secrets": {other: {"file": "pair.secret"} for other in (FAR, NEAR)},
-        "cache": {"paths": [f"cache-{region}"], "size": size},
+        "cache": {"paths": list(paths) or [f"cache-{region}"], "size": size},
         **({} if telemetry is None else {"telemetry": telemetry}),
     }
     return parse(yaml.safe_dump(value), "node.yaml", folder)

@@ -39,10 +39,13 @@ class Rest:
         await asyncio.sleep(0)
 
 
-async def open_two(folder: Path, rest: Rest, calls: SystemCalls | None = None) -> Store:
+async def open_two(
+    folder: Path, rest: Rest, calls: SystemCalls | None = None, marks: tuple[float, float] = (1.0, 1.0)
+) -> Store:
     settings = StoreSettings(
-        (folder / "fast", folder / "slow"), size=1 << 34, sizes=(FAST, SLOW), tiers=(0, 1), segment_bytes=MIB
-    )
+        (folder / "fast", folder / "slow"), size=1 << 34, sizes=(FAST, SLOW), tiers=(0, 1), segment_bytes=MIB,
+        high=marks[0], low=marks[1],
+    )  # fmt: skip
     return await Store.open(settings, replace(calls or SystemCalls(), rest=rest))
 
 
@@ -113,6 +116,37 @@ async def test_new_data_land_in_the_fast_tier_and_what_leaves_it_goes_down_while
     await gone_from_disk(store)
     assert [files(tmp_path, "fast"), files(tmp_path, "slow")] == [18, 1]
     assert store.statistics().evicted_bytes == 0
+
+
+@pytest.mark.parametrize("marks", [(0.97, 0.95), (0.5, 0.25)])
+async def test_where_there_is_a_slower_disk_the_watermarks_move_and_let_nothing_go(
+    tmp_path: Path, rest: Rest, marks: tuple[float, float]
+) -> None:
+    store = await open_two(tmp_path, rest, marks=marks)
+    keys = await fill(store, 16)
+    await store._moving.turn()
+    keys += await fill(store, 3, first=16)
+
+    await store._moving.turn()
+
+    fast, slow = held(store)
+    assert (marks[1] - 0.1) * FAST < fast <= marks[1] * FAST
+    assert fast + slow >= len(keys) * MIB
+    assert store.statistics().evicted_bytes == 0
+    await store.close()
+
+
+async def test_where_the_slower_disk_is_out_the_watermarks_let_go(tmp_path: Path, rest: Rest) -> None:
+    store = await open_two(tmp_path, rest, marks=(0.5, 0.25))
+    store._paths[1].failed(OSError(errno.EIO, "Input/output error"))
+
+    await fill(store, 10)
+    async with asyncio.timeout(60):
+        while held(store)[0] > 0.25 * FAST:
+            await asyncio.sleep(0.001)
+
+    assert store.statistics().evicted_bytes > 0
+    await store.close()
 
 
 async def gone_from_disk(store: Store) -> None:
