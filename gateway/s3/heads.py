@@ -26,15 +26,24 @@ _ON_304: Final = frozenset(("cache-control", "expires"))
 """What a 304 repeats of them (RFC 9110, 15.4.5)."""
 _DEFAULT_TYPE: Final = "binary/octet-stream"
 """S3's Content-Type of an object that was stored without one."""
+_KEPT: Final = 256
+"""Sets of stored headers remembered with their lines, at most some 2 MB: most objects of a bucket have the same few.
+When it is full it starts anew."""
 
 
 class ObjectHeads:
-    """Writes the headers of objects, as encoded lines."""
+    """Writes the headers of objects, as encoded lines. Mutable state: `_known`, the lines of stored headers."""
 
-    __slots__ = ("_dates",)
+    __slots__ = ("_dates", "_known")
 
     def __init__(self, dates: HttpDates) -> None:
         self._dates = dates
+        self._known: dict[tuple[tuple[str, str], ...], tuple[str, int]] = {}
+
+    @property
+    def remembered(self) -> int:
+        """Sets of stored headers whose lines are kept; bounded."""
+        return len(self._known)
 
     def of(self, request_id: str, opened: Opened, asked: Asked, *, whole: bool) -> bytes:
         """Returns the header lines of a reply that sends the object; `whole` unless it sends a range.
@@ -51,21 +60,33 @@ class ObjectHeads:
             f"last-modified: {self._dates(meta.last_modified)}\r\naccept-ranges: bytes\r\n"
             f"x-causeway-source: {opened.source}\r\ncontent-type: {content_type}\r\n"
         )
-        breaks = _BREAKS
-        if meta.headers or asked is not PLAIN or opened.waited is not None or opened.stale_seconds is not None:
-            more = [*_stored(meta, asked, whole=whole), *_told(opened)]
-            lines += "".join([f"{name}: {value}\r\n" for name, value in more])
-            breaks += len(more)
-        return _encoded(lines, breaks)
+        if opened.waited is not None or opened.stale_seconds is not None or asked.overrides or asked.checksums:
+            more, count = _lines([*_stored(meta, asked, whole=whole), *_told(opened)])
+        elif not meta.headers:
+            return _encoded(lines, _BREAKS)
+        else:
+            more, count = self._known.get(meta.headers) or self._usual(meta)
+        return _encoded(lines + more, _BREAKS + count)
 
     def not_modified(self, request_id: str, meta: Meta) -> bytes:
         """Returns the header lines of a 304. Raises ValueError as `of`."""
-        kept = [(name, value) for name, value in meta.headers if name in _ON_304]
+        kept, count = _lines([(name, value) for name, value in meta.headers if name in _ON_304])
         lines = (
             f"x-amz-request-id: {request_id}\r\netag: {meta.etag}\r\n"
             f"last-modified: {self._dates(meta.last_modified)}\r\n"
         )
-        return _encoded(lines + "".join([f"{name}: {value}\r\n" for name, value in kept]), 3 + len(kept))
+        return _encoded(lines + kept, 3 + count)
+
+    def _usual(self, meta: Meta) -> tuple[str, int]:
+        """The lines of the stored headers, and how many, where the request asks for nothing of its own."""
+        if len(self._known) >= _KEPT:
+            self._known.clear()
+        found = self._known[meta.headers] = _lines(_stored(meta, PLAIN, whole=False))
+        return found
+
+
+def _lines(headers: list[tuple[str, str]]) -> tuple[str, int]:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers]), len(headers)
 
 
 def _stored(meta: Meta, asked: Asked, *, whole: bool) -> list[tuple[str, str]]:

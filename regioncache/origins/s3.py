@@ -51,6 +51,8 @@ KEPT_HEADERS = frozenset(
     )
 )
 """Headers that belong to the object and go back to the client unchanged, beside x-amz-meta-*."""
+_STANDARD = (b"x-amz-storage-class", b"STANDARD")
+"""The class where none is told: S3 leaves it out (API reference, GetObject), others say it each time."""
 _CHECKSUM = CHECKSUM.encode()
 ERROR_BYTES = 64 * 1024
 """S3's error documents are a few hundred bytes."""
@@ -302,7 +304,7 @@ class S3Origin:
         kept = tuple(
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in answer.headers
-            if name in KEPT_HEADERS or name.startswith(begin)
+            if (name in KEPT_HEADERS and (name, value) != _STANDARD) or name.startswith(begin)
         )
         text = etag.decode("latin-1")
         return Meta(

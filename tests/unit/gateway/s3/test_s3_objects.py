@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.s3.asked import PLAIN
+from gateway.s3.dates import HttpDates
+from gateway.s3.heads import ObjectHeads
 from regioncache.errors import KeyRefused, OriginForbids, OriginUnavailable, SlowDown, VersionChanged
-from regioncache.opened import Waited
-from regioncache.pages import MIB
+from regioncache.opened import Opened, Waited
+from regioncache.pages import MIB, Meta, Span, Version
 from tests.fakes.ramp import ramp
 
 pytestmark = pytest.mark.anyio
@@ -227,6 +230,28 @@ async def test_checksums_come_only_when_asked_and_only_with_the_whole_object(des
     head = await desk.ask("/train/a", enabled, method="HEAD")
 
     assert ["x-amz-checksum-crc32" in a.headers for a in (silent, whole, part, head)] == [False, True, False, True]
+
+
+async def test_stored_headers_come_back_the_same_at_every_read_however_it_is_put(desk) -> None:
+    desk.files.put("/ns/train/a", 10, headers=(("x-amz-meta-a", "b"), ("x-amz-checksum-crc32", "AAAAAA==")))
+    asked = ({}, {"x-amz-checksum-mode": "ENABLED"}, {"range": "bytes=0-3"}, {}, {"x-amz-checksum-mode": "ENABLED"})
+
+    answers = [await desk.ask("/train/a", headers) for headers in asked]
+
+    assert [answer.headers["x-amz-meta-a"] for answer in answers] == ["b"] * 5
+    assert ["x-amz-checksum-crc32" in a.headers for a in answers] == [False, True, False, False, True]
+
+
+def test_what_is_remembered_of_stored_headers_is_bounded() -> None:
+    heads = ObjectHeads(HttpDates())
+    replies = []
+
+    for number in range(1000):
+        meta = Meta(Version("v"), 1, '"v"', 0.0, "", (("x-amz-meta-a", str(number)),))
+        replies.append(heads.of("ID", Opened(meta, Span(0, 1)), PLAIN, whole=True))
+
+    assert all(b"x-amz-meta-a: %d\r\n" % number in reply for number, reply in enumerate(replies))
+    assert heads.remembered <= 256
 
 
 async def test_a_stored_header_with_a_line_break_never_reaches_a_client(desk) -> None:

@@ -101,3 +101,11 @@ async def test_a_checksum_that_comes_with_a_range_is_not_taken_for_the_objects(s
     meta = await read(origin)
 
     assert meta.headers == (("x-amz-storage-class", "GLACIER_IR"),)
+
+
+async def test_the_class_that_an_object_has_without_a_word_is_not_carried_along(s3: FakeS3, origin: S3Origin) -> None:
+    s3.bucket("data").put("k", 30, headers=(("x-amz-storage-class", "STANDARD"), ("x-amz-meta-a", "b")))
+
+    meta = await read(origin)
+
+    assert meta.headers == (("x-amz-meta-a", "b"),)
