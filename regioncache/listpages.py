@@ -5,13 +5,14 @@ an object that is held need not be asked about while a younger page shows it, an
 page shows another or none; what an object's own question taught later drops the pages that say otherwise.
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
 
+from regioncache.listranges import PageName, Ranges
 from regioncache.origins.base import ListAsk, Listed, ListPage
 from regioncache.pages import MIB, Meta, ObjectId
 
@@ -57,14 +58,14 @@ _Group = tuple[bytes, str, str]
 
 
 class ListPages:
-    """Mutable state: the pages, least used first, their bytes; `_groups`, where the pages of a list begin, in order;
+    """Mutable state: the pages, least used first, their bytes; `_groups`, the ranges of each list's pages;
     `_lengths`, how long the prefixes of lists are; `newest`."""
 
     def __init__(self, limit: int = STORE_BYTES) -> None:
         self._limit = limit
         self._kept: OrderedDict[tuple[bytes, ListAsk], Kept] = OrderedDict()
         self._nbytes = 0
-        self._groups: dict[_Group, list[tuple[str, int]]] = {}
+        self._groups: dict[_Group, Ranges] = {}
         self._lengths: dict[bytes, Counter[tuple[int, str]]] = {}
         self.newest = -inf
         """When the youngest page was made, epoch seconds: what was learned since is contradicted by none."""
@@ -102,7 +103,7 @@ class ListPages:
         group = (bucket, ask.prefix, ask.delimiter)
         if group not in self._groups:
             self._lengths.setdefault(bucket, Counter())[len(ask.prefix), ask.delimiter] += 1
-        insort(self._groups.setdefault(group, []), (ask.after, ask.limit))
+        self._groups.setdefault(group, Ranges()).add(PageName(ask.after, ask.limit), page.next_after)
         self.newest = max(self.newest, at)
         while self._nbytes > self._limit:
             self._remove(*next(iter(self._kept)))
@@ -135,7 +136,7 @@ class ListPages:
         """What the youngest page says that is younger than `meta` and has the key in its range."""
         if meta.learned_at >= self.newest:
             return _SILENT
-        youngest = max((kept for _, kept in self._nearest(oid)), key=lambda kept: kept.at, default=None)
+        youngest = max((kept for _, kept in self._covering(oid)), key=lambda kept: kept.at, default=None)
         if youngest is None or youngest.at <= meta.learned_at:
             return _SILENT
         return Saying(_says(youngest, oid.key, meta), youngest)
@@ -144,25 +145,12 @@ class ListPages:
         """The questions whose pages are kept and may show keys with this prefix."""
         return [ask for (of, ask), kept in self._kept.items() if of == bucket and _may_show(ask, kept.page, prefix)]
 
-    def _nearest(self, oid: ObjectId) -> Iterator[tuple[ListAsk, Kept]]:
-        """Of each list the page that begins next before the key, where its range has the key."""
-        for group in self._lists_of(oid):
-            begins = self._groups[group]
-            at = bisect_left(begins, (oid.key, 0)) - 1
-            if at >= 0:
-                ask = ListAsk(group[1], begins[at][0], group[2], begins[at][1])
-                kept = self._kept[oid.bucket, ask]
-                if _reaches(kept.page, oid.key):
-                    yield ask, kept
-
     def _covering(self, oid: ObjectId) -> Iterator[tuple[ListAsk, Kept]]:
         """All pages whose range has the key."""
         for group in self._lists_of(oid):
-            for after, limit in self._groups[group][: bisect_left(self._groups[group], (oid.key, 0))]:
+            for after, limit in self._groups[group].find(oid.key):
                 ask = ListAsk(group[1], after, group[2], limit)
-                kept = self._kept[oid.bucket, ask]
-                if _reaches(kept.page, oid.key):
-                    yield ask, kept
+                yield ask, self._kept[oid.bucket, ask]
 
     def _lists_of(self, oid: ObjectId) -> Iterator[_Group]:
         """The lists that show this key as a key, not rolled up."""
@@ -178,9 +166,9 @@ class ListPages:
             return
         self._nbytes -= kept.nbytes
         group = (bucket, ask.prefix, ask.delimiter)
-        begins = self._groups[group]
-        del begins[bisect_left(begins, (ask.after, ask.limit))]
-        if not begins:
+        ranges = self._groups[group]
+        ranges.remove(PageName(ask.after, ask.limit), kept.page.next_after)
+        if not ranges:
             del self._groups[group]
             lengths = self._lengths[bucket]
             lengths[len(ask.prefix), ask.delimiter] -= 1
@@ -188,10 +176,6 @@ class ListPages:
                 del lengths[len(ask.prefix), ask.delimiter]
             if not lengths:
                 del self._lengths[bucket]
-
-
-def _reaches(page: ListPage, key: str) -> bool:
-    return page.next_after is None or key <= page.next_after
 
 
 def _entry(page: ListPage, key: str) -> Listed | None:
