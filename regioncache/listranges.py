@@ -1,7 +1,7 @@
 """Which pages of one list have a key in their range, whatever their lengths and wherever they begin.
 
-Pages overlap: clients ask from the beginning of a list for one key and for a thousand, and from any key on. The line of
-all keys is cut where a page begins or ends; each piece knows the pages over it, so that a key is found by one bisection.
+Pages overlap: clients ask from the beginning of a list for one key and for a thousand, and from any key on. All keys
+in order are cut where a page begins or ends; each piece knows the pages over it, so that a key is found by a bisection.
 """
 
 from bisect import bisect_left

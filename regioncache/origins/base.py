@@ -11,6 +11,16 @@ from regioncache.lines.base import Crossing
 from regioncache.pages import Meta, Span, Version
 from regioncache.tracing import Passage, Trail
 
+DIGITS = 18
+"""Of a number in an answer: no object is as long as 10^18 bytes, and `int` refuses what is much longer."""
+_LAST_DATE = 253_402_300_799.0
+"""The end of the year 9999: later than HTTP and S3 can say."""
+
+
+def sayable(at: float) -> float:
+    """Returns a time, seconds since the epoch, within what dates can say: objects may bear any time."""
+    return min(max(0.0, at), _LAST_DATE)
+
 
 @dataclass(frozen=True, slots=True)
 class Payer:

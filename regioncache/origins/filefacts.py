@@ -13,14 +13,13 @@ from posixpath import splitext
 from xxhash import xxh3_128_hexdigest
 
 from regioncache.errors import CacheError, KeyRefused, NoSuchObject, OriginForbids, OriginUnavailable, Refused
+from regioncache.origins.base import sayable
 from regioncache.pages import Meta, Version
 
 SETTLED_SECONDS = 2.0
 """A file changed less than this ago may change again within the same tick of its clock, and look the same; no file
 system in use has a coarser tick (design, A file origin)."""
 PLAIN = "application/octet-stream"
-_LAST_DATE = 253_402_300_799.0
-"""The end of the year 9999: later than HTTP and S3 can say."""
 NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.ENXIO}
 """Also a link in a circle or out of the root, and a socket: nothing that is read."""
 _NO_NAME = {errno.ENAMETOOLONG, errno.EILSEQ}
@@ -47,7 +46,7 @@ def etag(status: os.stat_result) -> str:
 
 def last_modified(status: os.stat_result) -> float:
     """Seconds since the epoch, within what dates can say: files may bear any time."""
-    return min(max(0.0, status.st_mtime_ns / 1e9), _LAST_DATE)
+    return sayable(status.st_mtime_ns / 1e9)
 
 
 def meta(key: str, status: os.stat_result, now: float) -> Meta:

@@ -7,8 +7,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from urllib.parse import quote
 
 from regioncache.http.client import Base
+from regioncache.origins.base import DIGITS
 
 _CREDENTIALS = frozenset(
     {
@@ -28,6 +30,8 @@ _KEYS = frozenset({"KeyTooLongError", "InvalidURI", "InvalidObjectName", "XMinio
 """Codes of a 400 that speak of the key (versitygw writes the bare status for `a//` and `../a`); others may speak of
 our credentials."""
 _ELEMENT = re.compile(rb"<(Code|Region|Endpoint)>([^<]{1,255})</")
+_HOST_ENDS = re.compile(r"[/?#]")
+_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _REGION = re.compile(r"[a-z0-9-]{1,63}")
 _SKEW_SECONDS = 60.0
 """A clock that is further off is worth naming."""
@@ -115,8 +119,11 @@ class Refusal:
         return found or ("" if self.location.startswith("/") else self.endpoint or "an address that it does not name")
 
     def target(self) -> bytes:
-        """The exact target to ask for on the same host. Nothing on this path tidies it: `a/../b` is a key."""
-        return _split(self.location)[1].encode("latin-1")
+        """The exact target to ask for on the same host. Nothing on this path tidies it: `a/../b` is a key.
+
+        Only what cannot stand in a request line is percent-encoded: some stores write such names as they are.
+        """
+        return quote(_split(self.location)[1].encode("latin-1"), safe=_PRINTABLE).encode()
 
 
 def _split(location: str) -> tuple[str, str]:
@@ -124,12 +131,13 @@ def _split(location: str) -> tuple[str, str]:
     scheme, found, rest = location.partition("://")
     if not found:
         return "", location.partition("#")[0]
-    host, slash, path = rest.partition("/")
+    host = _HOST_ENDS.split(rest, maxsplit=1)[0]
+    target = rest[len(host) :].partition("#")[0]
     try:
         origin = str(Base.parse(f"{scheme}://{host}"))
     except ValueError:
         origin = f"{scheme}://{host}"
-    return origin, (slash + path).partition("#")[0]
+    return origin, target if target.startswith("/") else f"/{target}"
 
 
 def _retry_after(value: bytes | None) -> float:
@@ -138,7 +146,7 @@ def _retry_after(value: bytes | None) -> float:
 
 def _total(content_range: bytes | None) -> int:
     total = (content_range or b"").rpartition(b"/")[2]
-    return int(total) if total.isdigit() else 0
+    return int(total) if total.isdigit() and len(total) <= DIGITS else 0
 
 
 def _ahead(date: bytes | None, now: float) -> float:

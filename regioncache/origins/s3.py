@@ -33,7 +33,7 @@ from regioncache.http.messages import Header
 from regioncache.http.sigv4 import Credentials, Signer
 from regioncache.lines.base import Crossing
 from regioncache.origins.asking import BodyReading, meta_body, send
-from regioncache.origins.base import ListAsk, ListPage, Part, Question, Reading, Want
+from regioncache.origins.base import DIGITS, ListAsk, ListPage, Part, Question, Reading, Want, sayable
 from regioncache.origins.credentials import Credentialer
 from regioncache.origins.refusals import Refusal
 from regioncache.origins.s3list import LIST_BYTES, parse_list
@@ -69,7 +69,7 @@ REFUSED_SECONDS = 2.0
 _FIRST_BYTE = (b"range", b"bytes=0-0")
 _COMPRESSED = frozenset({b"gzip", b"x-gzip", b"br", b"deflate", b"zstd"})
 _CHECKSUM_MODE = (b"x-amz-checksum-mode", b"ENABLED")
-_CONTENT_RANGE = re.compile(rb"bytes +(\d+)-(\d+)/(\d+)", re.IGNORECASE)
+_CONTENT_RANGE = re.compile(rb"bytes +(\d{1,18})-(\d{1,18})/(\d{1,18})", re.IGNORECASE)
 _HTTP_DATE = re.compile(rb"\w{3}, (\d\d) (\w{3}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT")
 _MONTHS = {month: number for number, month in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 
@@ -291,7 +291,7 @@ class S3Origin:
             if number != 1 or told not in {b"", b"1"}:
                 raise NotSupported(f"{self.name} does not say where a part lies; read the object by ranges")
             return Part(Span(0, _number(answer, b"content-length")), 1)
-        return Part(_content_range(answer)[0], int(told) if told.isdigit() else 0)
+        return Part(_content_range(answer)[0], int(told) if told.isdigit() and len(told) <= DIGITS else 0)
 
     def _meta(self, answer: Answer, size: int, asked_at: float, *, checksums: bool = False) -> Meta:
         etag, modified = answer.header(b"etag"), answer.header(b"last-modified")
@@ -355,7 +355,7 @@ class S3Origin:
 
 def _number(answer: Answer, name: bytes) -> int:
     value = answer.header(name) or b""
-    if not value.isdigit():
+    if not value.isdigit() or len(value) > DIGITS:
         raise BadAnswer(f"an answer without a usable {name.decode()}")
     return int(value)
 
@@ -377,8 +377,9 @@ def _http_date(value: bytes | None) -> float:
     try:
         if found is not None:
             day, month, year, hour, minute, second = found.groups()
-            at = datetime(int(year), _MONTHS[month], int(day), int(hour), int(minute), int(second), tzinfo=UTC)
-            return at.timestamp()
-        return parsedate_to_datetime((value or b"").decode("latin-1")).timestamp()
-    except (ValueError, TypeError, KeyError) as fault:
+            date = datetime(int(year), _MONTHS[month], int(day), int(hour), int(minute), int(second), tzinfo=UTC)
+        else:
+            date = parsedate_to_datetime((value or b"").decode("latin-1"))
+        return sayable(date.timestamp())
+    except (ValueError, TypeError, KeyError, OverflowError) as fault:
         raise BadAnswer(f"Last-Modified {value!r} is no HTTP date") from fault

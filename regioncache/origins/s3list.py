@@ -6,7 +6,7 @@ from urllib.parse import unquote
 from lxml import etree
 
 from regioncache.errors import BadAnswer
-from regioncache.origins.base import ListAsk, Listed, ListPage
+from regioncache.origins.base import ListAsk, Listed, ListPage, sayable
 
 LIST_BYTES = 16 * 1024 * 1024
 """1,000 keys of 1,024 characters, each percent-encoded threefold, with their tags, are under 4 MiB."""
@@ -29,7 +29,7 @@ def parse_list(body: bytes, ask: ListAsk) -> ListPage:
         rolled = root.iterchildren(f"{space}CommonPrefixes")
         names = [prefix.text or "" for one in rolled for prefix in one.iterchildren(f"{space}Prefix")]
         prefixes = [_decoded(name) for name in names] if encoded else names
-    except (KeyError, ValueError) as fault:
+    except (KeyError, ValueError, OverflowError) as fault:
         raise BadAnswer(f"the list has an entry that S3 does not make: {fault}") from fault
     truncated = root.findtext(f"{space}IsTruncated") == "true"
     if not all(name.startswith(ask.prefix) for name in [*(entry.key for entry in entries), *prefixes]):
@@ -70,7 +70,7 @@ def _entries(root: etree._Element, space: str, encoded: bool) -> list[Listed]:
             _decoded(keys[entry]) if encoded else keys[entry],
             int(sizes[entry]),
             etags.get(entry, ""),
-            datetime.fromisoformat(dates[entry]).timestamp(),
+            sayable(datetime.fromisoformat(dates[entry]).timestamp()),
             classes.get(entry) or "STANDARD",
         )
         for entry in contents

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from regioncache.errors import BadAnswer, CacheError, KeyRefused, OriginNeedsMending
+from regioncache.errors import BadAnswer, CacheError, KeyRefused, OriginNeedsMending, RangeOutside
 from regioncache.http.client import Base, Client
 from regioncache.http.messages import Reply
 from regioncache.http.server import Server
@@ -82,6 +82,8 @@ async def test_a_400_tells_whether_the_key_or_something_else_is_refused(code: st
         (206, ramp(0, 10), {"etag": None}),
         (206, ramp(0, 10), {"last-modified": None}),
         (206, ramp(0, 10), {"last-modified": "yesterday"}),
+        (206, ramp(0, 10), {"last-modified": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}),
+        (206, ramp(0, 10), {"content-range": "bytes 0-9/" + "9" * 5000}),
         (206, ramp(0, 10), {"content-range": None}),
         (206, ramp(0, 10), {"content-range": "bytes */10"}),
         (206, ramp(0, 10), {"content-range": "bytes 0-9/*"}),
@@ -104,6 +106,27 @@ async def test_an_answer_that_the_protocol_does_not_allow_is_not_used(
     async with answering(Reply(code, headers, body)) as origin:
         with pytest.raises(BadAnswer):
             await read(origin, want(end=1000))
+
+
+@pytest.mark.parametrize(
+    ("date", "at"),
+    [("Fri, 31 Dec 9999 23:59:59 -2300", 253_402_300_799.0), ("Mon, 01 Jan 0001 00:00:00 GMT", 0.0)],
+)
+async def test_a_date_that_cannot_be_said_is_the_nearest_that_can(date: str, at: float) -> None:
+    headers = [(n.encode(), v.encode()) for n, v in {**GOOD, "last-modified": date}.items()]
+    async with answering(Reply(206, headers, ramp(0, 10))) as origin:
+        reading = await origin.read(want(end=1000), NoLine())
+
+        assert reading.meta.last_modified == at
+        assert await received(reading) == ramp(0, 10)
+
+
+async def test_a_size_of_thousands_of_digits_beside_a_416_is_not_read() -> None:
+    async with answering(Reply(416, [(b"content-range", b"bytes */" + b"9" * 5000)], b"")) as origin:
+        with pytest.raises(RangeOutside) as told:
+            await read(origin, want())
+
+    assert told.value.size == 0
 
 
 async def test_a_chunked_reply_is_exactly_as_long_as_its_range() -> None:

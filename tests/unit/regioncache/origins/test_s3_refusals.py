@@ -250,6 +250,20 @@ async def test_a_redirect_within_the_host_is_followed_exactly(s3: FakeS3, origin
 
 
 @pytest.mark.parametrize(
+    ("location", "target"),
+    [("", "/"), ("?x=1", "/?x=1"), ("#top", "/"), ("/data/a b\t\u00e9%20", "/data/a%20b%09%E9%20"), ("//b/k", "//b/k")],
+)
+async def test_a_redirect_whose_target_no_request_line_can_hold_is_asked_for_as_it_can(
+    s3: FakeS3, origin: S3Origin, location: str, target: str
+) -> None:
+    from regioncache.origins.refusals import Refusal
+
+    refusal = Refusal(307, location=f"{s3.url}{location}")
+
+    assert (refusal.elsewhere(origin.base), refusal.target()) == ("", target.encode())
+
+
+@pytest.mark.parametrize(
     ("location", "told"),
     [
         ("http://other.example.com/data/k", "http://other.example.com"),

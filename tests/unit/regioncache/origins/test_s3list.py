@@ -97,6 +97,8 @@ def test_the_key_a_list_begins_after_is_not_shown_although_some_stores_do() -> N
         b"<html><body>Welcome</body></html",
         page(entry("k", size="many")),
         page(entry("k", modified="yesterday")),
+        page(entry("k", modified="0001-01-01T00:00:00")),
+        page(entry("k", size="9" * 5000)),
         page("<Contents><Size>5</Size></Contents>"),
         page(entry("a"), entry("b").replace("<Key>b</Key>", ""), "<Key>b</Key>"),
         page(entry("%ff"), encoded=True),
@@ -106,6 +108,12 @@ def test_the_key_a_list_begins_after_is_not_shown_although_some_stores_do() -> N
 def test_what_no_store_lists_is_not_used(body: bytes) -> None:
     with pytest.raises(BadAnswer):
         parse_list(body, ListAsk())
+
+
+def test_dates_that_cannot_be_said_are_the_nearest_that_can() -> None:
+    late, early = entry("a", modified="9999-12-31T23:59:59-23:00"), entry("b", modified="0001-01-01T00:00:00+23:00")
+
+    assert [one.last_modified for one in parse_list(page(late, early), ListAsk()).entries] == [253_402_300_799.0, 0.0]
 
 
 def test_entities_are_not_resolved_and_files_not_read() -> None:
