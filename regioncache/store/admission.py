@@ -10,6 +10,7 @@ from regioncache.pages import EXTENT_BYTES, PACKED_BYTES, Meta, ObjectId, Span
 from regioncache.store.appending import Placed
 from regioncache.store.base import HEADER_BYTES, PageGone
 from regioncache.store.cachepath import CachePath
+from regioncache.store.choosing import chosen
 from regioncache.store.disk import Piece
 from regioncache.store.extentfile import ExtentFile
 from regioncache.store.facts import FactsTooLarge
@@ -22,7 +23,6 @@ from regioncache.store.label import Label
 from regioncache.store.landing import Landing
 from regioncache.store.quotas import Quotas
 from regioncache.store.record import Entry, What, encode_record
-from regioncache.store.spread import best_of
 
 
 class Admission:
@@ -51,12 +51,14 @@ class Admission:
         if len(data) != meta.size or len(data) > PACKED_BYTES:
             raise ValueError(f"{oid.key!r}: {len(data)} bytes of {meta.size} cannot be packed")
         of_object = object_digest(oid)
-        path = self._path_for(of_object)
-        if path is None or not self._newer(of_object, meta):
+        if not self._newer(of_object, meta):
             return False
         try:
             head, length = encode_record(oid, meta, data)
         except FactsTooLarge:
+            return False
+        path = chosen(self._paths, self._keeping, of_object, oid, length)
+        if path is None:
             return False
         came = self._keeping.now() if brought is None else brought
         grouped = self._grouped(path, oid, length)
@@ -179,7 +181,10 @@ class Admission:
         of_object = object_digest(identity.oid)
         digest = extent_digest(of_object, version, identity.extent)
         slot = index.slots.get(digest)
-        path = self._path_for(digest) if slot is None else self._paths[index.paths[slot]]
+        if slot is None:
+            path = chosen(self._paths, self._keeping, digest, identity.oid, HEADER_BYTES + identity.extent_bytes())
+        else:
+            path = self._paths[index.paths[slot]]
         run_bytes = _run_bytes(identity, run)
         if path is None:
             return None
@@ -345,13 +350,6 @@ class Admission:
             return
         for slot in [*index.tails(head), head]:
             self._paths[index.paths[slot]].drop(slot)
-
-    def _path_for(self, digest: int) -> CachePath | None:
-        """Rendezvous over the fastest paths in use, weighted by their size: one taken out moves only its own."""
-        in_use = [path for path in self._paths if path.disk.out is None]
-        fastest = min((path.tier for path in in_use), default=0)
-        usable = [path for path in in_use if path.tier == fastest]
-        return best_of(usable, digest)
 
     def next_generation(self) -> int:
         """Returns one that no extent's file has had."""

@@ -19,6 +19,8 @@ from regioncache.tidings import Tidings
 
 PINNED_SHARE = 0.9
 """Of a path's bytes may be pinned: the rest keeps the cache working for all else."""
+MOST_PINNED = 0.95
+"""Of a path's bytes: above it pins are let go down to `PINNED_SHARE`. Extents that grow lead a little above that."""
 _LET_GO = " (not pinned: too much is)"
 """Behind the name of a group, for its entries that came when no more could be pinned."""
 
@@ -87,6 +89,13 @@ class Keeping:
         self._links.guarded = grouping.pins
         self._tell()
 
+    def anew(self) -> None:
+        """No label is believed any more: more is pinned than a path may have, which is found out entry by entry."""
+        self._links.begin_round()
+        self.labelled = None
+        self._fresh = True
+        self._tell()
+
     def complete(self) -> None:
         """Every entry is labelled for the grouping in force."""
         if self.labelled != self.aimed:
@@ -103,7 +112,7 @@ class Keeping:
         if grouping is None:
             return PLAIN_NUMBER if self.labelled == "" else UNKNOWN
         keep = grouping.keep_of(oid)
-        if keep.pinned and fifo.pinned + nbytes > limit * PINNED_SHARE:
+        if keep.pinned and not takes_pinned(fifo, limit, nbytes):
             self._too_much(keep)
             keep = replace(keep, name=keep.name + _LET_GO, pinned=False)
         number = self.groups.number(keep)
@@ -122,6 +131,15 @@ class Keeping:
         fifo.relabel(slot, group)
         links.labelled[slot] = links.round
         return other
+
+    def pins(self, oid: ObjectId) -> bool:
+        """Whether the object is to be pinned."""
+        grouping = self.grouping
+        return grouping is not None and grouping.pins and grouping.keep_of(oid).pinned
+
+    def let_go(self, slot: int) -> bool:
+        """Whether the entry would be pinned if its path took more of that."""
+        return self.groups.keeps[self._links.group[slot]].name.endswith(_LET_GO)
 
     def account_of(self, group: int) -> Account | None:
         """Under which quota the group is, if it is under any."""
@@ -175,6 +193,11 @@ class Keeping:
                 f"the cache has {len(self.groups)} groups of entries under different rules and pins, which is the "
                 "most it can tell apart: what comes under another is kept under none; make the rules fewer"
             )
+
+
+def takes_pinned(fifo: S3Fifo, limit: int, nbytes: int) -> bool:
+    """Whether a path of `limit` bytes may have `nbytes` more that are pinned."""
+    return fifo.pinned + nbytes <= limit * PINNED_SHARE
 
 
 def steady(wall: Callable[[], float], clock: Callable[[], float]) -> Callable[[], float]:

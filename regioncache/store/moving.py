@@ -14,7 +14,9 @@ from regioncache.store.base import HEADER_BYTES, PageGone
 from regioncache.store.cachepath import CachePath
 from regioncache.store.copying import CannotRead, copied
 from regioncache.store.index import Index, Kind
+from regioncache.store.keeping import Keeping, takes_pinned
 from regioncache.store.leaving import Doomed
+from regioncache.store.queues import NOT_ON_DISK
 from regioncache.store.record import BadRecord, Entry, What, decode_record
 from regioncache.store.spread import best_of
 from regioncache.store.tiers import Below, comes_down, goes_down
@@ -34,12 +36,14 @@ class Moving:
         self,
         paths: list[CachePath],
         index: Index,
+        keeping: Keeping,
         generation: Callable[[], int],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         """Args: generation: gives the next one, for a file's name."""
         self._paths = paths
         self._index = index
+        self._keeping = keeping
         self._generation = generation
         self._sleep = sleep
         self._task: asyncio.Task[None] | None = None
@@ -103,10 +107,15 @@ class Moving:
         index, reused = self._index, path.fifo.reused
         weight, entry = index.links.weight[slot], (index.place[slot], index.keys[slot])
         to = best_of(below, index.keys[slot])
-        if to is not None and goes_down(path.fifo, to.fifo, weight, to.leaving.mark):
+        # What its path could not pin may be pinned below.
+        pinned = to is not None and self._keeping.let_go(slot) and takes_pinned(to.fifo, to.limit_bytes, weight)
+        if to is not None and (pinned or goes_down(path.fifo, to.fifo, weight, to.leaving.mark)):
             # It keeps its place until it is there.
             path.fifo.readmit(slot, weight, index.label(slot).group)
             if await self.move(slot, path, to, reused=reused):
+                if pinned and self._still(slot, to, to):
+                    index.links.labelled[slot] = NOT_ON_DISK
+                    await to.looked_at([slot])
                 return
             if entry != (index.place[slot], index.keys[slot]) or not path.at_rest(slot) or path.disk.out is not None:
                 return
@@ -123,8 +132,13 @@ class Moving:
             to = None if slot is None else best_of(fastest, self._index.keys[slot])
             if slot is None or to is None:
                 return
-            if self._still(slot, path, to):
+            if self._still(slot, path, to) and self._may_rise(slot, to):
                 await self.move(slot, path, to, reused=True)
+
+    def _may_rise(self, slot: int, to: CachePath) -> bool:
+        """What is pinned stays below where the faster path has as much of that as it may."""
+        group, weight = self._index.links.group[slot], self._index.links.weight[slot]
+        return not to.fifo.groups.keeps[group].pinned or takes_pinned(to.fifo, to.limit_bytes, weight)
 
     async def move(self, slot: int, path: CachePath, to: CachePath, *, reused: bool) -> bool:
         """Moves an entry; False where that cannot be, or where something came of it meanwhile."""

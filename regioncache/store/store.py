@@ -45,7 +45,7 @@ class Store:
         self._keeping = tending.keeping
         self._tending = tending
         self._admission = Admission(paths, index, found.last_generation, tending.keeping, tending.quotas)
-        self._moving = Moving(paths, index, self._admission.next_generation, paths[0].disk.calls.rest)
+        self._moving = Moving(paths, index, tending.keeping, self._admission.next_generation, paths[0].disk.calls.rest)
 
     @classmethod
     async def open(

@@ -13,7 +13,7 @@ from regioncache.store.base import HEADER_BYTES, Freed
 from regioncache.store.cachepath import CachePath
 from regioncache.store.groups import Grouping
 from regioncache.store.index import Index, Kind
-from regioncache.store.keeping import Keeping
+from regioncache.store.keeping import MOST_PINNED, Keeping
 from regioncache.store.keyreading import Keys
 from regioncache.store.labelling import Labelling
 from regioncache.store.quotas import Quotas
@@ -51,6 +51,9 @@ class Tending:
     def regroup(self, grouping: Grouping) -> None:
         """See `Store.regroup`."""
         self.keeping.regroup(grouping)
+        # A cache may have been made smaller by a restart, or newest partitions may have become more.
+        if any(path.fifo.pinned > path.limit_bytes * MOST_PINNED for path in self._paths):
+            self.keeping.anew()
         self.labelling.start(self._paths)
         self._begin()
 

@@ -342,3 +342,27 @@ async def test_all_extents_of_an_object_are_in_its_group(tmp_path: Path) -> None
     assert entries(store) == {"rule 0": 2}
     assert store.present(oid("a/wide"), version(), MIB, Span(0, 65)) == [Span(0, 1), Span(64, 65)]
     await store.close()
+
+
+@pytest.mark.parametrize("why", ["the cache was made smaller", "a name means pinned now"])
+async def test_where_more_is_pinned_than_a_path_may_have_some_is_let_go_so_that_others_have_room(
+    tmp_path: Path, why: str
+) -> None:
+    keys = [f"a/{number}.big" for number in range(16)]
+    smaller = why == "the cache was made smaller"
+    store = await opened(tmp_path, size=(32 if smaller else 17) * MIB)
+    store.regroup(ByFolder({"a": Keep("rule 0", pinned=smaller)}))
+    await fill(store, *keys)
+    if smaller:
+        await store.close()
+        store = await opened(tmp_path, size=10 * MIB)
+
+    store.regroup(ByFolder({"a": Keep("rule 0", pinned=True)}))
+    await store.regrouped()
+    await fill(store, "b/1.big")
+
+    size = (10 if smaller else 17) * MIB
+    assert held(store, "b/1.big")
+    assert size * 0.8 < store.statistics().pinned_bytes <= size * 0.9
+    assert store.statistics().clean_bytes <= size
+    await store.close()
