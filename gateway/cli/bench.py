@@ -12,7 +12,7 @@ import click
 from gateway.cli.faults import CommandFault
 from gateway.cli.paths import ns_path
 from gateway.cli.reach import DEFAULT_CONFIG, client, config_option
-from gateway.cli.show import json_option, patience, print_json, print_table
+from gateway.cli.show import Seconds, json_option, patience, print_json, print_table
 
 if TYPE_CHECKING:
     from gateway.bench.passes import Bounds
@@ -42,6 +42,14 @@ def _size(_ctx: click.Context, option: click.Parameter, text: str | None) -> int
     return found
 
 
+def _class(_ctx: click.Context, option: click.Parameter, name: str) -> str:
+    from namespace.keys import CLASSES
+
+    if name and name not in CLASSES:
+        raise click.BadParameter(f"{name!r} is not known; known: {', '.join(CLASSES)}", param=option)
+    return name
+
+
 @click.command()
 @click.argument("path")
 @click.option(
@@ -55,7 +63,7 @@ def _size(_ctx: click.Context, option: click.Parameter, text: str | None) -> int
 @click.option("--readers", type=click.IntRange(1, 256), default=4, show_default=True, help="Reads at the same time.")
 @click.option("--range", "range_bytes", metavar="SIZE", callback=_size, help="Read in ranges of SIZE, as 64KiB.")
 @click.option("--random", "at_random", is_flag=True, help="In a random order, the same each time.")
-@click.option("--seconds", type=click.FloatRange(0.1, 3600), default=10.0, show_default=True, help="Longest pass.")
+@click.option("--seconds", type=Seconds(0.1, 3600), default=10.0, show_default=True, help="Longest pass.")
 @click.option(
     "--bytes", "most", metavar="SIZE", default="1GiB", show_default=True, callback=_size, help="Largest pass."
 )
@@ -66,7 +74,9 @@ def _size(_ctx: click.Context, option: click.Parameter, text: str | None) -> int
     type=click.Path(dir_okay=False, path_type=Path),
     help="File with the token, for --free.",
 )
-@click.option("--class", "cls", default="", help="Class to ask for, if the key may. Default: the key's own.")
+@click.option(
+    "--class", "cls", default="", callback=_class, help="Class to ask for, if the key may. Default: the key's own."
+)
 @config_option
 @json_option
 def bench(path: str, config: Path | None, as_json: bool, **asked: Any) -> None:

@@ -9,8 +9,12 @@ def ns_path(written: str) -> str:
     """Returns the path under `/ns`, exact: no slash is added, taken or merged.
 
     Raises:
-        CommandFault: It is neither way of writing.
+        CommandFault: It is neither way of writing, or no text.
     """
+    try:
+        written.encode()
+    except UnicodeEncodeError as fault:
+        raise CommandFault(f"{written!r} is not UTF-8, and keys of stores are: see the terminal's encoding") from fault
     if written.startswith("s3://"):
         bucket, slash, key = written.removeprefix("s3://").partition("/")
         if bucket in WHOLE_TREE:

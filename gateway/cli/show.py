@@ -4,6 +4,7 @@ A table is for people and may change; `--json` is for programs and does not with
 """
 
 import json
+import math
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +23,17 @@ PATIENCE_SECONDS = 2.0
 UNBOUNDED = 4096
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class Seconds(click.FloatRange):
+    """Seconds within bounds. `nan` is within any, and no time to wait for."""
+
+    def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """See `click.ParamType`. Raises BadParameter, which ends the command with 2."""
+        found: float = super().convert(value, param, ctx)
+        if math.isnan(found):
+            self.fail(f"{value} is no number of seconds", param, ctx)
+        return found
 
 
 def parsed(kind: type[Value], plain: object) -> Value:

@@ -16,7 +16,7 @@ import click
 from gateway.cli.client import AdminClient, NotReached, Refusal
 from gateway.cli.faults import CommandFault
 from gateway.cli.reach import reaching
-from gateway.cli.show import json_option, parsed, print_json
+from gateway.cli.show import Seconds, json_option, parsed, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -32,7 +32,7 @@ QUIT = ("q", "Q", "\x1b", "\x04")
 @reaching
 @click.option(
     "--interval",
-    type=click.FloatRange(0.2, 60),
+    type=Seconds(0.2, 60),
     default=1.0,
     show_default=True,
     help="Seconds between two looks at the node.",

@@ -190,3 +190,28 @@ def test_every_command_finds_its_node_in_the_same_way(
     assert causeway(*words).code == 1
 
     assert causeway(*words, "--admin", node.url).code == 0
+
+
+@pytest.mark.parametrize("command", ["pin", "unpin", "free", "ls", "stat", "explain", "refresh"])
+def test_a_path_that_is_no_text_is_refused_in_one_line(causeway: Command, node: FakeNode, command: str) -> None:
+    ended = causeway(command, "/ns/train/\udcff")
+
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith(r"causeway: '/ns/train/\udcff' is not UTF-8")
+    assert ended.err.count("\n") == 1
+    assert node.operations.asked == []
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (("top", "--interval", "nan"), "nan is no number of seconds"),
+        (("bench", "/ns/train", "--seconds", "NaN"), "NaN is no number of seconds"),
+        (("bench", "/ns/train", "--class", "a\nb"), r"'a\nb' is not known; known: interactive, training"),
+    ],
+)
+def test_what_no_option_can_mean_is_wrong_usage(causeway: Command, line: tuple[str, ...], told: str) -> None:
+    ended = causeway(*line)
+
+    assert ended.code == 2
+    assert told in ended.err
