@@ -95,6 +95,10 @@ class Catalog:
         del self._absent[oid]
         return None
 
+    def absent_since(self, oid: ObjectId) -> float:
+        """When a key that `absence` tells of was found missing or forbidden, monotonic seconds."""
+        return self._absent[oid][0] - NEGATIVE_SECONDS
+
     def learn(self, oid: ObjectId, meta: Meta, ticket: int) -> bool:
         """Notes that `meta` was the newest when the question with this ticket was asked; False if that is void."""
         if self._void(oid, ticket):

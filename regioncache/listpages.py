@@ -141,6 +141,12 @@ class ListPages:
             return _SILENT
         return Saying(_says(youngest, oid.key, meta), youngest)
 
+    def shows(self, oid: ObjectId, since: float) -> bool:
+        """Tells whether a page that was made after `since`, monotonic seconds, shows the key."""
+        return any(
+            kept.learned_at > since and _entry(kept.page, oid.key) is not None for _, kept in self._covering(oid)
+        )
+
     def asked_beneath(self, bucket: bytes, prefix: str) -> list[ListAsk]:
         """The questions whose pages are kept and may show keys with this prefix."""
         return [ask for (of, ask), kept in self._kept.items() if of == bucket and _may_show(ask, kept.page, prefix)]

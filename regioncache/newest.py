@@ -78,10 +78,13 @@ class Newest:
         return meta
 
     def raise_absence(self, oid: ObjectId) -> None:
-        """Raises the fault of a key that was just found missing or forbidden."""
+        """Raises the fault of a key that was just found missing or forbidden, unless a list has shown it since."""
         fault = self.catalog.absence(oid, self._clock())
-        if fault is not None:
-            raise again(fault)
+        if fault is None:
+            return
+        if isinstance(fault, NoSuchObject) and self.pages.shows(oid, self.catalog.absent_since(oid)):
+            return
+        raise again(fault)
 
     async def renew(self, asked: Asked, meta: Meta) -> tuple[Meta, float | None]:
         """Sees whether `meta` is still the newest; returns it with its age where no answer came in time."""

@@ -216,6 +216,41 @@ async def test_after_a_list_without_it_an_object_is_gone_for_readers_too(tmp_pat
                 await ask("k")
 
 
+@pytest.mark.parametrize("fresh_seconds", [0.0, 60.0])
+async def test_after_a_list_showed_it_an_object_that_was_missing_a_moment_ago_is_there_for_readers(
+    tmp_path: Path, fresh_seconds: float
+) -> None:
+    terms = Terms(fresh_seconds=fresh_seconds)
+    async with region(tmp_path) as cache:
+        for _ in range(2):
+            with pytest.raises(NoSuchObject):
+                await cache.stat("k", terms=terms)
+        assert cache.origin.count("head") == 1
+        cache.put("k", 1000)
+        assert await listed(cache, terms) == ["k"]
+
+        assert (await cache.stat("k", terms=terms)).meta.size == 1000
+        assert await cache.read("k", terms=terms) == ramp(0, 1000)
+
+
+async def test_a_list_that_is_older_than_a_404_does_not_undo_it(tmp_path: Path) -> None:
+    async with region(tmp_path) as cache:
+        cache.put("k", 1000)
+        page = await cache.app.lists.page(cache.place(""), ListAsk(), PAYER, TERMS)
+        cache.origin.bucket.remove("k")
+        asked = cache.clock()
+        cache.clock.advance(0.5)
+        with pytest.raises(NoSuchObject):
+            await cache.stat("k")
+        pages = cache.app.cache.newest.pages
+        pages.keep(cache.asked("k").oid.bucket, ListAsk(), page, asked, asked, 1)
+
+        with pytest.raises(NoSuchObject):
+            await cache.stat("k")
+
+        assert cache.origin.count("head") == 1
+
+
 async def test_a_list_shows_the_version_that_readers_get_already(tmp_path: Path) -> None:
     async with region(tmp_path) as cache:
         cache.put("k", 1000)
