@@ -149,6 +149,22 @@ async def test_where_the_slower_disk_is_out_the_watermarks_let_go(tmp_path: Path
     await store.close()
 
 
+async def test_what_comes_faster_than_it_moves_lands_below_while_there_is_room(tmp_path: Path, rest: Rest) -> None:
+    store = await open_two(tmp_path, rest, marks=(0.97, 0.95))
+
+    keys = await fill(store, 60)
+    for number in range(40):
+        assert await store.pack(oid(f"small {number}"), meta(256 * KIB), content(Span(0, 256 * KIB)))
+
+    assert [tier_of(store, key) for key in keys[:18]] == [0] * 18
+    assert sum(held(store)) >= 70 * MIB
+    assert store.statistics().evicted_bytes == 0
+    await fill(store, 200, first=60)
+    assert store.statistics().evicted_bytes > 0
+    assert held(store)[1] <= 0.97 * SLOW
+    await store.close()
+
+
 async def gone_from_disk(store: Store) -> None:
     """Waits for what is removed behind, on disks in use."""
     for path in store._paths:
