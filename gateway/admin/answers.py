@@ -276,12 +276,16 @@ class Unpinned:
 
 @dataclass(frozen=True, slots=True)
 class FreedShown:
-    """What left the cache at a path and beneath it; `pinned_bytes` stayed because they are pinned."""
+    """What left the cache at a path and beneath it; `pinned_bytes` stayed because they are pinned.
+
+    What the cache paths of `paths_out` hold of it stays too: they are out, and come back with it.
+    """
 
     path: str
     objects: int
     nbytes: int
     pinned_bytes: int
+    paths_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,3 +106,5 @@ def free(client: AdminClient, path: str, pinned: bool, as_json: bool) -> None:
     click.echo(f"{done.path}: {show_size(done.nbytes)} freed, {done.objects} objects")
     if done.pinned_bytes:
         click.echo(f"{show_size(done.pinned_bytes)} stay because they are pinned; --pinned drops them too")
+    for out in done.paths_out:
+        click.echo(f"cache path {out} is out: what it holds of this comes back with it; free it again then")

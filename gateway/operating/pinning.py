@@ -81,7 +81,7 @@ class Pinning:
         freed = await app.store.free(
             lambda oid: any(paths.covers(place, shows) for shows in shown.paths(oid)), pinned=pinned
         )
-        return FreedShown(place, freed.objects, freed.nbytes, freed.pinned_bytes)
+        return FreedShown(place, freed.objects, freed.nbytes, freed.pinned_bytes, freed.paths_out)
 
     async def check_pins(self, pair: Pair) -> tuple[str, ...]:
         """Returns warnings about what a pair's rules pin.

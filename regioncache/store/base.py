@@ -91,10 +91,13 @@ class StoreSettings:
             raise ValueError(f"segments of {self.segment_bytes} bytes cannot be; 1 MiB to 2 GiB")
 
     def limit(self, disk_bytes: int, number: int = 0) -> int:
-        """Returns how many bytes of path `number` may lie on its file system of `disk_bytes`."""
+        """Returns how many bytes of path `number` may lie on its file system of `disk_bytes` (0: it is not known)."""
         own = self.sizes[number] if self.sizes else None
         size = self.size if own is None else own
-        return int(size * disk_bytes) if isinstance(size, float) else size
+        if isinstance(size, float):
+            return int(size * disk_bytes)
+        # What can never be there must not be promised: pins are measured by it.
+        return min(size, int((1 - KEEP_FREE) * disk_bytes)) if disk_bytes else size
 
     def tier(self, number: int) -> int:
         """Returns the tier of path `number`."""
@@ -131,6 +134,8 @@ class Freed:
     """On disk."""
     pinned_bytes: int
     """Of what was meant but is pinned, and stays."""
+    paths_out: tuple[str, ...] = ()
+    """Cache paths that are out: what they hold could not be looked at, and comes back with them."""
 
 
 @dataclass(frozen=True, slots=True)

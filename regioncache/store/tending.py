@@ -98,7 +98,8 @@ class Tending:
                 nbytes += path.leave(slot, "free")
         if objects:
             self.on_gone()
-        return Freed(len(objects), nbytes, spared)
+        paths_out = (str(path.disk.path) for path in self._paths if path.disk.out is not None)
+        return Freed(len(objects), nbytes, spared, tuple(paths_out))
 
     def _portions(self) -> Iterator[tuple[CachePath, list[int]]]:
         """Yields what is held on each path in use, a few dozen entries at a time."""

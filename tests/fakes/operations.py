@@ -77,6 +77,7 @@ class FakeOperations:
     stream_fault: Exception | None = None
     snapshot: Snapshot = field(default_factory=Snapshot)
     ready: bool = True
+    paths_out: tuple[str, ...] = ()
 
     def status(self) -> Status:
         self._ask("status")
@@ -181,7 +182,7 @@ class FakeOperations:
 
     async def free(self, path: str, *, pinned: bool) -> FreedShown:
         self._ask(f"free {path} pinned={pinned}")
-        return FreedShown(path, 3, 5 << 20, 0 if pinned else 2 << 20)
+        return FreedShown(path, 3, 5 << 20, 0 if pinned else 2 << 20, self.paths_out)
 
     async def refresh(self, path: str) -> Refreshed:
         self._ask(f"refresh {path}")

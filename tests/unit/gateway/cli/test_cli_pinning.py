@@ -64,3 +64,14 @@ def test_free_tells_what_left_and_what_stayed(causeway: Command, node: FakeNode)
     assert all_of_it.out == "/ns/a: 5 MiB freed, 3 objects\n"
     assert node.operations.asked == ["free /ns/a pinned=False", "free /ns/a pinned=True"]
     assert json.loads(causeway("free", "/ns/a", "--json").out)["pinned_bytes"] == 2 << 20
+
+
+def test_free_names_the_disks_that_it_could_not_look_at(causeway: Command, node: FakeNode) -> None:
+    node.operations.paths_out = ("/nvme1",)
+
+    ended = causeway("free", "/ns/a", "--pinned")
+
+    assert ended.out.splitlines()[1:] == [
+        "cache path /nvme1 is out: what it holds of this comes back with it; free it again then"
+    ]
+    assert json.loads(causeway("free", "/ns/a", "--json").out)["paths_out"] == ["/nvme1"]

@@ -1,9 +1,13 @@
 """What may leave for something new: never more than it takes the place of, and nothing where others filled the disk."""
 
+from pathlib import Path
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from regioncache.pages import MIB
+from regioncache.store.base import StoreSettings
 from regioncache.store.space import Space
 
 DISK = 1000 * MIB
@@ -76,3 +80,11 @@ def test_the_own_size_is_kept_however_much_is_free() -> None:
 
     assert space.short(10 * MIB, 95 * MIB, full=False) == 5 * MIB
     assert not space.narrow
+
+
+@pytest.mark.parametrize(
+    ("size", "disk_bytes", "limit"),
+    [(500, 1000, 500), (2000, 1000, 950), (2000, 0, 2000), (0.9, 1000, 900), (0.9, 0, 0)],
+)
+def test_a_path_is_not_said_to_take_more_than_its_file_system_could(size: float, disk_bytes: int, limit: int) -> None:
+    assert StoreSettings((Path("/cache"),), size=size).limit(disk_bytes) == limit

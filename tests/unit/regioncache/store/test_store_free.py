@@ -1,5 +1,6 @@
 """Freeing: what somebody names goes now, what is pinned stays unless it is said, and the bytes are counted."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +80,18 @@ async def test_what_is_landing_is_read_to_its_end_and_not_kept(tmp_path: Path) -
     assert store.statistics().clean_bytes == 0
     await store.close()
     assert list(tmp_path.glob("extents/*/*")) == []
+
+
+async def test_a_disk_that_is_out_keeps_what_it_has_and_is_named(tmp_path: Path) -> None:
+    store = await filled(tmp_path)
+    store._paths[1].failed(OSError(errno.EIO, "Input/output error"))
+    there = store.statistics().clean_bytes
+
+    freed = await store.free(lambda _: True)
+
+    assert freed.nbytes == there
+    assert freed.paths_out == (str(tmp_path / "y"),)
+    await store.close()
 
 
 async def test_nothing_held_is_nothing_freed(tmp_path: Path) -> None:
