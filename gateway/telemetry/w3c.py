@@ -5,6 +5,13 @@ from dataclasses import dataclass
 
 _PARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _SAMPLED = 0x01
+_MEMBER = re.compile(
+    rb"(?:[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
+    rb"=[ -+\--<>-~]{0,255}[!-+\--<>-~]"
+)
+"""A key and its value (sections 3.3.1.3.1 and 3.3.1.3.2)."""
+_MEMBERS = 32
+"""At most (section 3.3.1.1)."""
 STATE_BYTES = 512
 """Longer ones may be dropped whole (section 3.3.1.5)."""
 
@@ -31,8 +38,15 @@ def parent(header: bytes) -> Parent | None:
 
 
 def state(headers: list[tuple[bytes, bytes]]) -> str:
-    """Returns the `tracestate` of a request, its headers joined in order; empty where it is absent or too long."""
+    """Returns the `tracestate` of a request, its headers joined in order.
+
+    Empty where it is absent, too long, or not what the recommendation allows: nothing of a stranger's text goes on.
+    """
     joined = b",".join(value.strip() for name, value in headers if name == b"tracestate" and value.strip())
     if len(joined) > STATE_BYTES:
         return ""
-    return joined.decode("latin-1")
+    members = [member.strip(b" \t") for member in joined.split(b",") if member.strip(b" \t")]
+    keys = {member.partition(b"=")[0] for member in members}
+    if not len(keys) == len(members) <= _MEMBERS or not all(map(_MEMBER.fullmatch, members)):
+        return ""
+    return b",".join(members).decode("ascii")

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.trace import TraceState
 
 from gateway.telemetry.sampler import Sampler
 from gateway.telemetry.w3c import Parent, parent, state
@@ -79,3 +80,32 @@ def test_no_bytes_break_the_parser(header: bytes) -> None:
 def test_several_state_headers_are_one_and_a_long_one_is_dropped() -> None:
     assert state([(b"tracestate", b"a=1 "), (b"x", b"y"), (b"tracestate", b"b=2")]) == "a=1,b=2"
     assert state([(b"tracestate", b"a=" + b"x" * 600)]) == ""
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"=",
+        b"a",
+        b"a=",
+        b"A=b",
+        b"a b=c",
+        b"a=b=c",
+        b"a=b,a=c",
+        b"a=\xff",
+        "ключ=значение".encode(),
+        b",".join(b"k%d=v" % at for at in range(33)),
+    ],
+)
+def test_a_state_that_the_recommendation_does_not_allow_is_dropped(said: bytes) -> None:
+    assert state([(b"tracestate", b"ok=1"), (b"tracestate", said)]) == ""
+
+
+@pytest.mark.parametrize("said", [b"a=b", b"1t@v=x y~", b"k/*_-=!;<", b"a=1,,\t b=2 ,"])
+def test_a_state_that_is_allowed_goes_on_and_the_library_takes_it_without_a_word(
+    said: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = state([(b"tracestate", said)])
+
+    assert TraceState.from_header([told]).to_header() == told != ""
+    assert not caplog.records
