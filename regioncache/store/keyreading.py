@@ -21,18 +21,24 @@ class Keys:
 
         What is damaged is dropped and counted; what cannot be read now is left out.
         """
-        index = self._index
+        index, were = self._index, {slot: self._entry(slot) for slot in slots}
         packed = [slot for slot in slots if index.kinds[slot] == Kind.PACKED]
         extents = [slot for slot in slots if index.kinds[slot] in (Kind.HEAD, Kind.TAIL)]
         found = await self._of_packed(path, packed) if packed else {}
         if extents:
             found.update(await self._of_extents(path, extents))
-        return found
+        # What moved to another path meanwhile, or gave its slot to another entry, is not this path's to change.
+        return {slot: oid for slot, oid in found.items() if self._entry(slot) == were[slot]}
+
+    def _entry(self, slot: int) -> tuple[int, int, int]:
+        """What a slot holds, and where."""
+        index = self._index
+        return index.paths[slot], index.kinds[slot], index.keys[slot]
 
     async def _of_packed(self, path: CachePath, slots: list[int]) -> dict[int, ObjectId]:
         index = self._index
         slots.sort(key=index.packed_place)
-        before = [(index.keys[slot], index.packed_place(slot)) for slot in slots]
+        before = [(self._entry(slot), index.packed_place(slot)) for slot in slots]
         found: dict[int, ObjectId] = {}
         try:
             heads = await path.packs.heads(slots)
@@ -40,7 +46,7 @@ class Keys:
             path.failed(error)
             return found
         for slot, was, head in zip(slots, before, heads, strict=True):
-            if index.kinds[slot] != Kind.PACKED or (index.keys[slot], index.packed_place(slot)) != was:
+            if (self._entry(slot), index.packed_place(slot)) != was:
                 continue
             try:
                 found[slot] = decode_facts(head)[0]
@@ -52,6 +58,8 @@ class Keys:
         found: dict[int, ObjectId] = {}
         closed: dict[int, str] = {}
         for slot in slots:
+            if self._index.paths[slot] != path.number:
+                continue
             if path.is_open(slot):
                 try:
                     found[slot] = (await path.open(slot)).identity.oid
@@ -62,22 +70,26 @@ class Keys:
             else:
                 closed[slot] = path.file_path(self._index.keys[slot], self._index.place[slot])
         if closed:
-            try:
-                read = await path.disk.run(_read_keys, path, list(closed.values()))
-            except OSError as error:
-                path.failed(error)
-                return found
-            for (slot, name), oid in zip(closed.items(), read, strict=True):
-                if self._index.kinds[slot] == Kind.FREE or name != path.file_path(
-                    self._index.keys[slot], self._index.place[slot]
-                ):
-                    continue
-                if isinstance(oid, ObjectId):
-                    found[slot] = oid
-                elif isinstance(oid, OSError) and not isinstance(oid, FileNotFoundError):
-                    path.failed(oid)
-                else:
-                    path.unreadable(slot, name)
+            found.update(await self._of_closed(path, closed))
+        return found
+
+    async def _of_closed(self, path: CachePath, closed: dict[int, str]) -> dict[int, ObjectId]:
+        index, found = self._index, dict[int, ObjectId]()
+        try:
+            read = await path.disk.run(_read_keys, path, list(closed.values()))
+        except OSError as error:
+            path.failed(error)
+            return found
+        for (slot, name), oid in zip(closed.items(), read, strict=True):
+            there = index.kinds[slot] != Kind.FREE and index.paths[slot] == path.number
+            if not there or name != path.file_path(index.keys[slot], index.place[slot]):
+                continue
+            if isinstance(oid, ObjectId):
+                found[slot] = oid
+            elif isinstance(oid, OSError) and not isinstance(oid, FileNotFoundError):
+                path.failed(oid)
+            else:
+                path.unreadable(slot, name)
         return found
 
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -338,3 +339,30 @@ async def test_where_the_fast_tier_is_out_new_data_land_below(store: Store) -> N
     assert await put(store, "a", meta(2 * MIB), Span(0, 2))
 
     assert tier_of(store, "a") == 1
+
+
+async def test_what_moves_while_its_key_is_read_is_freed_where_it_is_and_the_bytes_add_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("moves", "stays"):
+        assert await put(store, key, meta(MIB), Span(0, 1))
+    fast, slow = store._paths
+    # A closed file's key is read on a thread; meanwhile the other entry, whose key is known by then, moves.
+    await fast.open(slot_of(store, "moves"))
+    fast.opened.pop(slot_of(store, "stays"))
+    run, moved = fast.disk.run, []
+
+    async def reading(*args: Any) -> Any:
+        read = await run(*args)
+        fast.disk.run = run  # type: ignore[method-assign]
+        moved.append(await store._moving.move(slot_of(store, "moves"), fast, slow, reused=True))
+        return read
+
+    monkeypatch.setattr(fast.disk, "run", reading)
+
+    freed = await store.free(lambda whose: True)
+
+    assert moved == [True]
+    assert freed.objects == 2
+    assert (fast.fifo.used, slow.fifo.used) == (0, 0)
+    assert store.statistics().clean_bytes == 0
