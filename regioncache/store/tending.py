@@ -21,6 +21,8 @@ from regioncache.store.quotas import Quotas
 _SWEPT_AT_ONCE = 4096
 """Entries looked over in one go: a fraction of a millisecond of the loop."""
 _READ_AT_ONCE = 64
+_WALKS = 3
+"""Over all paths, as long as entries moved meanwhile, perhaps to one that was passed already."""
 LEAST_SECONDS, MOST_SECONDS = 1.0, 60.0
 """Between two sweeps; within them a tenth of the shortest ttl, so that nothing stays much longer than it may."""
 
@@ -86,20 +88,27 @@ class Tending:
         """See `Store.free`."""
         objects: set[ObjectId] = set()
         nbytes = spared = 0
-        for path, slots in self._portions():
-            await asyncio.sleep(0)
-            for slot, oid in (await Keys(self._index).of(path, slots)).items():
-                if self._index.kinds[slot] == Kind.FREE or not covers(oid):
-                    continue
-                if self.keeping.pinned(slot, oid) and not pinned:
-                    spared += self._index.links.weight[slot]
-                    continue
-                objects.add(oid)
-                nbytes += path.leave(slot, "free")
+        for _ in range(_WALKS):
+            moved, spared = self._moved(), 0
+            for path, slots in self._portions():
+                await asyncio.sleep(0)
+                for slot, oid in (await Keys(self._index).of(path, slots)).items():
+                    if self._index.kinds[slot] == Kind.FREE or not covers(oid):
+                        continue
+                    if self.keeping.pinned(slot, oid) and not pinned:
+                        spared += self._index.links.weight[slot]
+                        continue
+                    objects.add(oid)
+                    nbytes += path.leave(slot, "free")
+            if self._moved() == moved:
+                break
         if objects:
             self.on_gone()
         paths_out = (str(path.disk.path) for path in self._paths if path.disk.out is not None)
         return Freed(len(objects), nbytes, spared, tuple(paths_out))
+
+    def _moved(self) -> int:
+        return sum(path.moved_bytes for path in self._paths)
 
     def _portions(self) -> Iterator[tuple[CachePath, list[int]]]:
         """Yields what is held on each path in use, a few dozen entries at a time."""

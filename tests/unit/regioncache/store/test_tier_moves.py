@@ -366,3 +366,26 @@ async def test_what_moves_while_its_key_is_read_is_freed_where_it_is_and_the_byt
     assert freed.objects == 2
     assert (fast.fifo.used, slow.fifo.used) == (0, 0)
     assert store.statistics().clean_bytes == 0
+
+
+async def test_what_moves_up_past_who_frees_is_freed_all_the_same(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await some_below(store)
+    fast, slow = store._paths
+    slow.opened.pop(slot_of(store, key))
+    run, moved = slow.disk.run, []
+
+    async def reading(*args: Any) -> Any:
+        read = await run(*args)
+        slow.disk.run = run  # type: ignore[method-assign]
+        moved.append(await store._moving.move(slot_of(store, key), slow, fast, reused=True))
+        return read
+
+    monkeypatch.setattr(slow.disk, "run", reading)
+
+    freed = await store.free(lambda whose: True)
+
+    assert moved == [True]
+    assert freed.objects == 19
+    assert (fast.fifo.used, slow.fifo.used) == (0, 0)
