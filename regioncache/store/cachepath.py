@@ -28,6 +28,7 @@ from regioncache.store.packs import Packs
 from regioncache.store.returning import Returning
 from regioncache.store.space import LEAST_FREE, Space
 from regioncache.store.tiers import Below
+from regioncache.store.watching import Watching
 from regioncache.tidings import UNHEARD, Tidings
 
 _ROUNDS = 256
@@ -65,7 +66,7 @@ class CachePath:
         self._settings = settings
         self.packs = Packs(number, disk, index, settings, self.spoilt)
         self.returning = Returning(number, disk, index, self.fifo, self._back, self.drop)
-        self._looking = asyncio.Lock()
+        self._watching = Watching(disk, self.space, self._coming)
         self.opened: OpenTable[ExtentFile] = OpenTable(settings.open_files)
         self._opening: dict[int, asyncio.Future[ExtentFile]] = {}
         self._vain: set[asyncio.Future[ExtentFile]] = set()
@@ -121,17 +122,12 @@ class CachePath:
 
     async def _looked(self, nbytes: int) -> bool:
         """Sees that the free space is known; False where nothing can be kept: the path is out, or does not keep up."""
-        disk, space = self.disk, self.space
-        async with self._looking:
-            if disk.out is None and (disk.full or space.stale(nbytes)):
-                coming, since = self._coming(), space.since
-                try:
-                    free, disk_bytes = await disk.run(disk.look)
-                except OSError as error:
-                    self.failed(error)
-                    return False
-                space.look(free, disk_bytes, coming, since)
-        return disk.out is None and not disk.slow
+        try:
+            await self._watching.know(nbytes)
+        except OSError as error:
+            self.failed(error)
+            return False
+        return self.disk.out is None and not self.disk.slow
 
     def _coming(self) -> int:
         """Bytes that were admitted and may not be in the file system yet."""
