@@ -146,7 +146,7 @@ class Moving:
             return False
         path.hold(slot)
         index = self._index
-        entry = index.paths[slot], index.place[slot], index.keys[slot]
+        entry = self._entry(slot)
         try:
             if index.kinds[slot] == Kind.PACKED:
                 return await self._move_packed(slot, path, to, reused=reused)
@@ -160,8 +160,13 @@ class Moving:
             to.failed(error)
             return False
         finally:
-            if entry == (index.paths[slot], index.place[slot], index.keys[slot]):
+            if entry == self._entry(slot):
                 path.release(slot)
+
+    def _entry(self, slot: int) -> tuple[int, ...]:
+        """What tells an entry from the next one of its slot. A packed one may get another place on its path."""
+        index, kind = self._index, self._index.kinds[slot]
+        return index.paths[slot], kind, 0 if kind == Kind.PACKED else index.place[slot], index.keys[slot]
 
     async def _pace(self, nbytes: int) -> None:
         await self._sleep(nbytes / BYTES_PER_SECOND)

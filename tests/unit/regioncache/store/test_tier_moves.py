@@ -389,3 +389,28 @@ async def test_what_moves_up_past_who_frees_is_freed_all_the_same(
     assert moved == [True]
     assert freed.objects == 19
     assert (fast.fifo.used, slow.fifo.used) == (0, 0)
+
+
+async def test_a_small_object_whose_record_is_rewritten_while_it_moves_may_leave_and_move_again(
+    store: Store, rest: Rest
+) -> None:
+    others = [f"other {number}" for number in range(5)]
+    assert await store.pack(oid("small"), meta(3000), SMALL)
+    for key in others:
+        assert await store.pack(oid(key), meta(256 * KIB), content(Span(0, 256 * KIB)))
+    slot, (fast, slow) = slot_of(store, "small"), store._paths
+    before = store._index.packed_place(slot)
+
+    async def meanwhile() -> None:
+        for key in others[:4]:
+            store.forget(oid(key))
+        fast.packs.rewrite()
+        await fast.packs.rewritten()
+
+    rest.then = meanwhile
+    assert not await store._moving.move(slot, fast, slow, reused=True)
+
+    assert store._index.packed_place(slot) != before
+    assert fast.at_rest(slot)
+    assert await store._moving.move(slot, fast, slow, reused=True)
+    assert await packed(store, "small") == (meta(3000), SMALL)
