@@ -18,6 +18,9 @@ _AT_ONCE = 64
 _SCANNED_AT_ONCE = 4096
 """Slots passed over without letting others have the loop: a fraction of a millisecond too."""
 
+_WALKS = 4
+"""At most, until one finds nothing: what moved to another path may have been missed on both."""
+
 
 class Labelling:
     """Mutable state: the walk under way, how many slots are to be passed and were, how many entries were looked at."""
@@ -103,9 +106,15 @@ class Labelling:
         await self.done()
 
     async def _walk_all(self, paths: list[CachePath]) -> None:
-        async with asyncio.TaskGroup() as group:
-            walks = [group.create_task(self._walk_over(path)) for path in paths]
-        if all(walk.result() for walk in walks):
+        whole = False
+        for _ in range(_WALKS):
+            before = self.looked_at
+            async with asyncio.TaskGroup() as group:
+                walks = [group.create_task(self._walk_over(path)) for path in paths]
+            whole = all(walk.result() for walk in walks)
+            if self.looked_at == before:
+                break
+        if whole:
             self._keeping.complete()
         self._walked()
 
