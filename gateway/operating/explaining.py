@@ -12,6 +12,7 @@ from namespace.model import Mount
 from namespace.paths import covers
 from namespace.resolver import Place
 from namespace.routes import candidates
+from policy.units import show_duration, show_size
 from regioncache.pages import Meta, ObjectId, Span, cover, page_span
 from regioncache.sources import way_id
 from regioncache.store.base import WouldBlock
@@ -119,9 +120,18 @@ class Explaining:
             return ()
         found, cache = in_force.rules.match(path), in_force.pair.policy.cache
         return tuple(
-            RuleShown(setting, str(getattr(found, setting)), str(cache[index].match), in_force.rule_at(index, setting))
+            RuleShown(
+                setting, _value(getattr(found, setting)), str(cache[index].match), in_force.rule_at(index, setting)
+            )
             for setting, index in found.by.items()
         )
+
+
+def _value(value: object) -> str:
+    """What a rule sets, as people write it: of numbers, a ttl is seconds and a quota bytes."""
+    if isinstance(value, float):
+        return show_duration(value)
+    return show_size(value) if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def _consistency(mount: Mount) -> str:

@@ -271,10 +271,10 @@ async def test_explain_tells_how_a_path_is_kept_and_which_line_says_so(s3: FakeS
         low, pinned, newest = [await operations.explain(f"/ns/train/{key}") for key in ("a/x", "b", "dt=1/x")]
         unknown = await operations.explain("/ns/train/dt=9/x")
 
-        assert [(rule.setting, rule.match, rule.at) for rule in low.rules] == [
-            ("ttl", "/ns/train/a/**", "policy.yaml:4"),
-            ("quota", "/ns/train/**", "policy.yaml:9"),
-            ("priority", "/ns/train/a/**", "policy.yaml:3"),
+        assert [(rule.setting, rule.value, rule.match, rule.at) for rule in low.rules] == [
+            ("ttl", "1 d", "/ns/train/a/**", "policy.yaml:4"),
+            ("quota", "10 MiB", "/ns/train/**", "policy.yaml:9"),
+            ("priority", "low", "/ns/train/a/**", "policy.yaml:3"),
         ]
         assert low.keep is not None
         assert (low.keep.priority, low.keep.pinned, low.keep.held_bytes) == ("low", False, MIB)
