@@ -21,7 +21,10 @@ class Keys:
 
         What is damaged is dropped and counted; what cannot be read now is left out.
         """
-        index, were = self._index, {slot: self._entry(slot) for slot in slots}
+        index = self._index
+        # What was gathered before others had the loop may have moved since.
+        slots = [slot for slot in slots if index.paths[slot] == path.number]
+        were = {slot: self._entry(slot) for slot in slots}
         packed = [slot for slot in slots if index.kinds[slot] == Kind.PACKED]
         extents = [slot for slot in slots if index.kinds[slot] in (Kind.HEAD, Kind.TAIL)]
         found = await self._of_packed(path, packed) if packed else {}

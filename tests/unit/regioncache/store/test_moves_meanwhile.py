@@ -11,6 +11,7 @@ from regioncache.pages import KIB, MIB, Span
 from regioncache.store.base import HEADER_BYTES
 from regioncache.store.disk import SystemCalls
 from regioncache.store.groups import Keep
+from regioncache.store.keyreading import Keys
 from tests.fakes.grouping import ByFolder
 from tests.fakes.storing import content, meta, oid, packed, put
 from tests.unit.regioncache.store.test_tier_moves import SMALL, Rest, open_two, slot_of
@@ -79,4 +80,15 @@ async def test_what_moves_while_keys_are_read_is_labelled_where_it_is(tmp_path: 
 
     assert [path.fifo.pinned for path in (fast, slow)] == [MIB + HEADER_BYTES, 2 * MIB + HEADER_BYTES]
     assert store._keeping.labelled == store._keeping.aimed
+    await store.close()
+
+
+async def test_the_key_of_a_small_object_that_moved_before_is_not_told_to_the_path_it_left(tmp_path: Path) -> None:
+    store = await open_two(tmp_path, Rest())
+    assert await store.pack(oid("small"), meta(3000), SMALL)
+    slot, (fast, slow) = slot_of(store, "small"), store._paths
+    assert await store._moving.move(slot, fast, slow, reused=True)
+
+    assert await Keys(store._index).of(fast, [slot]) == {}
+    assert await Keys(store._index).of(slow, [slot]) == {slot: oid("small")}
     await store.close()
