@@ -26,12 +26,7 @@ def render(bucket: str, query: ListQuery, page: ListPage, root: int, iso: IsoDat
         parts += _head_v2(query, len(page.entries) + len(page.prefixes), next_after, name)
     else:
         parts += _head_v1(query, None if next_after is None else next_marker(page)[root:], name)
-    parts.append(f"<MaxKeys>{query.max_keys}</MaxKeys>")
-    if query.delimiter:
-        parts.append(f"<Delimiter>{name(query.delimiter)}</Delimiter>")
-    if query.url:
-        parts.append("<EncodingType>url</EncodingType>")
-    parts.append(f"<IsTruncated>{'false' if next_after is None else 'true'}</IsTruncated>")
+    parts += bounds(query, page, name)
     owner = OWNER if query.owner else ""
     parts += [
         f"<Contents><Key>{name(entry.key[root:])}</Key><LastModified>{iso(entry.last_modified)}</LastModified>"
@@ -39,9 +34,25 @@ def render(bucket: str, query: ListQuery, page: ListPage, root: int, iso: IsoDat
         f"<StorageClass>{escape(entry.storage_class)}</StorageClass></Contents>"
         for entry in page.entries
     ]
-    parts += [f"<CommonPrefixes><Prefix>{name(prefix[root:])}</Prefix></CommonPrefixes>" for prefix in page.prefixes]
+    parts += common_prefixes(page, root, name)
     parts.append("</ListBucketResult>")
     return "".join(parts).encode()
+
+
+def bounds(query: ListQuery, page: ListPage, name: Callable[[str], str]) -> list[str]:
+    """Returns what every kind of list says of how it was asked for and whether it goes on; `name` writes a name."""
+    parts = [f"<MaxKeys>{query.max_keys}</MaxKeys>"]
+    if query.delimiter:
+        parts.append(f"<Delimiter>{name(query.delimiter)}</Delimiter>")
+    if query.url:
+        parts.append("<EncodingType>url</EncodingType>")
+    parts.append(f"<IsTruncated>{'false' if page.next_after is None else 'true'}</IsTruncated>")
+    return parts
+
+
+def common_prefixes(page: ListPage, root: int, name: Callable[[str], str]) -> list[str]:
+    """Returns the rolled-up prefixes of a page; arguments as `render`, and `name` writes a name."""
+    return [f"<CommonPrefixes><Prefix>{name(prefix[root:])}</Prefix></CommonPrefixes>" for prefix in page.prefixes]
 
 
 def _head_v2(query: ListQuery, count: int, next_after: str | None, name: Callable[[str], str]) -> list[str]:

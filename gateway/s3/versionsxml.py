@@ -2,7 +2,7 @@
 
 from gateway.s3.dates import IsoDates
 from gateway.s3.listing import ListQuery, next_marker
-from gateway.s3.listxml import OWNER
+from gateway.s3.listxml import OWNER, bounds, common_prefixes
 from gateway.s3.xmltext import DECLARATION, NAMESPACE, escape, url_encode
 from regioncache.origins.base import ListPage
 
@@ -20,18 +20,13 @@ def render_versions(bucket: str, query: ListQuery, page: ListPage, root: int, is
         parts.append(f"<NextKeyMarker>{name(marker[root:])}</NextKeyMarker>")
         if page.entries and page.entries[-1].key == marker:
             parts.append("<NextVersionIdMarker>null</NextVersionIdMarker>")
-    parts.append(f"<MaxKeys>{query.max_keys}</MaxKeys>")
-    if query.delimiter:
-        parts.append(f"<Delimiter>{name(query.delimiter)}</Delimiter>")
-    if query.url:
-        parts.append("<EncodingType>url</EncodingType>")
-    parts.append(f"<IsTruncated>{'false' if page.next_after is None else 'true'}</IsTruncated>")
+    parts += bounds(query, page, name)
     parts += [
         f"<Version><Key>{name(entry.key[root:])}</Key><VersionId>null</VersionId><IsLatest>true</IsLatest>"
         f"<LastModified>{iso(entry.last_modified)}</LastModified><ETag>{escape(entry.etag)}</ETag>"
         f"<Size>{entry.size}</Size><StorageClass>{escape(entry.storage_class)}</StorageClass>{OWNER}</Version>"
         for entry in page.entries
     ]
-    parts += [f"<CommonPrefixes><Prefix>{name(prefix[root:])}</Prefix></CommonPrefixes>" for prefix in page.prefixes]
+    parts += common_prefixes(page, root, name)
     parts.append("</ListVersionsResult>")
     return "".join(parts).encode()
