@@ -24,10 +24,11 @@ from regioncache.errors import (
 from regioncache.http.canonical import amz_date
 from regioncache.http.client import Base, Client
 from regioncache.lines.crossing import NoLine
-from regioncache.origins.base import ListAsk, Payer, Question, Reading, Want
+from regioncache.origins.base import ListAsk, Payer, Question
 from regioncache.origins.credentials import from_env, unsigned
 from regioncache.origins.s3 import S3Origin
-from regioncache.pages import MIB, Span, Version
+from regioncache.pages import MIB, Span
+from tests.fakes.asking import body, read, want
 from tests.fakes.ramp import ramp
 from tests.fakes.s3server import FakeS3, S3Fault, other_range, reset, short_body, stall, status, wrong_etag
 
@@ -50,26 +51,8 @@ async def origin(s3: FakeS3) -> AsyncIterator[S3Origin]:
     client.close()
 
 
-def want(key: str = "k", start: int = 0, end: int = MIB, version: str | None = None) -> Want:
-    return Want(key, None if version is None else Version(version), Span(start, end), Payer("rec"))
-
-
 def question(key: str = "k") -> Question:
     return Question(key, Payer("rec"))
-
-
-async def received(reading: Reading) -> bytes:
-    buffer, got = memoryview(bytearray(100_000)), bytearray()
-    try:
-        while n := await reading.receive(buffer):
-            got += buffer[:n]
-    finally:
-        reading.close()
-    return bytes(got)
-
-
-async def read(origin: S3Origin, asked: Want) -> bytes:
-    return await received(await origin.read(asked, NoLine()))
 
 
 # Reads.
@@ -82,7 +65,7 @@ async def test_a_read_sends_one_conditional_range_and_says_what_comes(s3: FakeS3
 
     assert reading.span == Span(MIB, 2 * MIB)
     assert reading.meta == replace(made.meta(WALL), headers=(("x-amz-meta-a", "1"),))
-    assert await received(reading) == ramp(MIB, 2 * MIB)
+    assert await body(reading) == ramp(MIB, 2 * MIB)
     (heard,) = s3.heard
     assert (heard.method, heard.target) == ("GET", "/data/k")
     assert heard.headers["range"] == f"bytes={MIB}-{2 * MIB - 1}"
@@ -108,7 +91,7 @@ async def test_what_waited_long_for_its_line_is_signed_when_it_leaves(s3: FakeS3
         "the bucket", Base.parse(s3.url), "data", from_env("B", {"B": "KEY:secret"}), client, wall=lambda: now
     )
     reading = await origin.read(want(), Crowded())
-    await received(reading)
+    await body(reading)
     client.close()
 
     assert s3.heard[0].headers["x-amz-date"] == amz_date(WALL + 1000.0).decode()
@@ -128,7 +111,7 @@ async def test_what_comes_ends_where_the_object_ends(s3: FakeS3, origin: S3Origi
     reading = await origin.read(want(start=MIB, end=64 * MIB), NoLine())
 
     assert (reading.span, reading.meta.size) == (Span(MIB, MIB + 5), MIB + 5)
-    assert await received(reading) == ramp(MIB, MIB + 5)
+    assert await body(reading) == ramp(MIB, MIB + 5)
 
 
 async def test_200_with_the_whole_object_will_do_where_that_was_asked_for(s3: FakeS3, origin: S3Origin) -> None:
@@ -225,7 +208,7 @@ async def test_a_reply_that_ends_short_is_a_fault_and_never_padded(
     reading = await origin.read(want(), NoLine())
 
     with pytest.raises(OriginUnavailable):
-        await received(reading)
+        await body(reading)
 
 
 async def test_silence_is_given_up(s3: FakeS3, origin: S3Origin, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +222,7 @@ async def test_silence_is_given_up(s3: FakeS3, origin: S3Origin, monkeypatch: py
     reading = await origin.read(want(), NoLine())
 
     with pytest.raises(Unanswered):
-        await received(reading)
+        await body(reading)
 
 
 async def test_nobody_there_is_refused(s3: FakeS3, origin: S3Origin) -> None:

@@ -11,31 +11,12 @@ from regioncache.http.client import Base, Client
 from regioncache.http.messages import Reply
 from regioncache.http.server import Server
 from regioncache.lines.crossing import NoLine
-from regioncache.origins.base import Payer, Reading, Want
 from regioncache.origins.credentials import unsigned
 from regioncache.origins.s3 import S3Origin
-from regioncache.pages import MIB, Span, Version
+from tests.fakes.asking import body, read, want
 from tests.fakes.ramp import ramp
 
 pytestmark = pytest.mark.anyio
-
-
-def want(key: str = "k", start: int = 0, end: int = MIB, version: str | None = None) -> Want:
-    return Want(key, None if version is None else Version(version), Span(start, end), Payer("rec"))
-
-
-async def received(reading: Reading) -> bytes:
-    buffer, got = memoryview(bytearray(100_000)), bytearray()
-    try:
-        while n := await reading.receive(buffer):
-            got += buffer[:n]
-    finally:
-        reading.close()
-    return bytes(got)
-
-
-async def read(origin: S3Origin, asked: Want) -> bytes:
-    return await received(await origin.read(asked, NoLine()))
 
 
 @asynccontextmanager
@@ -118,7 +99,7 @@ async def test_a_date_that_cannot_be_said_is_the_nearest_that_can(date: str, at:
         reading = await origin.read(want(end=1000), NoLine())
 
         assert reading.meta.last_modified == at
-        assert await received(reading) == ramp(0, 10)
+        assert await body(reading) == ramp(0, 10)
 
 
 async def test_a_size_of_thousands_of_digits_beside_a_416_is_not_read() -> None:
@@ -137,7 +118,7 @@ async def test_a_chunked_reply_is_exactly_as_long_as_its_range() -> None:
     for size, right in ((10, True), (9, False)):
         async with answering(Reply(206, headers, stream=pieces(size))) as origin:
             reading = await origin.read(want(end=1000), NoLine())
-            assert (await received(reading) == ramp(0, 10)) == right
+            assert (await body(reading) == ramp(0, 10)) == right
 
 
 async def test_a_chunked_reply_that_goes_on_behind_its_range_is_not_used() -> None:
@@ -149,7 +130,7 @@ async def test_a_chunked_reply_that_goes_on_behind_its_range_is_not_used() -> No
     async with answering(Reply(206, headers, stream=pieces())) as origin:
         reading = await origin.read(want(end=1000), NoLine())
         with pytest.raises(BadAnswer, match="more bytes than the 10"):
-            await received(reading)
+            await body(reading)
 
 
 async def test_a_chunked_reply_that_is_compressed_is_not_used() -> None:

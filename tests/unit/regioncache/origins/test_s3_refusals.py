@@ -20,6 +20,7 @@ from regioncache.origins.base import ListAsk, Payer, Question, Want
 from regioncache.origins.credentials import from_env, unsigned
 from regioncache.origins.s3 import REDIRECTS, REFUSED_SECONDS, S3Origin
 from regioncache.pages import MIB, Span
+from tests.fakes import asking
 from tests.fakes.clock import FakeClock
 from tests.fakes.ramp import ramp
 from tests.fakes.s3server import FakeS3, S3Fault, long_body, refused, stall, status
@@ -67,14 +68,7 @@ async def origin(s3: FakeS3) -> AsyncIterator[S3Origin]:
 
 
 async def read(origin: S3Origin, key: str = "k", end: int = MIB) -> bytes:
-    reading = await origin.read(Want(key, None, Span(0, end), Payer("rec")), NoLine())
-    buffer, got = memoryview(bytearray(100_000)), bytearray()
-    try:
-        while n := await reading.receive(buffer):
-            got += buffer[:n]
-    finally:
-        reading.close()
-    return bytes(got)
+    return await asking.read(origin, asking.want(key, end=end))
 
 
 def keys(s3: FakeS3) -> list[str]:
