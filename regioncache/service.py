@@ -66,7 +66,12 @@ class RegionCache:
         except (WouldBlock, PageGone):
             return None
         known = self.catalog.find(oid)
-        if (known is not None and known.version != meta.version) or not self.newest.fresh(asked, meta):
+        if known is not None and known is not meta:
+            if known.version != meta.version:
+                return None
+            if known.learned_at > meta.learned_at:
+                meta = known  # learned while it was on its way to the disk: what lies there does not say it
+        if not self.newest.fresh(asked, meta):
             return None
         if asked.wanted is WHOLE:
             shelf.tally.read["page"] += meta.size

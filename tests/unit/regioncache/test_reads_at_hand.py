@@ -1,12 +1,13 @@
 """Held pages are pulled without waiting: checked, into one room, within the budget; the rest comes by the stream."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from regioncache.opened import Opened
-from regioncache.pages import EXTENT_BYTES, KIB, MIB, STEP_BYTES, WHOLE, Span, Wanted
+from regioncache.pages import EXTENT_BYTES, KIB, MIB, STEP_BYTES, WHOLE, ObjectId, Span, Wanted
 from regioncache.rooms import Rooms
 from tests.fakes.ramp import ramp
 from tests.fakes.region import Region, drained, ended, held, region
@@ -175,3 +176,17 @@ async def test_pages_held_are_seen_where_the_read_began(tmp_path: Path) -> None:
         assert held(cache, "k", Span(0, 4)) == [Span(1, 2)]
         assert pulled(opened) == ramp(MIB + 1, 2 * MIB)
         assert await drained(opened) == ramp(2 * MIB, 4 * MIB)
+
+
+async def test_what_was_learned_after_the_bytes_left_for_the_disk_is_told_with_them(tmp_path: Path) -> None:
+    async with region(tmp_path) as cache:
+        await fetched(cache, "k", 5)
+        kept = (await at_hand(cache, "k")).meta
+        later = replace(kept, headers=(("x-amz-checksum-crc32", "AAAAAA=="),), learned_at=kept.learned_at + 1)
+        catalog = cache.app.catalog
+        catalog.learn(ObjectId(*cache.asked("k").oid), later, catalog.ticket())
+
+        opened = await at_hand(cache, "k")
+
+        assert opened.meta == later
+        assert bytes(opened.whole or b"") == ramp(0, 5)
