@@ -84,7 +84,7 @@ setup_python() {
 }
 
 setup_real() {
-    apt_install ip=iproute2 taskset=util-linux
+    apt_install ip=iproute2 tc=iproute2 taskset=util-linux etcd=etcd-server
     [ -x "$TOOLS/bin/versitygw" ] || build_versitygw
 }
 
