@@ -24,6 +24,7 @@ from regioncache.lists import Lists
 from regioncache.opened import Opened
 from regioncache.pages import Meta, Span, Wanted
 from regioncache.peers.client import SERVICE
+from regioncache.peers.desks import Desk, operation_of, values_of
 from regioncache.peers.digests import HEADER, Digests, other_files
 from regioncache.peers.proto import BEAT_SECONDS, FRAME_BYTES, Kind, frame
 from regioncache.peers.wire import (
@@ -72,6 +73,8 @@ class PeerDoor:
         self._places = places
         self._wall = wall
         self._verifier = Verifier(SERVICE.encode())
+        self.desks: dict[str, Desk] = {}
+        """Who answers what is no reading, by operation; filled by those who assemble the node."""
 
     async def __call__(self, request: Request) -> Reply:
         """Answers one request; see `Handler`."""
@@ -80,12 +83,14 @@ class PeerDoor:
             return Reply(403)
         if self._digests.hear(asked, request.header(HEADER)):
             self._on_warning(other_files(asked))
-        reply = await self._admitted_reply(request)
+        reply = await self._admitted_reply(request, asked)
         reply.headers = [*reply.headers, (HEADER, self._digests.own.encode())]
         return reply
 
-    async def _admitted_reply(self, request: Request) -> Reply:
+    async def _admitted_reply(self, request: Request, region: str) -> Reply:
         try:
+            if desk := self.desks.get(operation_of(request.target)):
+                return await desk(region, values_of(request.target))
             parsed, begin = parse_request(request.target, request.first), self._tracing(request)
             return await (self._answer(parsed) if begin is None else self._traced(parsed, begin))
         except BadPeerRequest as fault:
