@@ -46,3 +46,11 @@ def shown(value: object) -> str:
     """Returns a value as a message repeats it: on one line, and never long."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+class Superseded(PolicyError):
+    """A newer lease office grants on this line: the older one stops at once. `epoch` is the newer one's."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        super().__init__(f"a node holds a grant of the lease office with epoch {epoch}, which is newer than this one")
