@@ -3,13 +3,11 @@
 What falls due for whoever has a ceil is, in any interval T, at most ceil x T + the burst of its bucket.
 """
 
-from collections.abc import Iterator
+import math
 
 from policy.bucket import TokenBucket
 from policy.shares import Leaf
-from regioncache.lines.terms import Terms
-
-_TENANT, _CLASS = "tenant", "class"
+from regioncache.lines.terms import CLASS, TENANT, Terms
 
 
 class Ceils:
@@ -25,7 +23,7 @@ class Ceils:
     def adopt(self, terms: Terms, now: float) -> None:
         """Goes on by other terms: what a ceil that stays has saved or owes stays too."""
         before, self._buckets = self._buckets, {}
-        for key, ceil in _ceils(terms):
+        for key, ceil in terms.ceils():
             # Two pieces of burst at least, so that a late timer loses nothing.
             burst = max(2 * terms.piece * terms.overhead, terms.main_burst * ceil / terms.quota)
             bucket = before.get(key)
@@ -37,7 +35,8 @@ class Ceils:
 
     def wait(self, leaf: Leaf, nbytes: float, now: float) -> float:
         """Returns the seconds until every ceil above the leaf lets `nbytes` pass."""
-        return max([bucket.wait(nbytes, now) for bucket in self._above(leaf)], default=0.0)
+        # What is saved up counts for nothing where a lease gives nothing.
+        return max([bucket.wait(nbytes, now) if bucket.rate else math.inf for bucket in self._above(leaf)], default=0.0)
 
     def take(self, leaf: Leaf, nbytes: float, now: float) -> None:
         """The leaf is debited."""
@@ -52,15 +51,5 @@ class Ceils:
     def _above(self, leaf: Leaf) -> list[TokenBucket]:
         if not self._buckets:
             return []
-        keys = ((_TENANT, leaf.tenant), (_CLASS, leaf.cls))
+        keys = ((TENANT, leaf.tenant), (CLASS, leaf.cls))
         return [bucket for key in keys if (bucket := self._buckets.get(key)) is not None]
-
-
-def _ceils(terms: Terms) -> Iterator[tuple[tuple[str, str], float]]:
-    """The ceils that hold anything back, bytes/s."""
-    for name, tenant in terms.tree.tenants.items():
-        if tenant.ceil < terms.main_rate:
-            yield (_TENANT, name), tenant.ceil
-    for item in terms.tree.classes:
-        if item.ceil < terms.main_rate:
-            yield (_CLASS, item.name), item.ceil

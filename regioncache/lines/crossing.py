@@ -193,8 +193,9 @@ class LineCrossing:
         leaf, gate, overhead = self._leaf(), self._gate, self._overhead
         if not gate.limited:
             return
-        gate.check_room(leaf, account.first * overhead, account.reserve * overhead, small, patient=self.patient)
         control = self._kind() == "meta"
+        first, reserve = account.first * overhead, account.reserve * overhead
+        gate.check_room(leaf, first, reserve, small, patient=self.patient, control=control)
         self._room = gate.reserve(leaf, account.reserve * overhead, account.left * overhead, small, control)
         await gate.enter(self._room)
 

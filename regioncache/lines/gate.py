@@ -9,15 +9,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from policy.leases.messages import Want
 from policy.shares import Leaf
 from policy.units import show_rate
 from regioncache.errors import NotSoon, SlowDown
 from regioncache.lines import buffers
+from regioncache.lines.demand import Demand, wanted
 from regioncache.lines.prepaid import Prepaid, PrepaidStatistics, Room
 from regioncache.lines.roundtrip import RoundTrip
-from regioncache.lines.scheduler import Scheduler, SchedulerStatistics
+from regioncache.lines.scheduler import LEAST_PART, Scheduler, SchedulerStatistics
 from regioncache.lines.terms import Terms
-from regioncache.lines.waiting import Ask
+from regioncache.lines.waiting import FORGOTTEN, Ask
 from regioncache.origins.base import Payer
 from regioncache.tidings import UNHEARD, Tidings
 
@@ -84,7 +86,9 @@ class Gate:
         self.limited = limited
         self._later = later
         self._scheduler = Scheduler(terms, clock())
-        self._prepaid = Prepaid(terms.quota, terms.overhead, terms.order)
+        self._prepaid = Prepaid(_prepaid_rate(terms), terms.overhead, terms.order)
+        self.demand = None if terms.allowed is None else Demand()
+        """Of a node that is alone nobody asks for it."""
         self._round_trip = RoundTrip()
         self._futures: dict[Ask | Room, asyncio.Future[None]] = {}
         self._timer: Handle | None = None
@@ -100,7 +104,7 @@ class Gate:
         """Goes on by other terms: no bucket is refilled, nobody loses its place."""
         self.terms = terms
         self._scheduler.adopt(terms, self.clock())
-        self._prepaid.adopt(terms.quota, terms.overhead, terms.order)
+        self._prepaid.adopt(_prepaid_rate(terms), terms.overhead, terms.order)
         self._turn()
 
     def statistics(self) -> GateStatistics:
@@ -168,7 +172,7 @@ class Gate:
         if not self._round_trip.smallest:
             # A connection opened before the round trip is known has the least buffer; a long request would keep it.
             return min(length, buffers.SMALL_REQUEST)
-        if not self._prepaid.crowd():
+        if self.terms.allowed is None and not self._prepaid.crowd():
             return length
         seconds = max(TURN_SECONDS, TURN_ROUND_TRIPS * self._round_trip.smallest)
         rate = self._part(leaf) * self.terms.main_rate / self.terms.overhead / (1 + self._prepaid.streams(leaf))
@@ -177,7 +181,9 @@ class Gate:
 
     # ---- waiting        ------------------------------------------------------------------------------------
 
-    def check_room(self, leaf: Leaf, first: float, room: float, small: bool, *, patient: bool = False) -> None:
+    def check_room(
+        self, leaf: Leaf, first: float, room: float, small: bool, *, patient: bool = False, control: bool = False
+    ) -> None:
         """Refuses a request that would not begin soon, unless it is `patient`.
 
         Args:
@@ -185,6 +191,8 @@ class Gate:
             first: Debited bytes before it is sent.
             room: Debited bytes that it holds.
             small: Whether it has at most 1 MiB.
+            patient: Whether it waits however long it takes.
+            control: Whether it is paid from what is never leased, as long as there is any.
 
         Raises:
             NotSoon: not within 25 s.
@@ -193,7 +201,12 @@ class Gate:
         if not self.limited:
             return
         now = self.clock()
+        if not (patient or (control and self.terms.control_rate)):
+            self._check_open(leaf)
         wait = self._scheduler.expected(leaf, first, now) + self._prepaid.expected(leaf, room, small)
+        if self.demand is not None and self.demand.fresh(leaf, now):
+            # The lease is by what was wanted before; within a moment it may be all of the line.
+            wait = wait * self.terms.rate / self.terms.quota if self.terms.main_rate else 0.0
         crowded = len(self._futures) >= MOST_WAITING
         if not crowded and (patient or wait <= PATIENCE_SECONDS):
             return
@@ -202,6 +215,17 @@ class Gate:
             f"line {self.line} has no room for {leaf.tenant} ({leaf.cls}) within {PATIENCE_SECONDS:.0f} s, but in about"
             f" {wait:.0f} s; ask again later, or give the tenant more of the line",
             retry_after=min(60.0, max(1.0, wait - PATIENCE_SECONDS / 2)),
+        )
+
+    def _check_open(self, leaf: Leaf) -> None:
+        """Refuses who gets nothing because the lease office is silent."""
+        allowed = self.terms.allowed
+        if allowed is None or not allowed.silence or not self.terms.closed(leaf.cls):
+            return
+        self._slowed_down += 1
+        raise NotSoon(
+            f"{allowed.silence}: {leaf.tenant} ({leaf.cls}) may bring nothing over it until the office speaks again",
+            retry_after=allowed.retry_after,
         )
 
     async def enter(self, room: Room) -> None:
@@ -226,6 +250,8 @@ class Gate:
         return self._scheduler.ask(leaf, nbytes, self.clock(), control)
 
     def reserve(self, leaf: Leaf, nbytes: float, left: float, small: bool, control: bool) -> Room:
+        if self.demand is not None:
+            self.demand.came(leaf, self.clock())
         return self._prepaid.ask(leaf, nbytes, left, self.clock(), small=small, control=control)
 
     def hold(self, room: Room, nbytes: float, left: float) -> None:
@@ -249,6 +275,8 @@ class Gate:
             self._leave(room)
 
     def _leave(self, room: Room) -> None:
+        if self.demand is not None and room.state != "over":
+            self.demand.went(room.leaf)
         if self._prepaid.release(room):
             self._turn()
 
@@ -261,6 +289,9 @@ class Gate:
         if isinstance(ticket, Ask):
             self._scheduler.promote(ticket, leaf)
         else:
+            if self.demand is not None and ticket.state != "over" and ticket.leaf != leaf:
+                self.demand.came(leaf, self.clock())
+                self.demand.went(ticket.leaf)
             self._prepaid.promote(ticket, leaf)
         self._turn()
 
@@ -272,6 +303,20 @@ class Gate:
     def owe(self, leaf: Leaf, nbytes: float) -> None:
         """Debits what comes without having been asked for."""
         self._scheduler.owe(leaf, nbytes, self.clock())
+
+    def wants(self) -> dict[Leaf, Want]:
+        """Returns what each leaf wants that wanted anything of late."""
+        if self.demand is None:
+            return {}
+        now, found = self.clock(), {}
+        for leaf in {*self._scheduler.leaves(), *self.demand}:
+            used, queued, held_back = self._scheduler.demand(leaf, now)
+            waiting, running = self._prepaid.backlog(leaf)
+            backlog = waiting + (running if held_back else queued)
+            want = wanted(used, backlog, held_back or waiting > 0, self.terms.quota)
+            if want.rate >= FORGOTTEN:
+                found[leaf] = want
+        return found
 
     def answered(self, seconds: float) -> None:
         """The head of an answer came so long after its request had been sent, or a handshake took so long."""
@@ -306,7 +351,7 @@ class Gate:
 
     def _part(self, leaf: Leaf) -> float:
         """The part of the line that a leaf may hope for."""
-        return min(1.0, self._scheduler.hoped(leaf, self.clock()) / self.terms.main_rate)
+        return min(1.0, self._scheduler.hoped(leaf, self.clock()) / (self.terms.main_rate or self.terms.quota))
 
     def _ring(self) -> None:
         self._timer = None
@@ -316,3 +361,8 @@ class Gate:
         future = self._futures.get(ticket)
         if future is not None and not future.done():
             future.set_result(None)
+
+
+def _prepaid_rate(terms: Terms) -> float:
+    """The rate (bytes/s) that the room is for: without a lease hardly any, but never none."""
+    return max(terms.rate, terms.quota * LEAST_PART)

@@ -1,19 +1,21 @@
 """One direction of a line towards this region: its policy in force, its crossings, and its figures.
 
-This node is alone on it (line-rules, Alone): it holds the quota less what is never leased.
+A node that is alone holds the quota less what is never leased (line-rules, Alone); else `allow` tells what its lease
+lets it bring.
 """
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from policy.leases.messages import Want
 from policy.model import LinePolicy
 from policy.shares import Leaf
 from policy.units import show_rate
 from regioncache.ledger import Ledger
 from regioncache.lines.crossing import Books, LineCrossing
 from regioncache.lines.gate import Gate, Later, on_running_loop
-from regioncache.lines.terms import Terms
+from regioncache.lines.terms import Allowed, Terms
 from regioncache.lines.waits import Histogram, Waits
 from regioncache.origins.base import Payer
 from regioncache.tidings import UNHEARD, Tidings
@@ -67,6 +69,7 @@ class Line:
         *,
         later: Later = on_running_loop,
         limited: bool = True,
+        leased: bool = False,
         tidings: Tidings = UNHEARD,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -81,6 +84,7 @@ class Line:
             later: Sets a timer by the same clock.
             limited: False counts and never waits. No setting reaches it: it is there so that the tests of the quota
                 can be seen to fail.
+            leased: What may cross is what a lease says, at first nothing; else this node is alone.
             tidings: Hears once of receive buffers that the kernel keeps small, and when windows begin and end.
             wall: Seconds since the epoch, for the windows.
         """
@@ -90,7 +94,8 @@ class Line:
         self._books = Books(name, direction, ledger, self._waits)
         self._policy, self._wall, self._tidings = policy, wall, tidings
         self._class_ceils = policy.class_ceils(wall())
-        self._gate = Gate(name, Terms.of(policy, self._class_ceils), clock, later, limited, tidings)
+        self._allowed = Allowed() if leased else None
+        self._gate = Gate(name, self._terms(), clock, later, limited, tidings)
 
     def __repr__(self) -> str:
         free = "" if self._gate.limited else " NOT LIMITED"
@@ -114,7 +119,34 @@ class Line:
     def adopt(self, policy: LinePolicy) -> None:
         """Goes on by another policy: no bucket is refilled, no counter reset, nobody loses its place."""
         self._policy, self._class_ceils = policy, policy.class_ceils(self._wall())
-        self._gate.adopt(Terms.of(policy, self._class_ceils))
+        self._gate.adopt(self._terms())
+
+    def allow(self, allowed: Allowed) -> None:
+        """Goes on by what a lease lets this node bring from now on; as `adopt`."""
+        if self._allowed is None:
+            raise RuntimeError(f"line {self.name} was opened for a node that is alone: it takes no lease")
+        if allowed != self._allowed:
+            self._allowed = allowed
+            self._gate.adopt(self._terms())
+
+    @property
+    def allowed(self) -> Allowed | None:
+        """What a lease lets this node bring; None where it is alone."""
+        return self._allowed
+
+    @property
+    def policy(self) -> LinePolicy:
+        """What is written."""
+        return self._policy
+
+    def wants(self) -> dict[Leaf, Want]:
+        """Returns what each leaf wants of the line, for the lease office."""
+        return self._gate.wants()
+
+    def on_demand(self, hear: Callable[[], None]) -> None:
+        """`hear` is told when a leaf's demand begins or ends; nobody else is."""
+        if self._gate.demand is not None:
+            self._gate.demand.on_change = hear
 
     def keep_windows(self) -> None:
         """Looks at the clock on the wall: where a window began or ended the line goes on by what holds now."""
@@ -122,6 +154,9 @@ class Line:
         if ceils != self._class_ceils:
             self.adopt(self._policy)
             self._tidings.news(f"line {self.name}: {_told(ceils)}")
+
+    def _terms(self) -> Terms:
+        return Terms.of(self._policy, self._class_ceils, self._allowed)
 
     def statistics(self) -> LineStatistics:
         seen, terms = self._gate.statistics(), self._gate.terms

@@ -172,6 +172,11 @@ class Prepaid:
         running = sum(1 for room in self._lasting() if room.leaf == leaf)
         return running + len(self._waiting.get((leaf, False, False), ()))
 
+    def backlog(self, leaf: Leaf) -> tuple[float, float]:
+        """Returns the debited bytes still to come of a leaf's requests: of those that wait, of those that run."""
+        waiting = sum(room.left for queue in self._waiting.values() for room in queue if room.leaf == leaf)
+        return waiting, sum(room.left for room in self._running if room.leaf == leaf)
+
     def crowd(self) -> int:
         """Returns how many requests above 1 MiB run or wait, but for those about to end."""
         running = sum(1 for _ in self._lasting())

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from policy.bucket import TokenBucket
-from policy.shares import Leaf, shares
+from policy.shares import Leaf
 from regioncache.lines.ceils import Ceils
 from regioncache.lines.terms import Terms
 from regioncache.lines.waiting import Ask, Queue
@@ -60,6 +60,10 @@ class Scheduler:
         self._terms = terms
         self._main = TokenBucket(terms.main_rate, terms.main_burst, now)
         self._control = TokenBucket(terms.control_rate, terms.control_burst, now)
+        if terms.allowed is not None:
+            # What was saved up before a node had a lease is nobody's.
+            self._main.take(terms.main_burst, now)
+            self._control.take(terms.control_burst, now)
         self._ceils = Ceils(terms, now)
         self._queues: dict[Leaf, Queue] = {}
         self._controls: deque[Ask] = deque()
@@ -126,6 +130,8 @@ class Scheduler:
         ask.state = "withdrawn"
         self._waiting -= 1
         self._queues[ask.leaf].remove(ask)
+        if ask.paid:
+            self.give(ask.leaf, ask.paid)
         return True
 
     def granted(self, now: float) -> list[Ask]:
@@ -133,22 +139,23 @@ class Scheduler:
         served: list[Ask] = list(self._granted_control(now))
         while (queue := self._next(now)) is not None:
             ask = queue.head()
-            if ask is None or self._short(ask.nbytes, now) > 0:
+            if ask is None or self._short(ask.owed, now) > 0:
                 break
-            self._serve(queue, ask, now)
-            served.append(ask)
+            if self._serve(queue, ask, now):
+                served.append(ask)
         return served
 
     def next_at(self, now: float) -> float | None:
-        """Returns when `granted` is to be asked again, or None while nobody waits."""
+        """Returns when `granted` is to be asked again; None while nobody waits, or waits for other terms."""
         if not self._waiting:
             return None
         waits = [self._control_wait(now)]
         chosen = self._next(now)
         if chosen is not None and (ask := chosen.head()) is not None:
-            waits.append(self._short(ask.nbytes, now))
+            waits.append(self._short(ask.owed, now))
         waits += [wait for ask in self._heads() if (wait := self._ceil_wait(ask, now)) > 0]
-        return now + max(_LEAST_TIMER_SECONDS, min(waits))
+        soonest = min(waits)
+        return None if soonest == math.inf else now + max(_LEAST_TIMER_SECONDS, soonest)
 
     # ---- what was taken and is not used ----------------------------------------------------------------------------
 
@@ -174,7 +181,7 @@ class Scheduler:
         if known is None or now - known[1] > STALE_SECONDS:
             demands = self._demands(now)
             demands[home] = math.inf
-            known = shares(self._terms.tree, demands)[home], now
+            known = self._terms.shares(demands)[home], now
             if len(self._hopes) > 4 * len(self._queues) + 64:
                 self._hopes.clear()
             self._hopes[home] = known
@@ -187,6 +194,17 @@ class Scheduler:
         if not self._waiting or queue is None:
             return covered
         return max(covered, (queue.queued + nbytes - self._terms.main_burst) / self.hoped(leaf, now) - self.lead)
+
+    def leaves(self) -> list[Leaf]:
+        """Returns those that asked or used something of late."""
+        return list(self._queues)
+
+    def demand(self, leaf: Leaf, now: float) -> tuple[float, float, bool]:
+        """Returns what a leaf used of late (bytes/s), what it asks for (bytes), and whether its share holds it back."""
+        queue = self._queues.get(leaf)
+        if queue is None:
+            return 0.0, 0.0, False
+        return queue.used(now), queue.queued, queue.held_back(now, self._patience)
 
     def statistics(self, now: float) -> SchedulerStatistics:
         queues = self._queues.items()
@@ -227,11 +245,18 @@ class Scheduler:
                 best, best_key = queue, key
         return best
 
-    def _serve(self, queue: Queue, ask: Ask, now: float) -> None:
+    def _serve(self, queue: Queue, ask: Ask, now: float) -> bool:
+        """Debits an ask, or as much of it as a burst is; returns whether all is paid."""
+        part = min(ask.owed, self._main.burst)
+        queue.shrink(part)
+        whole = part >= ask.owed
+        ask.paid += part
+        self._pay(queue, ask.leaf, part, now)
+        if not whole:
+            return False
         ask.state = "granted"
         self._waiting -= 1
-        queue.remove(ask)
-        self._pay(queue, ask.leaf, ask.nbytes, now)
+        return True
 
     def _pay(self, queue: Queue, home: Leaf, nbytes: float, now: float) -> None:
         start = max(self._virtual - SLACK_SECONDS, queue.finish)
@@ -250,8 +275,8 @@ class Scheduler:
                 ask.state = "granted"
                 self._waiting -= 1
                 self._queues[ask.leaf].remove(ask)
-                self._control.take(ask.nbytes, now)
-                self._debited += ask.nbytes
+                self._control.take(ask.owed, now)
+                self._debited += ask.owed
                 yield ask
             self._controls.popleft()
 
@@ -264,10 +289,12 @@ class Scheduler:
 
     def _short(self, nbytes: float, now: float) -> float:
         """Seconds until the bucket may be debited `nbytes`, the lead taken off."""
+        if not self._main.rate:
+            return math.inf
         return _settled(self._main.wait(nbytes, now) - self.lead)
 
     def _ceil_wait(self, ask: Ask, now: float) -> float:
-        return _settled(self._ceils.wait(ask.leaf, ask.nbytes, now) - self.lead)
+        return _settled(self._ceils.wait(ask.leaf, ask.owed, now) - self.lead)
 
     def _heads(self) -> Iterator[Ask]:
         for queue in self._queues.values():
@@ -283,13 +310,16 @@ class Scheduler:
         self._computed_at, self._stale = now, False
         for leaf in [leaf for leaf, queue in self._queues.items() if queue.forgotten(self._virtual, now)]:
             del self._queues[leaf]
-        rates = shares(self._terms.tree, self._demands(now))
+        rates = self._terms.shares(self._demands(now))
         for leaf, queue in self._queues.items():
             queue.reweigh(max(rates[leaf], self._least), self._virtual)
 
     def _demands(self, now: float) -> dict[Leaf, float]:
-        patience = max(PATIENCE_SECONDS, 2 * self._terms.piece * self._terms.overhead / self._terms.quota)
-        return {leaf: queue.wants(now, patience) for leaf, queue in self._queues.items()}
+        return {leaf: queue.wants(now, self._patience) for leaf, queue in self._queues.items()}
+
+    @property
+    def _patience(self) -> float:
+        return max(PATIENCE_SECONDS, 2 * self._terms.piece * self._terms.overhead / self._terms.quota)
 
 
 def _settled(seconds: float) -> float:

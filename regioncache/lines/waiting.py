@@ -31,7 +31,14 @@ class Ask:
     order: int
     since: float
     control: bool = False
+    paid: float = 0.0
+    """Debited bytes of it that were paid already: one that is larger than the burst is paid in parts."""
     state: Literal["waiting", "granted", "withdrawn"] = "waiting"
+
+    @property
+    def owed(self) -> float:
+        """Debited bytes still to be paid."""
+        return self.nbytes - self.paid
 
 
 class Queue:
@@ -71,11 +78,15 @@ class Queue:
         ask.leaf = self._leaf
         self._pushes += 1
         heapq.heappush(self._heap, (not ask.control, ask.order, self._pushes, ask))
-        self.queued += ask.nbytes
+        self.queued += ask.owed
 
     def remove(self, ask: Ask) -> None:
         """`ask` no longer waits here."""
-        self.queued = max(0.0, self.queued - ask.nbytes)
+        self.shrink(ask.owed)
+
+    def shrink(self, nbytes: float) -> None:
+        """So much less is waited for."""
+        self.queued = max(0.0, self.queued - nbytes)
 
     # ---- virtual time and use -------------------------------------------------------------------------------------
 
@@ -107,12 +118,16 @@ class Queue:
             now: Seconds.
             patience: Seconds of waiting that anyone has to bear on this line.
         """
-        used, head = self.used(now), self.head()
-        if head is not None and (now - head.since > patience or used >= HELD_BACK_PART * self.weight):
-            self._held_back_at = now
-        if now - self._held_back_at < HOLD_SECONDS:
+        if self.held_back(now, patience):
             return math.inf
-        return GROWTH * used + self.queued
+        return GROWTH * self.used(now) + self.queued
+
+    def held_back(self, now: float, patience: float) -> bool:
+        """Whether its share holds it back, or did so a moment ago; `patience` as for `wants`."""
+        head = self.head()
+        if head is not None and (now - head.since > patience or self.used(now) >= HELD_BACK_PART * self.weight):
+            self._held_back_at = now
+        return now - self._held_back_at < HOLD_SECONDS
 
     def forgotten(self, virtual: float, now: float) -> bool:
         """Whether nothing of it matters any more."""

@@ -93,13 +93,14 @@ async def world(
     limited: bool = True,
     most_buffer: int = 1 << 62,
     tidings: Tidings = UNHEARD,
+    leased: bool = False,
 ) -> AsyncIterator[World]:
     """A line whose ledger is in `path`; `round_trip` is in seconds. Its wall clock shows EPOCH and what passed."""
     alarms, ledger = Alarms(), Ledger.open(path / "ledger")
     terms = of or policy()
     line = Line(
         "bj-use1", "idc-bj>aws-use1", terms, ledger, alarms, later=alarms.later, limited=limited, tidings=tidings,
-        wall=lambda: EPOCH + alarms(),
+        wall=lambda: EPOCH + alarms(), leased=leased,
     )  # fmt: skip
     built = World(line, ledger, alarms, Wire(alarms, round_trip), most_buffer=most_buffer)
     try:

@@ -1,0 +1,72 @@
+"""What the leaves of a node want of a line, for the lease office (line-rules, Leases), and when that begins or ends.
+
+`wants` is 1.25 x what was used or waited for in the last second; a leaf that waited wants twice its use. What waits is
+all that its requests still have to bring, not their next step: else a stream that begins would take ten seconds to be
+seen.
+"""
+
+from collections.abc import Callable, Iterator
+
+from policy.leases.messages import Want
+from policy.shares import Leaf
+from regioncache.lines.waiting import GROWTH
+
+WAITED_GROWTH = 2.0
+"""What a leaf that waited wants of its use."""
+FRESH_SECONDS = 3.0
+"""After so long an assured share is there (line-rules, Q4): until then who begins is not told to come again."""
+
+
+def wanted(used: float, backlog: float, waited: bool, most: float) -> Want:
+    """Returns what a leaf wants.
+
+    Args:
+        used: Debited bytes/s of late.
+        backlog: Debited bytes that it waits for: as much it would use in a second.
+        waited: Whether its share holds it back.
+        most: Bytes/s of the whole line.
+    """
+    wants = GROWTH * (used + backlog)
+    if waited:
+        wants = max(wants, WAITED_GROWTH * used)
+    return Want(min(most, wants), waited)
+
+
+class Demand:
+    """Mutable state: by leaf, how many requests run or wait, and since when there are any."""
+
+    def __init__(self) -> None:
+        self.on_change: Callable[[], None] = _unheard
+        self._requests: dict[Leaf, int] = {}
+        self._since: dict[Leaf, float] = {}
+
+    def __repr__(self) -> str:
+        return f"<Demand of {len(self._requests)} leaves>"
+
+    def __iter__(self) -> Iterator[Leaf]:
+        return iter(self._requests)
+
+    def came(self, leaf: Leaf, now: float) -> None:
+        """One request more of a leaf; where it is the first, the office is to hear of it."""
+        self._requests[leaf] = self._requests.get(leaf, 0) + 1
+        if self._requests[leaf] == 1:
+            self._since[leaf] = now
+            self.on_change()
+
+    def went(self, leaf: Leaf) -> None:
+        """One request less of a leaf; where it was the last, the office is to hear of it."""
+        count = self._requests.get(leaf, 0) - 1
+        if count > 0:
+            self._requests[leaf] = count
+        elif count == 0:
+            del self._requests[leaf], self._since[leaf]
+            self.on_change()
+
+    def fresh(self, leaf: Leaf, now: float) -> bool:
+        """Whether its demand began so short a time ago that the office may not have answered."""
+        since = self._since.get(leaf)
+        return since is None or now - since < FRESH_SECONDS
+
+
+def _unheard() -> None:
+    return
