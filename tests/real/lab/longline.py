@@ -76,7 +76,7 @@ def long_line(delay: float = 0.040, mtu: int = JUMBO, rate: float = 0.0) -> Iter
     near, far = Site(f"{mark}n", _NEAR), Site(f"{mark}f", _FAR)
     devices = [f"{mark}tn", f"{mark}tf"]
     with contextlib.ExitStack() as stack:
-        process = stack.enter_context(_forwarder(devices, delay, rate))
+        process = stack.enter_context(forwarder(devices, delay, rate))
         for site, device, other in ((near, devices[0], far), (far, devices[1], near)):
             stack.enter_context(_namespace(site.name))
             _ip("link", "set", device, "netns", site.name)
@@ -89,7 +89,8 @@ def long_line(delay: float = 0.040, mtu: int = JUMBO, rate: float = 0.0) -> Iter
 
 
 @contextlib.contextmanager
-def _forwarder(devices: list[str], delay: float, rate: float) -> Iterator[subprocess.Popen[str]]:
+def forwarder(devices: list[str], delay: float, rate: float) -> Iterator[subprocess.Popen[str]]:
+    """Makes two TUN devices of these names and passes packets between them, late, until the `with` ends."""
     args = [sys.executable, "-m", "tests.real.lab.delayprocess", *devices, "--delay", str(delay), "--rate", str(rate)]
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     pipe = subprocess.PIPE
