@@ -17,15 +17,17 @@ from gateway.admin import token
 from gateway.admin.server import AdminServer
 from gateway.admin.token import AdminToken
 from gateway.admin.visitors import MOST
+from gateway.adopting import RunningParts
 from gateway.applying import Applying
 from gateway.config import Address, Listener, NodeSettings
 from gateway.descriptors import Connections, shared_out
 from gateway.files import Files
+from gateway.following import Following
+from gateway.keeper import open_namespace
 from gateway.logs import AccessLog, faults_in, tidings
 from gateway.operating.looking import ADMIN
 from gateway.operating.operating import Operating
 from gateway.operating.running import InForce, Running
-from gateway.pairs import Pair
 from gateway.partitionwatch import PartitionWatch
 from gateway.peercount import CountedPeers
 from gateway.s3.auth import Authenticator
@@ -35,8 +37,8 @@ from gateway.telemetry.telemetry import Telemetry
 from gateway.telemetry.telemetry import start as start_telemetry
 from gateway.version import VERSION
 from gateway.walking import Walk
+from namespace.keeping import Namespace
 from namespace.keys import Keys
-from namespace.store.embedded import EmbeddedStore
 from policy.match import Rules
 from regioncache.app import CacheApp, CacheAppSettings, open_files
 from regioncache.config import SecretRef
@@ -46,7 +48,6 @@ from regioncache.http.server import Server
 from regioncache.recent import Recent
 from regioncache.tracing import untraced
 
-NAMESPACE_FILE = "namespace.db"
 GRACE_SECONDS = 20.0
 """How long running replies may go on after SIGTERM; orchestrators kill after 30 s."""
 
@@ -85,18 +86,19 @@ class Node:
         # The others are the store's affair: one that is broken does not keep the node from starting.
         settings.cache.directories[0].mkdir(parents=True, exist_ok=True)
         admin_token = AdminToken(token.read_or_draw(settings.token_file))
-        store = EmbeddedStore(settings.namespace_directory / NAMESPACE_FILE)
+        namespace = open_namespace(settings)
         telemetry: Telemetry | None = None
         try:
             telemetry = _telemetry(settings)
             app = await CacheApp.start(_cache_settings(settings, limited, wall, telemetry))
         except BaseException:
-            store.close()
+            await namespace.close()
             if telemetry is not None:
                 await telemetry.stop(0.0)
             raise
-        node = _assembled(settings, app, store, access_every, wall, telemetry)
+        node = _assembled(settings, app, namespace, access_every, wall, telemetry)
         try:
+            await node.running.following.catch_up(strict=True)
             await node._open(admin_token)
         except BaseException:
             await node.stop(0.0)
@@ -118,7 +120,7 @@ class Node:
             task.cancel()
         await asyncio.gather(*self.watching, return_exceptions=True)
         await self.running.app.stop()
-        self.running.store.close()
+        await self.running.namespace.close()
         if self.running.telemetry is not None:
             await self.running.telemetry.stop()
 
@@ -147,6 +149,7 @@ class Node:
         running.app.refresher.start()
         self.watching = [
             asyncio.create_task(loopdelay.watch(running.loop_delay)),
+            asyncio.create_task(running.following.follow()),
             asyncio.create_task(tls.Watch(certificates, tidings("causeway.tls"), running.wall).follow()),
             asyncio.create_task(self._partitions().watch()),
         ]
@@ -168,26 +171,17 @@ class Node:
 def _assembled(
     settings: NodeSettings,
     app: CacheApp,
-    store: EmbeddedStore,
+    namespace: Namespace,
     access_every: int,
     wall: Callable[[], float],
     telemetry: Telemetry | None,
 ) -> Node:
     in_force = InForce(Rules(()))
-
-    def adopt(pair: Pair, revision: int) -> None:
-        app.adopt(pair.topology, pair.policy, revision)
-        app.digests.adopt(pair.digest)
-        in_force.rules, in_force.pair, in_force.since = Rules(pair.policy.cache), pair, wall()
-
-    keys, recent, applying = Keys(store.keys()), Recent(), Applying(store, adopt, wall, settings.region)
+    keys, recent, applying = Keys(), Recent(), Applying(namespace, wall, settings.region)
     files = Files(app.resolver, lambda: in_force.rules, app.cache, app.lists, recent)
-    running = Running(settings, app, store, applying, keys, files, recent, in_force, wall, wall())
-    app.regrouping.pin([pin.path for pin in store.pins()])
-    pair, kept = applying.in_force(), store.current()
-    if pair is not None and kept is not None:
-        adopt(pair, kept.revision.number)
-        in_force.since = kept.revision.at
+    parts = RunningParts(app, keys, in_force)
+    following = Following(namespace, applying, parts, tidings("causeway.namespace"), _namespace_fault)
+    running = Running(settings, app, namespace, applying, following, keys, files, recent, in_force, wall, wall())
     running.telemetry = telemetry
     tracing = None if telemetry is None else telemetry.of_clients()
     accounts = Accounts(running.counters, AccessLog(access_every), time.perf_counter, tracing)
@@ -216,6 +210,12 @@ def _server(handler: Handler, door: str, connections: int) -> Server:
 def _fill_fault(fault: BaseException) -> None:
     structlog.stdlib.get_logger("causeway.fill").error(
         "fault in a fill", exc_info=(type(fault), fault, fault.__traceback__)
+    )
+
+
+def _namespace_fault(fault: BaseException) -> None:
+    structlog.stdlib.get_logger("causeway.namespace").error(
+        "fault in putting the namespace in force", exc_info=(type(fault), fault, fault.__traceback__)
     )
 
 

@@ -323,7 +323,8 @@ PROCESS = (
     ),
     Metric(
         "causeway_namespace_snapshot_age_seconds", GAUGE, "s", (),
-        "Seconds since the namespace in force was put there.", _one(lambda now: now.snapshot_age_seconds),
+        "Seconds since the keeper of the namespace said that this is the newest; 0 where the node keeps it itself.",
+        _one(lambda now: now.snapshot_age_seconds),
     ),
 )  # fmt: skip
 

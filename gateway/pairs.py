@@ -11,8 +11,10 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from namespace import checks, codec, routes
-from namespace.model import Topology
+from namespace import checks, codec, contents, forms, routes
+from namespace.items import Items
+from namespace.keeping import Known
+from namespace.model import Region, Topology
 from namespace.store.base import digest
 from policy import load as policy_load
 from policy import units, yamlfile
@@ -66,6 +68,11 @@ class Pair:
     documents: Mapping[str, Document] = field(default_factory=dict)
     """The files by kind, for faults and lines of what stands in them."""
 
+    @property
+    def whole(self) -> bool:
+        """Whether all of its texts are at hand; where the namespace is kept elsewhere, the topology's need not be."""
+        return "topology" in self.texts
+
 
 def kind_of(value: object) -> Kind | None:
     """Returns which file this content is; None if nothing in it tells."""
@@ -115,6 +122,55 @@ def check(
     documents = {kind: read.document for kind, read in given.items()}
     notes = tuple(checks.hidings(topology))
     return Pair(topology, policy, texts, values, digest(texts), _warnings(topology, policy), notes, documents)
+
+
+def of_known(known: Known) -> Pair:
+    """Returns the pair that the namespace says is newest: of its texts, or of the topology as it was checked before.
+
+    Raises:
+        Faults: This version cannot read it.
+    """
+    if known.files is not None:
+        return check((), known.files, future=True)
+    assert known.revision is not None
+    topology = known.topology or Topology(regions={})
+    texts = {} if known.policy is None else {"policy": known.policy}
+    documents = {kind: yamlfile.parse(text, f"{kind}.yaml in force") for kind, text in texts.items()}
+    faults: list[Fault] = []
+    policy = _policy(_Read(documents["policy"], texts["policy"]) if documents else None, topology, faults, future=True)
+    if policy is None:
+        raise Faults(faults)
+    return Pair(topology, policy, texts, {}, known.revision.digest, documents=documents)
+
+
+def as_items(pair: Pair) -> Items:
+    """Returns a pair as items of the namespace; granted regions have a policy of their own, without others' names."""
+    items = forms.items_of(pair.topology)
+    if "policy" in pair.texts:
+        items[contents.POLICY] = contents.policy_item(pair.texts["policy"])
+    for region in pair.topology.regions.values():
+        if region.trust == "granted":
+            text = json.dumps(_policy_for(pair, region), ensure_ascii=False)
+            items[contents.policy_name(region.name)] = contents.policy_item(text)
+    return items
+
+
+def _policy_for(pair: Pair, region: Region) -> dict[str, object]:
+    """What a granted region needs of a policy: its lines without tenants' names, and the rules of its paths."""
+    value = pair.values.get("policy")
+    if not isinstance(value, dict):
+        return {}
+    lines = {
+        name: {key: what for key, what in written.items() if key != "tenants"}
+        for name, written in (value.get("lines") or {}).items()
+        if region.name in pair.topology.lines[name].between
+    }
+    rules = [
+        written
+        for written, rule in zip(value.get("cache") or (), pair.policy.cache, strict=True)
+        if any(rule.match.touches(place) for place in region.paths)
+    ]
+    return {**({"lines": lines} if lines else {}), **({"cache": rules} if rules else {})}
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ class AccessKey:
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
     until: float | None = None
+    regions: tuple[str, ...] = ()
+    """The regions where it opens anything; none = every trusted one, and no granted one."""
     _beneath_read: tuple[str, ...] = field(init=False, repr=False, compare=False)
     _beneath_write: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
@@ -135,6 +137,8 @@ def _check(key: AccessKey) -> None:
     for cls in (key.cls, *key.may_class):
         if cls not in CLASSES:
             raise ValueError(f"class {cls!r} is not known; known: {', '.join(CLASSES)}")
+    for region in key.regions:
+        fields.name(region)
     for place in (*key.read, *key.write):
         paths.check_place(place)
     if not key.read and not key.write:

@@ -45,6 +45,15 @@ class Pattern:
         """The components behind `/ns`, each a name, one with `*`, or `**`."""
         return tuple(self.text.removesuffix("/").split("/")[2:])
 
+    def touches(self, place: str) -> bool:
+        """Whether the pattern may cover anything at `place` or beneath it."""
+        for part, name in zip(self.parts, place.split("/")[2:], strict=False):
+            if part == "**":
+                return True
+            if not names(part, name):
+                return False
+        return True
+
     def partition(self, path: str) -> str | None:
         """Returns the beginning of `path` that the pattern matches, None where it does not cover it.
 

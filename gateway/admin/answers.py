@@ -196,6 +196,8 @@ class NewKey:
     until: float | None = None
     id: str | None = None
     secret: str | None = field(default=None, repr=False)
+    regions: tuple[str, ...] = ()
+    """Where it opens anything; none = every trusted region."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +220,7 @@ class KeyShown:
     read: tuple[str, ...]
     write: tuple[str, ...]
     until: float | None
+    regions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

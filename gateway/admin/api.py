@@ -38,6 +38,17 @@ class ApplyBody(BaseModel):
 
     files: list[FileBody]
     dry_run: bool = False
+    made_from: int | None = None
+
+
+class RollbackBody(BaseModel):
+    """The question of `rollback`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    revision: int
+    dry_run: bool = False
+    made_from: int | None = None
 
 
 class KeyBody(BaseModel):
@@ -54,6 +65,7 @@ class KeyBody(BaseModel):
     until: float | None = None
     id: str | None = None
     secret: str | None = None
+    regions: tuple[str, ...] = ()
 
 
 class Api:
@@ -76,7 +88,12 @@ class Api:
             "stat": self.stat,
             "object": self.object,
         }
-        posts: dict[str, Handle] = {"apply": self.apply, "keys": self.add_key, "refresh": self.refresh}
+        posts: dict[str, Handle] = {
+            "apply": self.apply,
+            "rollback": self.rollback,
+            "keys": self.add_key,
+            "refresh": self.refresh,
+        }
         return [
             *(
                 web.get(f"/api/v1/{name}", handle, name=f"get-{name}", allow_head=False)
@@ -110,9 +127,17 @@ class Api:
         """Puts files in force, or says what would change."""
         body = await _body(request, ApplyBody)
         files = tuple(File(file.name, file.text) for file in body.files)
-        applied = await self._operations.apply(files, author_of(request), body.dry_run)
+        applied = await self._operations.apply(files, author_of(request), body.dry_run, body.made_from)
         if not body.dry_run:
             self._log.info("applied", revision=applied.revision, digest=applied.digest, author=author_of(request))
+        return reply(applied)
+
+    async def rollback(self, request: web.Request) -> web.StreamResponse:
+        """Puts an older revision's files in force again, or says what would change."""
+        body = await _body(request, RollbackBody)
+        applied = await self._operations.rollback(body.revision, author_of(request), body.dry_run, body.made_from)
+        if not body.dry_run:
+            self._log.info("rolled back", to=body.revision, revision=applied.revision, author=author_of(request))
         return reply(applied)
 
     async def keys(self, _request: web.Request) -> web.StreamResponse:

@@ -86,11 +86,17 @@ class Watching(Protocol):
 class Changing(Protocol):
     """The namespace's files and the keys; every change is recorded with its author."""
 
-    async def apply(self, files: AppliedFiles, author: str, dry_run: bool) -> Applied:
+    async def apply(self, files: AppliedFiles, author: str, dry_run: bool, made_from: int | None = None) -> Applied:
         """Checks topology and policy whole and puts them in force as one revision, or says what would change.
 
-        Raises: policy.yamlfile.Faults (nothing was changed), BadOperation.
+        `made_from` is the revision that the files were made from; None: whatever is newest.
+
+        Raises: policy.yamlfile.Faults (nothing was changed), namespace Superseded, NamespaceAway, BadOperation.
         """
+        ...
+
+    async def rollback(self, number: int, author: str, dry_run: bool, made_from: int | None = None) -> Applied:
+        """Puts the files of an older revision in force, as a new revision. Raises as `apply`."""
         ...
 
     async def history(self) -> tuple[Revision, ...]:

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gateway.admin.operations import BadOperation, OperationFault, Unavailable, UnknownPath
 from namespace.errors import BadPath, KeyExists, NamespaceError, UnknownKey
+from namespace.keeping import NotGranted, Superseded
 from policy.yamlfile import Faults
 from regioncache import errors
 
@@ -19,6 +20,8 @@ CODES: dict[type[Exception], int] = {
     NamespaceError: 503,
     BadPath: 400,
     KeyExists: 409,
+    Superseded: 409,
+    NotGranted: 403,
     UnknownKey: 404,
     errors.KeyRefused: 400,
     errors.NoSuchObject: 404,

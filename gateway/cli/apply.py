@@ -21,7 +21,6 @@ from gateway.cli.show import json_option, parsed, patience, print_json
 
 if TYPE_CHECKING:
     from gateway.applying import Applied, Change
-    from gateway.pairs import File
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,13 @@ class Outcome:
 @nodes_options
 @config_option
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@click.option(
+    "--made-from",
+    type=click.IntRange(0),
+    metavar="REVISION",
+    help="The revision that FILES were made from; refused if another is the newest. Default: the one that they are"
+    " checked against first.",
+)
 @json_option
 def apply(
     files: tuple[Path, ...],
@@ -45,6 +51,7 @@ def apply(
     token_files: tuple[Path, ...],
     config: Path | None,
     dry_run: bool,
+    made_from: int | None,
     as_json: bool,
 ) -> None:
     """Put topology and policy FILES in force, checked whole, as one revision.
@@ -55,9 +62,48 @@ def apply(
 
     given = read(files)
     clients = clients_of(urls, token_files, config)
-    tried = _ask_each(clients, given, dry_run=True)
+    body = {"files": [{"name": file.name, "text": file.text} for file in given]}
+    put_in_force(clients, "apply", body, dry_run, made_from, as_json)
+
+
+@click.command()
+@click.argument("revision", type=click.IntRange(1))
+@nodes_options
+@config_option
+@click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@json_option
+def rollback(
+    revision: int,
+    urls: tuple[str, ...],
+    token_files: tuple[Path, ...],
+    config: Path | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Put the files of an older REVISION in force again, as a new revision.
+
+    `causeway history` shows them. Keys and pins stay as they are.
+    """
+    put_in_force(clients_of(urls, token_files, config), "rollback", {"revision": revision}, dry_run, None, as_json)
+
+
+def put_in_force(
+    clients: Sequence[AdminClient],
+    question: str,
+    body: dict[str, Any],
+    dry_run: bool,
+    made_from: int | None,
+    as_json: bool,
+) -> None:
+    """Asks every node for a dry run, then for the change itself, and tells what came of it.
+
+    Each node is told the revision that its dry run was checked against: who came between is not written over. Raises
+    CommandFault.
+    """
+    tried = _ask_each(clients, question, body, [made_from] * len(clients), dry_run=True)
     _refuse_if_any_failed(tried, "nothing was changed on any node")
-    done = tried if dry_run else _ask_each(clients, given, dry_run=False)
+    seen = [made_from if at.applied is None else at.applied.get("made_from") for at in tried]
+    done = tried if dry_run else _ask_each(clients, question, body, seen, dry_run=False)
     if as_json:
         print_json([{"url": at.url, "applied": at.applied, "fault": at.fault} for at in done])
     else:
@@ -91,9 +137,20 @@ def each(clients: Sequence[AdminClient], ask: Callable[[AdminClient], Any], wait
     return outcomes
 
 
-def _ask_each(clients: Sequence[AdminClient], files: "Sequence[File]", *, dry_run: bool) -> list[Outcome]:
-    body = {"files": [{"name": file.name, "text": file.text} for file in files], "dry_run": dry_run}
-    return each(clients, lambda node: node.post("apply", body), "checking with" if dry_run else "applying to")
+def _ask_each(
+    clients: Sequence[AdminClient],
+    question: str,
+    body: dict[str, Any],
+    made_from: Sequence[int | None],
+    *,
+    dry_run: bool,
+) -> list[Outcome]:
+    seen = iter(made_from)
+
+    def ask(node: AdminClient) -> Any:
+        return node.post(question, {**body, "made_from": next(seen), "dry_run": dry_run})
+
+    return each(clients, ask, "checking with" if dry_run else "applying to")
 
 
 def _refuse_if_any_failed(outcomes: Sequence[Outcome], what_then: str) -> None:

@@ -25,6 +25,13 @@ def keys() -> None:
 @click.option("--write", multiple=True, metavar="PATH", help="For writing; this version serves no writes yet.")
 @click.option("--class", "cls", default="training", show_default=True, help="What the key's traffic is for.")
 @click.option("--may-class", multiple=True, metavar="CLASS", help="Class that a request may ask for instead.")
+@click.option(
+    "--region",
+    "regions",
+    multiple=True,
+    metavar="REGION",
+    help="Opens anything in REGION alone, a granted one too; again for more. Default: in every trusted region.",
+)
 @click.option("--until", metavar="DATE", help="Day to whose end (UTC), or moment until which the key opens anything.")
 @nodes_options
 @config_option
@@ -64,7 +71,7 @@ def ls(client: Any, as_json: bool) -> None:
     if as_json:
         print_json(plain)
         return
-    headings = ("name", "id", "tenant", "class", "may be", "reads", "writes", "until")
+    headings = ("name", "id", "tenant", "class", "may be", "reads", "writes", "regions", "until")
     print_table(headings, [_row(key) for key in parsed(tuple[KeyShown, ...], plain)])
 
 
@@ -79,7 +86,7 @@ def rm(client: Any, name: str) -> None:
 
 
 def _row(key: Any) -> tuple[str, ...]:
-    places = (", ".join(key.may_class), ", ".join(key.read), ", ".join(key.write))
+    places = (", ".join(key.may_class), ", ".join(key.read), ", ".join(key.write), ", ".join(key.regions))
     return (key.name, key.id, key.tenant, key.cls, *places, show_moment(key.until))
 
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "up": ("gateway.cli.up:up", "Run this machine's node."),
     "check": ("gateway.cli.check:check", "Check node, topology and policy files; changes nothing."),
     "apply": ("gateway.cli.apply:apply", "Put topology and policy in force, on one node or several."),
+    "rollback": ("gateway.cli.apply:rollback", "Put the files of an older revision in force again."),
     "history": ("gateway.cli.watching:history", "Show who applied what, and when."),
     "ls": ("gateway.cli.reading:ls", "List names beneath a path."),
     "stat": ("gateway.cli.reading:stat", "Show an object's size, version and times."),

@@ -1,6 +1,5 @@
 """Why a path is served as it is, from what is known here: mount, bucket, version, ways, pages, rules, last wait."""
 
-import asyncio
 from datetime import UTC, datetime
 
 from gateway.admin.answers import Explanation, KeepShown, LastWait, RuleShown, WayShown
@@ -45,7 +44,7 @@ class Explaining:
             pages_held=sum(map(len, runs)),
             pages=len(pages),
             ways=self._ways(place),
-            rules=(*self._rules(path), *await self._pinned_by_commands(path)),
+            rules=(*self._rules(path), *self._pinned_by_commands(path)),
             last_wait=None if waited is None else LastWait(waited.line, waited.cls, waited.seconds),
             keep=self._keep(oid, 0 if meta is None else _bytes(runs, page_bytes, meta.size)),
         )
@@ -88,14 +87,13 @@ class Explaining:
             quota_used_bytes=used,
         )
 
-    async def _pinned_by_commands(self, path: str) -> tuple[RuleShown, ...]:
+    def _pinned_by_commands(self, path: str) -> tuple[RuleShown, ...]:
         """The pins that commands have made of this path and those above it."""
         if self.running.app.regrouping.now.command_over(path) is None:
             return ()
-        pins = await asyncio.to_thread(self.running.store.pins)
         return tuple(
             RuleShown("pin", "true", pin.path, f"{pin.author}, {_moment(pin.at)}")
-            for pin in pins
+            for pin in self.running.namespace.newest().pins
             if covers(pin.path, path)
         )
 

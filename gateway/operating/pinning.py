@@ -3,8 +3,8 @@
 A pin is durable before it is in force, and in force before it is answered.
 """
 
-import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
+from typing import TypeVar
 
 from gateway.admin.answers import FreedShown, Pinned, PinRuleShown, Pins, PinShown, Unpinned
 from gateway.admin.operations import BadOperation, UnknownPath
@@ -15,7 +15,8 @@ from gateway.operating.running import Running
 from gateway.pairs import Pair
 from gateway.walking import Walk
 from namespace import paths
-from namespace.errors import NamespaceError
+from namespace.errors import KeyExists, NamespaceError, UnknownKey
+from namespace.keeping import NamespaceAway, Superseded
 from namespace.store.base import PinnedPath
 from policy.match import Rules
 from policy.model import CacheRule
@@ -23,6 +24,8 @@ from policy.units import show_size
 from policy.yamlfile import Faults
 from regioncache.recent import Recent
 from regioncache.store.keeping import PINNED_SHARE
+
+Kept = TypeVar("Kept")
 
 
 class Pinning:
@@ -41,7 +44,7 @@ class Pinning:
             for index, rule in enumerate(self._cache())
             if rule.pin
         )
-        commands = tuple(_shown(pin) for pin in await asyncio.to_thread(running.store.pins))
+        commands = tuple(_shown(pin) for pin in self._commands())
         return Pins(commands, rules, held.pinned_bytes, int(held.limit_bytes * PINNED_SHARE))
 
     async def pin(self, path: str, author: str) -> Pinned:
@@ -51,26 +54,23 @@ class Pinning:
         if match.admit == "never":
             at = running.in_force.rule_at(match.by["admit"], "admit")
             raise BadOperation(f"{place} is never admitted to the cache, by the rule at {at}; change the policy first")
-        fitting = self._fitting(running.files, await self._commands(), place)
+        fitting = self._fitting(running.files, self._commands(), place)
         nbytes = await self._fits(fitting, place)
         async with running.changing:
             pin = PinnedPath(place, author, running.wall(), nbytes)
-            await asyncio.to_thread(running.store.add_pin, pin)
-            await self._adopt()
+            await self._kept(running.namespace.add_pin(pin))
         return Pinned(_shown(pin), tuple(fitting.warnings))
 
     async def unpin(self, path: str, author: str) -> Unpinned:
         """Takes a pin back. Raises UnknownPath, BadOperation."""
         running, place = self.running, _place(path)
         async with running.changing:
-            removed = await asyncio.to_thread(running.store.remove_pin, place, author, running.wall())
-            if removed is not None:
-                await self._adopt()
+            removed = await self._kept(running.namespace.remove_pin(place, author, running.wall()))
         still = self._pinned_by(place)
         if removed is None and still:
             raise BadOperation(f"{place} is pinned {still}")
         if removed is None:
-            known = ", ".join(pin.path for pin in await self._commands()) or "none"
+            known = ", ".join(pin.path for pin in self._commands()) or "none"
             raise UnknownPath(f"{place} is not pinned; pinned by commands: {known}")
         return Unpinned(_shown(removed), still)
 
@@ -90,13 +90,13 @@ class Pinning:
             Faults: It is more than fits, by a rule that is new or covers other mounts than before.
         """
         running, cache, before = self.running, pair.policy.cache, self.running.in_force.pair
-        if not any(rule.pin for rule in cache) or (before is not None and before.texts == pair.texts):
+        if not any(rule.pin for rule in cache) or (before is not None and before.digest == pair.digest):
             return ()
         resolver, lists = running.app.trial(pair.topology, pair.policy)
         try:
             rules = Rules(cache)
             files = Files(resolver, lambda: rules, running.app.cache, lists, Recent())
-            fitting = self._fitting(files, await self._commands())
+            fitting = self._fitting(files, self._commands())
             large = await fitting.rules(cache)
         finally:
             await lists.stop()
@@ -137,11 +137,19 @@ class Pinning:
         limit = self.running.app.store.statistics().limit_bytes
         return Fitting(walk, limit, total, [pin.path for pin in outermost], [])
 
-    async def _commands(self) -> tuple[PinnedPath, ...]:
-        return await asyncio.to_thread(self.running.store.pins)
+    def _commands(self) -> tuple[PinnedPath, ...]:
+        return self.running.namespace.newest().pins
 
-    async def _adopt(self) -> None:
-        self.running.app.regrouping.pin([pin.path for pin in await self._commands()])
+    async def _kept(self, change: Awaitable[Kept]) -> Kept:
+        """Waits for a change of the namespace, and until it is in force here. Raises BadOperation."""
+        try:
+            kept = await change
+        except (KeyExists, UnknownKey, Superseded, NamespaceAway):
+            raise
+        except (NamespaceError, ValueError) as wrong:
+            raise BadOperation(str(wrong)) from wrong
+        await self.running.following.catch_up()
+        return kept
 
     def _pinned_by(self, place: str) -> str:
         """What pins a path, in words that say how to change it; empty for nothing."""

@@ -8,12 +8,13 @@ from gateway.admin.visitors import Visitors
 from gateway.applying import Applying
 from gateway.config import Address, NodeSettings
 from gateway.files import Files
+from gateway.following import Following
 from gateway.metrics import DoorCounters, Histogram
 from gateway.pairs import Pair
 from gateway.telemetry.telemetry import Telemetry
 from gateway.tls import Certificate
+from namespace.keeping import Namespace
 from namespace.keys import Keys
-from namespace.store.embedded import EmbeddedStore
 from policy.match import Rules
 from regioncache.app import CacheApp
 from regioncache.http.server import Server
@@ -26,8 +27,6 @@ class InForce:
 
     rules: Rules
     pair: Pair | None = None
-    since: float = 0.0
-    """When it was applied, seconds since the epoch."""
 
     def rule_at(self, index: int, key: str) -> str:
         """Where a cache rule sets a key: `policy.yaml:12`."""
@@ -43,8 +42,9 @@ class Running:
 
     settings: NodeSettings
     app: CacheApp
-    store: EmbeddedStore
+    namespace: Namespace
     applying: Applying
+    following: Following
     keys: Keys
     files: Files
     recent: Recent

@@ -112,12 +112,8 @@ class Watching:
             cpu_seconds=time.process_time(),
             uptime_seconds=max(0.0, running.wall() - running.began),
             revision=app.resolver.revision,
-            snapshot_age_seconds=self._age(),
+            snapshot_age_seconds=running.namespace.age_seconds(),
         )
-
-    def _age(self) -> float:
-        in_force = self.running.in_force
-        return 0.0 if in_force.pair is None else max(0.0, self.running.wall() - in_force.since)
 
     def _url(self, door: str) -> str:
         listener = {
@@ -159,6 +155,7 @@ class Watching:
         faults = list(held.paths_out)
         if self.running.in_force.pair is None:
             faults.append("no topology is in force: `causeway apply topology.yaml policy.yaml`")
+        faults += filter(None, (self.running.following.fault, self.running.namespace.concern()))
         for one in held.paths:
             if one.full:
                 faults.append(f"cache path {one.path} is full: nothing more is kept; free space or lower the size")

@@ -17,7 +17,7 @@ from namespace.errors import KeyExists, StoreBroken, UnknownKey
 from namespace.keys import AccessKey
 from namespace.store.base import Applied, KeyChange, PinChange, PinnedPath, Revision, digest
 
-LAYOUT = 2
+LAYOUT = 3
 """Raised when the tables change; a file of a newer layout is refused, never guessed, an older one brought up."""
 _WAIT_SECONDS = 5.0  # for another process on the same file, which holds it for milliseconds
 _TABLES = """
@@ -37,9 +37,10 @@ _PIN_TABLES = """
 CREATE TABLE pins (path TEXT PRIMARY KEY, author TEXT NOT NULL, at REAL NOT NULL, bytes INTEGER);
 CREATE TABLE pin_changes (at REAL NOT NULL, author TEXT NOT NULL, change TEXT NOT NULL, path TEXT NOT NULL);
 """
-_STEPS = (_TABLES, _PIN_TABLES)
+_KEY_REGIONS = "ALTER TABLE keys ADD COLUMN regions TEXT NOT NULL DEFAULT '[]';\n"
+_STEPS = (_TABLES, _PIN_TABLES, _KEY_REGIONS)
 """What brings a file of layout 0 (a new one), 1... to the next."""
-_KEY_COLUMNS = "id, secret, name, tenant, class, may_class, read, write, until"
+_KEY_COLUMNS = "id, secret, name, tenant, class, may_class, read, write, until, regions"
 
 
 class EmbeddedStore:
@@ -125,7 +126,7 @@ class EmbeddedStore:
                 raise KeyExists(
                     f"there is a key {row[0]!r} of that name or id; remove it first, or choose another name"
                 )
-            database.execute(f"INSERT INTO keys ({_KEY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _row(key))  # noqa: S608
+            database.execute(f"INSERT INTO keys ({_KEY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _row(key))  # noqa: S608
             database.execute("INSERT INTO key_changes VALUES (?, ?, 'added', ?, ?)", (at, author, key.id, key.name))
 
     def remove_key(self, name: str, author: str, at: float) -> AccessKey:
@@ -234,10 +235,10 @@ def _files(database: sqlite3.Connection, number: int) -> dict[str, str]:
 
 def _row(key: AccessKey) -> tuple[str | float | None, ...]:
     lists = (json.dumps(key.may_class), json.dumps(key.read), json.dumps(key.write))
-    return (key.id, key.secret, key.name, key.tenant, key.cls, *lists, key.until)
+    return (key.id, key.secret, key.name, key.tenant, key.cls, *lists, key.until, json.dumps(key.regions))
 
 
-def _key(row: tuple[str, str, str, str, str, str, str, str, float | None]) -> AccessKey:
-    key_id, secret, name, tenant, cls, may_class, read, write, until = row
+def _key(row: tuple[str, str, str, str, str, str, str, str, float | None, str]) -> AccessKey:
+    key_id, secret, name, tenant, cls, may_class, read, write, until, regions = row
     lists = (tuple(json.loads(may_class)), tuple(json.loads(read)), tuple(json.loads(write)))
-    return AccessKey(key_id, secret, name, tenant, cls, *lists, until)
+    return AccessKey(key_id, secret, name, tenant, cls, *lists, until, tuple(json.loads(regions)))

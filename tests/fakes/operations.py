@@ -34,6 +34,7 @@ from namespace.errors import KeyExists
 from namespace.keys import AccessKey, new_id, new_secret
 from namespace.store.base import PinnedPath
 from namespace.store.embedded import EmbeddedStore
+from namespace.store.local import LocalNamespace
 from regioncache.errors import RangeOutside
 from regioncache.http.messages import Buffer
 from regioncache.pages import Meta, Span, Version, Wanted
@@ -128,9 +129,16 @@ class FakeOperations:
             keep=KeepShown(False, "low", 2 << 20, (path, "/ns/all/a"), 86400.0, 3600.0, 1 << 30, 1 << 29),
         )
 
-    async def apply(self, files: AppliedFiles, author: str, dry_run: bool) -> Applied:
+    async def apply(self, files: AppliedFiles, author: str, dry_run: bool, made_from: int | None = None) -> Applied:
         self._ask(f"apply dry_run={dry_run}")
-        return Applying(self.store, lambda _pair, _revision: None, lambda: 1000.0, "a").apply(files, author, dry_run)
+        return await self._applying().apply(files, author, dry_run, made_from)
+
+    async def rollback(self, number: int, author: str, dry_run: bool, made_from: int | None = None) -> Applied:
+        self._ask(f"rollback {number} dry_run={dry_run}")
+        return await self._applying().rollback(number, author, dry_run, made_from)
+
+    def _applying(self) -> Applying:
+        return Applying(LocalNamespace(self.store), lambda: 1000.0, "a")
 
     async def history(self) -> tuple[Revision, ...]:
         self._ask("history")
@@ -154,6 +162,7 @@ class FakeOperations:
             key.read,
             key.write,
             key.until,
+            key.regions,
         )
         self.store.add_key(made, author, 1000.0)
         return MadeKey(made.id, made.secret)

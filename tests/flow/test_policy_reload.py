@@ -24,8 +24,7 @@ RELOADS: tuple[dict[str, object], ...] = (
 
 async def reload(regions: World, of_line: dict[str, object]) -> None:
     near = regions.nodes[NEAR]
-    files = near.running.applying.in_force()
-    assert files is not None
+    assert near.running.in_force.pair is not None
     text = f"lines:\n  {LINE}: {of_line}\n"
     await near.operations.apply((File("policy.yaml", text),), "test", False)
 

@@ -6,20 +6,18 @@ from pathlib import Path
 import pytest
 
 from gateway.applying import Applying, File
-from gateway.pairs import Pair
+from namespace.errors import NamespaceError
+from namespace.keeping import Superseded
 from namespace.store.embedded import EmbeddedStore
+from namespace.store.local import LocalNamespace
 from policy.yamlfile import Faults
+
+pytestmark = pytest.mark.anyio
 
 TOPOLOGY = File("t.yaml", "regions: {a: {}, b: {}}\nlines: {a-b: {between: [a, b], capacity: 1Gbps}}\n")
 POLICY = File("p.yaml", "lines: {a-b: {quota: 500Mbps}}\n")
+OTHER = File("p.yaml", "lines: {a-b: {quota: 600Mbps}}\n")
 WRONG = File("p.yaml", "lines: {a-b: {quota: 5Gbps}}\n")
-
-
-class Adopted(list[tuple[int, Pair]]):
-    """Remembers what was put in force."""
-
-    def __call__(self, pair: Pair, revision: int) -> None:
-        self.append((revision, pair))
 
 
 @pytest.fixture
@@ -30,79 +28,69 @@ def store(tmp_path: Path) -> Iterator[EmbeddedStore]:
 
 
 @pytest.fixture
-def adopted() -> Adopted:
-    return Adopted()
+def applying(store: EmbeddedStore) -> Applying:
+    return Applying(LocalNamespace(store), wall=lambda: 1000.0, region="a")
 
 
-@pytest.fixture
-def applying(store: EmbeddedStore, adopted: Adopted) -> Applying:
-    return Applying(store, adopted, wall=lambda: 1000.0, region="a")
-
-
-def test_an_apply_is_one_revision_and_is_adopted(applying: Applying, store: EmbeddedStore, adopted: Adopted) -> None:
-    applied = applying.apply((TOPOLOGY, POLICY), "admin", dry_run=False)
+async def test_an_apply_is_one_revision_and_is_adopted(applying: Applying, store: EmbeddedStore) -> None:
+    applied = await applying.apply((TOPOLOGY, POLICY), "admin", dry_run=False)
 
     assert applied.revision == store.revision() == 1
-    assert [(revision, pair.digest) for revision, pair in adopted] == [(1, applied.digest)]
     assert store.history()[0].digest == applied.digest
     assert store.history()[0].at == 1000.0
     assert "policy: lines.a-b.quota" in {change.path for change in applied.changes}
 
 
-def test_a_dry_run_tells_and_changes_nothing(applying: Applying, store: EmbeddedStore, adopted: Adopted) -> None:
-    applied = applying.apply((TOPOLOGY, POLICY), "admin", dry_run=True)
+async def test_a_dry_run_tells_and_changes_nothing(applying: Applying, store: EmbeddedStore) -> None:
+    applied = await applying.apply((TOPOLOGY, POLICY), "admin", dry_run=True)
 
     assert applied.changes
     assert applied.revision == 1
     assert store.revision() == 0
-    assert adopted == []
 
 
-def test_a_faulty_pair_is_refused_whole(applying: Applying, store: EmbeddedStore, adopted: Adopted) -> None:
+async def test_a_faulty_pair_is_refused_whole(applying: Applying, store: EmbeddedStore) -> None:
     with pytest.raises(Faults, match="above the line's capacity"):
-        applying.apply((TOPOLOGY, WRONG), "admin", dry_run=False)
+        await applying.apply((TOPOLOGY, WRONG), "admin", dry_run=False)
 
     assert store.revision() == 0
-    assert adopted == []
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-def test_a_topology_without_this_nodes_region_is_refused_whole(
-    applying: Applying, store: EmbeddedStore, adopted: Adopted, dry_run: bool
+async def test_a_topology_without_this_nodes_region_is_refused_whole(
+    applying: Applying, store: EmbeddedStore, dry_run: bool
 ) -> None:
     other = File("t.yaml", "regions:\n  b: {}\n  c: {}\n")
 
     with pytest.raises(Faults) as refused:
-        applying.apply((other, WRONG), "admin", dry_run=dry_run)
+        await applying.apply((other, WRONG), "admin", dry_run=dry_run)
 
     assert "t.yaml:2:3: regions: region 'a' of this node is not among them; known: b, c" in str(refused.value)
     assert len(refused.value.faults) == 2
     assert store.revision() == 0
-    assert adopted == []
 
 
-def test_a_faulty_policy_leaves_the_one_in_force(applying: Applying, store: EmbeddedStore, adopted: Adopted) -> None:
-    applying.apply((TOPOLOGY, POLICY), "admin", dry_run=False)
+async def test_a_faulty_policy_leaves_the_one_in_force(applying: Applying, store: EmbeddedStore) -> None:
+    await applying.apply((TOPOLOGY, POLICY), "admin", dry_run=False)
 
     with pytest.raises(Faults):
-        applying.apply((WRONG,), "admin", dry_run=False)
+        await applying.apply((WRONG,), "admin", dry_run=False)
 
-    assert store.revision() == len(adopted) == 1
+    assert store.revision() == 1
 
 
-def test_the_same_files_again_are_no_revision(applying: Applying, adopted: Adopted) -> None:
-    first = applying.apply((TOPOLOGY, POLICY), "admin", dry_run=False)
+async def test_the_same_files_again_are_no_revision(applying: Applying) -> None:
+    first = await applying.apply((TOPOLOGY, POLICY), "admin", dry_run=False)
 
-    again = applying.apply((POLICY, TOPOLOGY), "admin", dry_run=False)
+    again = await applying.apply((POLICY, TOPOLOGY), "admin", dry_run=False)
 
     assert (again.revision, again.digest, again.changes) == (1, first.digest, ())
-    assert len(adopted) == 1
 
 
-def test_one_file_alone_goes_with_the_other_in_force(applying: Applying, store: EmbeddedStore) -> None:
-    applying.apply((TOPOLOGY, POLICY), "admin", dry_run=False)
+async def test_one_file_alone_goes_with_the_other_in_force(applying: Applying, store: EmbeddedStore) -> None:
+    await applying.apply((TOPOLOGY, POLICY), "admin", dry_run=False)
 
-    applied = applying.apply((File("p.yaml", "lines: {a-b: {quota: 600Mbps}}\n"),), "admin", dry_run=False)
+    applied = await applying.apply((File("p.yaml", "lines: {a-b: {quota: 600Mbps}}\n"),), "admin", dry_run=False)
 
     assert [(change.path, change.before, change.after) for change in applied.changes] == [
         ("policy: lines.a-b.quota", "500Mbps", "600Mbps")
@@ -110,25 +98,65 @@ def test_one_file_alone_goes_with_the_other_in_force(applying: Applying, store: 
     assert store.files(2) == {"topology": TOPOLOGY.text, "policy": "lines: {a-b: {quota: 600Mbps}}\n"}
 
 
-def test_what_is_in_force_is_found_again_after_a_restart(store: EmbeddedStore, applying: Applying) -> None:
-    applied = applying.apply((TOPOLOGY, POLICY), "admin", dry_run=False)
+async def test_what_is_in_force_is_found_again_after_a_restart(store: EmbeddedStore, applying: Applying) -> None:
+    applied = await applying.apply((TOPOLOGY, POLICY), "admin", dry_run=False)
 
-    pair = Applying(store, Adopted(), wall=lambda: 0.0, region="a").in_force()
+    again = LocalNamespace(store)
+    pair = await Applying(again, wall=lambda: 0.0, region="a").read(again.newest())
 
     assert pair is not None
     assert pair.digest == applied.digest
 
 
-def test_nothing_is_in_force_at_first(applying: Applying) -> None:
-    assert applying.in_force() is None
+async def test_nothing_is_in_force_at_first(store: EmbeddedStore, applying: Applying) -> None:
+    assert await applying.read(LocalNamespace(store).newest()) is None
 
 
-def test_another_comment_is_a_revision_without_changes(applying: Applying, store: EmbeddedStore) -> None:
-    applying.apply((TOPOLOGY, POLICY), "admin", dry_run=False)
+async def test_another_comment_is_a_revision_without_changes(applying: Applying, store: EmbeddedStore) -> None:
+    await applying.apply((TOPOLOGY, POLICY), "admin", dry_run=False)
     commented = File("p.yaml", "# agreed with finance\n" + POLICY.text)
 
-    tried = applying.apply((commented,), "admin", dry_run=True)
-    applied = applying.apply((commented,), "admin", dry_run=False)
+    tried = await applying.apply((commented,), "admin", dry_run=True)
+    applied = await applying.apply((commented,), "admin", dry_run=False)
 
     assert tried.revision == applied.revision == store.revision() == 2
     assert applied.changes == ()
+
+
+async def test_what_was_made_from_another_revision_is_refused_and_says_whose_change_came_between(
+    applying: Applying, store: EmbeddedStore
+) -> None:
+    await applying.apply((TOPOLOGY, POLICY), "ann", dry_run=False)
+    await applying.apply((OTHER,), "bob", dry_run=False, made_from=1)
+
+    with pytest.raises(Superseded) as refused:
+        await applying.apply((POLICY,), "ann", dry_run=False, made_from=1)
+
+    assert "made from revision 1, and bob has applied revision 2 since, at 1970-01-01 00:16:40Z" in str(refused.value)
+    assert store.revision() == 2
+
+
+async def test_the_same_files_are_no_change_whatever_revision_they_were_made_from(applying: Applying) -> None:
+    await applying.apply((TOPOLOGY, POLICY), "ann", dry_run=False)
+    await applying.apply((OTHER,), "bob", dry_run=False)
+
+    again = await applying.apply((OTHER,), "ann", dry_run=False, made_from=1)
+
+    assert (again.revision, again.changes) == (2, ())
+
+
+async def test_a_rollback_is_a_new_revision_with_the_old_files(applying: Applying, store: EmbeddedStore) -> None:
+    await applying.apply((TOPOLOGY, POLICY), "ann", dry_run=False)
+    await applying.apply((OTHER,), "bob", dry_run=False)
+
+    back = await applying.rollback(1, "ann", dry_run=False)
+
+    assert (back.revision, store.files(3)) == (3, store.files(1))
+    assert store.history()[0].author == "ann, rollback to 1"
+
+
+async def test_a_rollback_to_a_revision_that_is_not_kept_names_those_that_are(applying: Applying) -> None:
+    await applying.apply((TOPOLOGY, POLICY), "ann", dry_run=False)
+
+    with pytest.raises(NamespaceError, match="there is no revision 7; kept: 1 to 1"):
+        await applying.rollback(7, "ann", dry_run=False)

@@ -68,6 +68,7 @@ def test_a_file_of_the_layout_before_pins_keeps_all_it_has(store: EmbeddedStore)
     with sqlite3.connect(store.path) as database:
         database.execute("DROP TABLE pins")
         database.execute("DROP TABLE pin_changes")
+        database.execute("ALTER TABLE keys DROP COLUMN regions")
         database.execute("PRAGMA user_version = 1")
     database.close()
 

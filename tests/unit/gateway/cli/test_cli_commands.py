@@ -153,19 +153,6 @@ def test_apply_puts_files_in_force_and_tells_by_name_what_changed(
     assert "  ~ policy: lines.a-b.quota = 600Mbps (was 500Mbps)\n" in ended.out
 
 
-def test_apply_tells_what_it_changed_though_somebody_else_applied_since_the_check(
-    causeway: Command, node: FakeNode, topology: Path, policy: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    causeway("apply", topology, policy)
-    between = {"topology": topology.read_text(), "policy": POLICY.replace("500Mbps", "700Mbps")}
-    monkeypatch.setattr(node.operations.store, "revision", lambda: node.operations.store.apply(between, "other", 0.0))
-    policy.write_text(POLICY.replace("500Mbps", "600Mbps"))
-
-    ended = causeway("apply", policy)
-
-    assert "quota = 600Mbps (was 700Mbps)" in ended.out
-
-
 def test_apply_dry_run_changes_nothing(causeway: Command, node: FakeNode, topology: Path, policy: Path) -> None:
     ended = causeway("apply", topology, policy, "--dry-run")
 

@@ -1,0 +1,31 @@
+"""The running parts of a node, as what is newest in the namespace is put in force in them: between two requests."""
+
+from gateway.operating.running import InForce
+from gateway.pairs import Pair
+from namespace.keys import AccessKey, Keys
+from namespace.store.base import PinnedPath, Revision
+from policy.match import Rules
+from regioncache.app import CacheApp
+
+
+class RunningParts:
+    """`gateway.following.Adopting` over a cache, the keys of its doors and what they read at each request."""
+
+    def __init__(self, app: CacheApp, keys: Keys, in_force: InForce) -> None:
+        self._app = app
+        self._keys = keys
+        self._in_force = in_force
+
+    def adopt(self, pair: Pair, revision: Revision) -> None:
+        """Goes on with this topology and policy. Raises UnknownRegion, and then nothing changed."""
+        self._app.adopt(pair.topology, pair.policy, revision.number)
+        self._app.digests.adopt(pair.digest)
+        self._in_force.rules, self._in_force.pair = Rules(pair.policy.cache), pair
+
+    def adopt_keys(self, keys: tuple[AccessKey, ...]) -> None:
+        """Goes on with these keys."""
+        self._keys.adopt(keys)
+
+    def adopt_pins(self, pins: tuple[PinnedPath, ...]) -> None:
+        """Goes on with these pins."""
+        self._app.regrouping.pin([pin.path for pin in pins])
