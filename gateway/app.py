@@ -39,9 +39,9 @@ from gateway.version import VERSION
 from gateway.walking import Walk
 from namespace.keeping import Namespace
 from namespace.keys import Keys
+from namespace.references import SecretRef
 from policy.match import Rules
 from regioncache.app import CacheApp, CacheAppSettings, open_files
-from regioncache.config import SecretRef
 from regioncache.http.limits import Limits
 from regioncache.http.messages import Handler
 from regioncache.http.server import Server

@@ -20,8 +20,9 @@ from pydantic import (
 
 from gateway.telemetry.config import TelemetrySettings
 from namespace.config import NamespaceSettings
+from namespace.references import FilePath, SecretRef
 from policy import yamlfile
-from regioncache.config import Bytes, CacheSettings, FilePath, SecretRef
+from regioncache.config import Bytes, CacheSettings
 
 NOT_KEPT = "not kept by this version"
 GIB = 1 << 30

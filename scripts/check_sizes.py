@@ -7,6 +7,7 @@ from pathlib import Path
 
 MODULE_LINES = 400
 FUNCTION_LINES = 40
+GENERATED = "_pb2.py"
 ROOTS = ("policy", "namespace", "regioncache", "gateway", "tests", "scripts")
 
 
@@ -32,7 +33,13 @@ def code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 def main() -> int:
-    found = [fault for root in ROOTS for path in sorted(Path(root).rglob("*.py")) for fault in faults(path)]
+    found = [
+        fault
+        for root in ROOTS
+        for path in sorted(Path(root).rglob("*.py"))
+        if not path.name.endswith(GENERATED)
+        for fault in faults(path)
+    ]
     print("\n".join(found) or "sizes: all within bounds")
     return 1 if found else 0
 

@@ -24,8 +24,8 @@ from gateway.config import NodeSettings
 from gateway.telemetry.telemetry import TelemetryUnavailable
 from gateway.tls import CertificateFault
 from namespace.errors import NamespaceError
+from namespace.references import SecretUnreadable
 from policy.errors import Faults
-from regioncache.config import SecretUnreadable
 from regioncache.errors import CacheError
 from regioncache.ledger import LedgerUnreadable
 

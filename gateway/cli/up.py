@@ -78,7 +78,7 @@ def _redactor(settings: "NodeSettings") -> "Redactor":
     """Reads every secret once: the log must hide it, and an unreadable one is a fault now rather than at night."""
     from gateway.admin.token import TokenUnusable, read_or_draw
     from gateway.redact import Redactor
-    from regioncache.config import SecretUnreadable
+    from namespace.references import SecretUnreadable
 
     redactor = Redactor()
     try:

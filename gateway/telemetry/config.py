@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from namespace.references import FilePath, SecretRef
 from policy import units
-from regioncache.config import FilePath, SecretRef
 
 
 def _share(value: object) -> object:

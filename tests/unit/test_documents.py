@@ -76,6 +76,7 @@ def test_the_map_of_the_architecture_has_every_module_once() -> None:
     mapped = [f"{folder}.{name}" for folder, names in rows for name in re.findall(r"`(\w+)`", names)]
     packages = ("policy", "namespace", "regioncache", "gateway")
     modules = [path.relative_to(ROOT) for package in packages for path in (ROOT / package).rglob("[!_]*.py")]
+    modules = [path for path in modules if not path.name.endswith("_pb2.py")]  # written, not read
 
     assert sorted(mapped) == sorted(".".join(path.with_suffix("").parts) for path in modules)
 

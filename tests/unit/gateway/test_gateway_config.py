@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import Address, NodeSettings, load, parse
+from namespace.references import SecretRef, SecretUnreadable
 from policy.yamlfile import Faults
-from regioncache.config import CacheSize, SecretRef, SecretUnreadable
+from regioncache.config import CacheSize
 
 HERE = Path("/etc/causeway")
 LEAST = "region: aws-use1\ncache: {paths: [/nvme0/causeway]}\n"

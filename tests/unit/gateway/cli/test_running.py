@@ -16,8 +16,8 @@ from gateway.applying import File
 from gateway.cli.faults import CommandFault
 from gateway.cli.running import Start, Stop, allow_files, run
 from gateway.config import NodeSettings, parse
+from namespace.references import SecretUnreadable
 from namespace.store.embedded import EmbeddedStore
-from regioncache.config import SecretUnreadable
 from tests.fakes.operations import FakeOperations
 
 TOPOLOGY = File("t.yaml", "regions: {a: {}, b: {}}\nlines: {a-b: {between: [a, b], capacity: 1Gbps}}\n")

@@ -1,0 +1,1 @@
+"""What all gRPC of this program shares: methods, channels, servers, signatures, and what faults are on the wire."""
