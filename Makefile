@@ -1,7 +1,7 @@
 # `make demo`, `make test` and the others set up what they need by themselves; see scripts/setup.sh.
 PY := .venv/bin/python
 
-.PHONY: demo test check docs bench soak fuzz clients clean setup
+.PHONY: demo test check docs bench soak fuzz clients lab clean setup
 
 demo:
 	@scripts/setup.sh python
@@ -37,6 +37,12 @@ fuzz:
 	@scripts/setup.sh python
 	@for target in $(or $(ONLY),request answer chunk range xml yaml); do \
 	    $(PY) -m tests.fuzz $$target $(or $(SECONDS),600) || exit 1; done
+
+# Three regions in network namespaces, to break by hand, until Ctrl-C; needs root.
+lab:
+	@scripts/setup.sh python
+	@scripts/setup.sh real
+	@$(PY) -m tests.real.lab.byhand
 
 # Side by side with nginx, varnish and the origin; writes build/bench.json. ONLY='hit_*' runs a part.
 bench: setup

@@ -87,7 +87,7 @@ class Node:
                 path.write_text(yaml.safe_dump(document, sort_keys=False))
                 files.append(str(path))
         self.cli("apply", *files)
-        self.process.wait_until(within(self.place.netns, answers(f"{self.admin}/readyz")))
+        self.process.wait_until(self.ready)
 
     def key(self, name: str, tenant: str, *read: str, cls: str = "training", may: Sequence[str] = ()) -> Keys:
         """Makes an access key that opens the paths for reading."""
@@ -98,6 +98,23 @@ class Node:
             args += ["--may-class", one]
         made = json.loads(self.cli(*args))
         return Keys(made["id"], made["secret"])
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """Asks the API of the admin port (`/api/v1/PATH`) as administrator; raises HTTPError with its answer."""
+        return json.loads(within(self.place.netns, lambda: self._ask(method, path, body))())
+
+    def _ask(self, method: str, path: str, body: Any) -> bytes:
+        token = (self.place.directory / "cache" / "admin.token").read_text().strip()
+        sent = None if body is None else json.dumps(body).encode()
+        headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+        asked = urllib.request.Request(f"{self.admin}/api/v1/{path}", sent, headers, method=method)
+        with urllib.request.urlopen(asked, timeout=60) as reply:
+            answer: bytes = reply.read()
+        return answer
+
+    def ready(self) -> bool:
+        """Whether it says that it serves."""
+        return within(self.place.netns, answers(f"{self.admin}/readyz"))()
 
     def client(self, keys: Keys, **more: Any) -> Any:
         """A boto3 client of the S3 door."""
