@@ -25,6 +25,7 @@ from gateway.files import Files
 from gateway.following import Following
 from gateway.keeper import open_namespace
 from gateway.logs import AccessLog, faults_in, tidings
+from gateway.operating.accounting import OPERATION
 from gateway.operating.looking import ADMIN
 from gateway.operating.operating import Operating
 from gateway.operating.running import InForce, Running
@@ -45,6 +46,7 @@ from regioncache.app import CacheApp, CacheAppSettings, open_files
 from regioncache.http.limits import Limits
 from regioncache.http.messages import Handler
 from regioncache.http.server import Server
+from regioncache.peers.desks import for_members
 from regioncache.recent import Recent
 from regioncache.tracing import untraced
 
@@ -127,6 +129,7 @@ class Node:
     async def _open(self, admin_token: AdminToken) -> None:
         """Opens the listeners; the doors first, so that `readyz` never says more than is true."""
         running = self.running
+        await running.app.history.start()
         certificates = running.certificates
         listen = running.settings.listen
         for door, listener in (("s3", listen.s3), ("peer", listen.peer)):
@@ -190,7 +193,9 @@ def _assembled(
     shares = _connections(len(settings.cache.paths))
     peers = CountedPeers(app.peers, running.counters, time.perf_counter)
     running.servers = {"s3": _server(door, "s3", shares.s3), "peer": _server(peers, "peer", shares.peer)}
-    return Node(running, Operating(running), running.servers, shares.admin)
+    operating = Operating(running)
+    app.peers.desks[OPERATION] = for_members(settings.region, operating.lines_desk)
+    return Node(running, operating, running.servers, shares.admin)
 
 
 def _connections(paths: int) -> Connections:
@@ -256,6 +261,7 @@ def _cache_settings(
         tiers=tuple(one.tier for one in cache.paths),
         high=settings.cache.high,
         low=settings.cache.low,
+        keep_days=settings.ledger.keep,
         limited=limited,
         tracing=untraced if telemetry is None else telemetry.of_peers(),
         wall=wall,

@@ -22,7 +22,7 @@ from gateway.telemetry.config import TelemetrySettings
 from namespace.config import NamespaceSettings
 from namespace.references import FilePath, SecretRef
 from policy import yamlfile
-from regioncache.config import Bytes, CacheSettings
+from regioncache.config import Bytes, CacheSettings, LedgerSettings
 
 NOT_KEPT = "not kept by this version"
 GIB = 1 << 30
@@ -176,6 +176,8 @@ class NodeSettings(BaseModel):
     sides have the same. Default: none; without one, that region's nodes are neither trusted nor asked."""
     cache: CacheSettings
     """Where pages are kept. No default: its paths have none."""
+    ledger: LedgerSettings = LedgerSettings()
+    """What is kept of who moved what over lines, in the first cache path. Default: as below."""
     namespace: NamespaceSettings = NamespaceSettings()
     """Where the namespace is kept. Default: embedded, in the first cache path."""
     telemetry: TelemetrySettings | None = None

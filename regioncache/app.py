@@ -21,6 +21,7 @@ from regioncache.doubts import Doubts
 from regioncache.fill import FLIGHT_BYTES, Filler
 from regioncache.flights import Flights
 from regioncache.health import Health
+from regioncache.history.keeping import History
 from regioncache.hot import HotObjects
 from regioncache.http.client import Client
 from regioncache.isolation import Bounds
@@ -53,6 +54,7 @@ from regioncache.tidings import UNHEARD, Tidings
 from regioncache.tracing import Tracing, untraced
 
 LEDGER_FILE = "ledger"
+HISTORY_FILE = "ledger.history"
 DOUBTS_FILE = "doubts"
 HOT_PART = 0.125
 """Of the memory budget is for the small objects read most of late."""
@@ -82,6 +84,8 @@ class CacheAppSettings:
     low: float = 1.0
     limited: bool = True
     """False lets lines carry what they can: only a test that must be seen failing says so."""
+    keep_days: int = 400
+    """Of the history of lines."""
     bounds: Bounds | None = None
     """What one way to a bucket may take; None: by the memory and the descriptors that there are."""
     tracing: Tracing = untraced
@@ -120,11 +124,16 @@ class CacheApp:
     build: RouteBuilder | None = None
     """Makes the route of a way, None: `routing`."""
     regrouping: Regrouping = field(init=False)
+    history: History = field(init=False)
     calendar: Calendar = field(init=False)
     refresher: Refresher = field(init=False)
 
     def __post_init__(self) -> None:
         self.regrouping = Regrouping(self.store)
+        settings = self.settings
+        self.history = History(
+            self.ledger, settings.paths[0] / HISTORY_FILE, settings.keep_days, settings.wall, settings.tidings
+        )
         self.calendar = Calendar(self.known_lines.values, self.settings.wall)
         self.refresher = Refresher(
             self.cache.newest, self.lists, self.resolver, self.settings.clock, self.settings.wall
@@ -262,6 +271,7 @@ class CacheApp:
         await self.doubts.close()
         self.client.close()
         await self.store.close()
+        await self.history.stop()
         self.ledger.close()
         await asyncio.sleep(0)  # transports that were just closed say so in the next turn of the loop
 

@@ -16,6 +16,8 @@ from pydantic import (
 from namespace.references import FilePath
 from policy import units
 
+DAY_SECONDS = 86_400
+
 
 class CacheSize(BaseModel):
     """How much of a file system a cache path may use: a share of it, or bytes; one of the two is set."""
@@ -51,6 +53,24 @@ def _cache_size(value: object) -> object:
     if limit <= 0:
         raise ValueError("a cache has a size above 0; write 1% to 100%, or bytes as 500GiB")
     return CacheSize(limit=limit)
+
+
+def _days(value: object) -> int:
+    seconds = value * DAY_SECONDS if isinstance(value, int) and not isinstance(value, bool) else units.duration(value)
+    if seconds < DAY_SECONDS or seconds % DAY_SECONDS:
+        raise ValueError(f"{value} is no number of days; write 1d or more, as 400d")
+    return int(seconds // DAY_SECONDS)
+
+
+class LedgerSettings(BaseModel):
+    """What is kept of who moved what over lines."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keep: Annotated[int, BeforeValidator(_days)] = 400
+    """Days of which the slots of five minutes are kept, in whole days (`400d`); a day on which nothing moved is none of
+    them, and what is older is in the sum only. Default: `400d`; a year and the month that is billed after it, some
+    50 MB where 20 counters move all the time, and never more than 1 GiB."""
 
 
 def _watermark(value: object) -> float:

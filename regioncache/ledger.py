@@ -10,7 +10,7 @@ import mmap
 import os
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,6 +34,10 @@ HOURS = 25
 _HEAD = struct.Struct("<8sIIIII")
 _MAGIC = b"CAUSELDG"
 _HEAD_BYTES = 4096
+_ID_AT = 64
+"""16 random bytes, which tell this file from one that was made in its place; in older files they are drawn late."""
+_NOTED_AT = 80
+"""A double: the moment up to which the history has what was counted; 0 for none. It outlives a kill as counters do."""
 _RECORD = struct.Struct("<qQH")
 """Payload bytes, xxh3 of the names, their length; the names follow."""
 _RECORD_BYTES = 512
@@ -41,6 +45,7 @@ _NAMES_BYTES = _RECORD_BYTES - _RECORD.size
 _WINDOW = struct.Struct("<QH")
 """xxh3 of the line's name, its length; the name follows, then the slots: hour, unique, all four kinds."""
 _WINDOW_BYTES = 1024
+_MOMENT = struct.Struct("<d")
 _SLOTS_AT = _WINDOW_BYTES - HOURS * 24
 _LINE_BYTES = _SLOTS_AT - _WINDOW.size
 _WINDOWS_AT = _HEAD_BYTES + CAPACITY * _RECORD_BYTES
@@ -108,6 +113,9 @@ class Ledger:
         self._lost = lost
         self._read_records()
         self._read_windows()
+        if not any(self._map[_ID_AT : _ID_AT + 16]):
+            self._map[_ID_AT : _ID_AT + 16] = os.urandom(16)
+        self.id = bytes(self._map[_ID_AT : _ID_AT + 16]).hex()
 
     @classmethod
     def open(cls, path: Path, wall: Callable[[], float] = time.time) -> "Ledger":
@@ -154,6 +162,27 @@ class Ledger:
     def totals(self) -> dict[Entry, int]:
         """Returns payload bytes by entry since the file was made."""
         return {entry: self._words[place] for entry, place in self._places.items() if self._words[place]}
+
+    @property
+    def noted(self) -> float:
+        """The moment (epoch seconds) up to which the history has what was counted; 0: it has nothing yet."""
+        return float(_MOMENT.unpack_from(self._map, _NOTED_AT)[0])
+
+    @noted.setter
+    def noted(self, moment: float) -> None:
+        _MOMENT.pack_into(self._map, _NOTED_AT, moment)
+
+    def restore(self, totals: Mapping[Entry, int]) -> int:
+        """Raises counters to what they are known to have been, where they are below; returns the bytes put back.
+
+        After a loss of power the file may be older than what was told of it. `once_ratio` hears nothing of it.
+        """
+        back = 0
+        for entry, known in totals.items():
+            place = self._place(entry)
+            back += max(0, known - self._words[place])
+            self._words[place] = max(known, self._words[place])
+        return back
 
     def once_ratio(self, line: str) -> float:
         """Returns unique / (unique + refetch + retry + over_read) over the last 24 to 25 h; 1.0 where nothing moved."""

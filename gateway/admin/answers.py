@@ -89,6 +89,35 @@ class LineStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class MovedRow:
+    """What one group moved, payload bytes. `names` are those asked for; a slot is where it begins, epoch seconds."""
+
+    names: Mapping[str, str | int]
+    nbytes: int
+    kinds: Mapping[str, int]
+    cost: float | None
+    """By `price_per_gb` of the lines that it crossed; None where one of them is in the topology no more."""
+    once_ratio: float | None
+    """None where nothing was moved that a page could save."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Who moved what over lines into this region, from `since` to before `until` (epoch seconds, whole slots).
+
+    `nodes` are those whose ledgers are in the figures, `unasked` those that are missing, each with the reason.
+    """
+
+    since: int
+    until: int
+    by: tuple[str, ...]
+    rows: tuple[MovedRow, ...]
+    whole: MovedRow
+    nodes: tuple[str, ...]
+    unasked: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
     """One sample of a metric. Of a histogram: `counts` by upper bound (one more than `bounds`), `value` their sum."""
 

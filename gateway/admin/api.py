@@ -107,9 +107,12 @@ class Api:
         """The node at a glance."""
         return reply(self._operations.status())
 
-    async def lines(self, _request: web.Request) -> web.StreamResponse:
-        """Every direction of every line."""
-        return reply(self._operations.lines())
+    async def lines(self, request: web.Request) -> web.StreamResponse:
+        """Every direction of every line, now; with `since`, who moved what in a time."""
+        asked = request.query
+        if "since" not in asked:
+            return reply(self._operations.lines())
+        return reply(await self._operations.moved(asked["since"], asked.get("until", ""), asked.get("by", "")))
 
     async def metrics(self, _request: web.Request) -> web.StreamResponse:
         """What `/metrics` says, as JSON."""

@@ -13,6 +13,7 @@ from gateway.admin.answers import (
     LineStatus,
     Listing,
     MadeKey,
+    Moved,
     NewKey,
     Pinned,
     Pins,
@@ -72,6 +73,13 @@ class Watching(Protocol):
 
     def lines(self) -> tuple[LineStatus, ...]:
         """Every direction of every line that this node debits."""
+        ...
+
+    async def moved(self, since: str, until: str, by: str) -> Moved:
+        """Who moved what over lines in a time, all members of the region summed; see `gateway.accounts.Period.of`.
+
+        Raises: BadOperation (no such time or name, or more than an answer can hold), Unavailable.
+        """
         ...
 
     def metrics(self) -> Snapshot:

@@ -30,7 +30,7 @@ COMMANDS = {
     "pin": ("gateway.cli.pinning:pin", "Keep a path in the cache, or list what is kept."),
     "unpin": ("gateway.cli.pinning:unpin", "Let what was pinned leave the cache again."),
     "free": ("gateway.cli.pinning:free", "Drop what is cached of a path, now."),
-    "lines": ("gateway.cli.watching:lines", "Show lines: quota, rate, once ratio, who moved what."),
+    "lines": ("gateway.cli.lines:lines", "Show lines: quota, rate, once ratio, who moved what, and when."),
     "top": ("gateway.cli.top:top", "Show live what a node does: doors, lines, tenants, who waits."),
     "status": ("gateway.cli.watching:status", "Show the node at a glance."),
     "keys": ("gateway.cli.keys:keys", "Add, list and remove access keys."),

@@ -1,4 +1,4 @@
-"""`status`, `lines`, `explain`, `history`: how a node fares, and why."""
+"""`status`, `explain`, `history`: how a node fares, and why."""
 
 import click
 
@@ -24,30 +24,6 @@ def status(client: AdminClient, as_json: bool) -> None:
     print_pairs(picture_of(now))
     for fault in now.faults:
         click.echo(f"! {fault}")
-
-
-@click.command()
-@reaching
-@click.option("--ledger", is_flag=True, help="Also who moved what: tenant, class, bucket, kind.")
-@json_option
-def lines(client: AdminClient, ledger: bool, as_json: bool) -> None:
-    """Show lines: quota, rate, once ratio, who moved what."""
-    from gateway.admin.answers import LineStatus
-    from gateway.cli.pictures import LEDGER_HEADINGS, LINE_HEADINGS, ledger_rows, line_row
-
-    with patience("asking the node"):
-        plain = client.get("lines")
-    if as_json:
-        print_json(plain)
-        return
-    known = parsed(tuple[LineStatus, ...], plain)
-    if not known:
-        click.echo("no line of the topology ends in this node's region")
-        return
-    print_table(LINE_HEADINGS, [line_row(line) for line in known])
-    if ledger:
-        click.echo()
-        print_table(LEDGER_HEADINGS, [row for line in known for row in ledger_rows(line)])
 
 
 @click.command()

@@ -1,5 +1,6 @@
 """All operations of a node in one object, as the admin port wants them."""
 
+from gateway.operating.accounting import Accounting
 from gateway.operating.changing import Changing
 from gateway.operating.explaining import Explaining
 from gateway.operating.looking import Looking
@@ -7,7 +8,7 @@ from gateway.operating.running import Running
 from gateway.operating.watching import Watching
 
 
-class Operating(Watching, Explaining, Changing, Looking):
+class Operating(Watching, Accounting, Explaining, Changing, Looking):
     """`gateway.admin.operations.Operations` over the parts of a running node."""
 
     def __init__(self, running: Running) -> None:

@@ -163,6 +163,7 @@ class Watching:
                 faults.append(f"cache path {one.path} does not keep up: nothing more is kept there meanwhile")
         for certificate in self.running.certificates:
             faults += filter(None, (certificate.fault, certificate.concern(self.running.wall())))
+        faults += filter(None, (self.running.app.history.fault,))
         away = self.running.app.health.away_since()
         faults += [f"bucket {bucket}: {kind} {where} is away" for bucket, kind, where in away]
         faults += filter(None, (line.statistics().clipped for line in self.running.app.lines.values()))

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+from gateway.accounts import GB, Period, account
 from gateway.admin.answers import (
     CachePath,
     Explanation,
@@ -13,6 +14,7 @@ from gateway.admin.answers import (
     LineStatus,
     Listing,
     MadeKey,
+    Moved,
     Name,
     NewKey,
     PeerStatus,
@@ -36,11 +38,14 @@ from namespace.store.base import PinnedPath
 from namespace.store.embedded import EmbeddedStore
 from namespace.store.local import LocalNamespace
 from regioncache.errors import RangeOutside
+from regioncache.history.file import Row
 from regioncache.http.messages import Buffer
 from regioncache.pages import Meta, Span, Version, Wanted
 from tests.fakes.ramp import ramp
 
 PIECE_BYTES = 64 * 1024
+NOON = 1_772_798_400.0
+"""2026-03-06 12:00 UTC."""
 
 
 @dataclass(slots=True)
@@ -79,6 +84,7 @@ class FakeOperations:
     snapshot: Snapshot = field(default_factory=Snapshot)
     ready: bool = True
     paths_out: tuple[str, ...] = ()
+    unasked: tuple[tuple[str, str], ...] = ()
 
     def status(self) -> Status:
         self._ask("status")
@@ -106,6 +112,16 @@ class FakeOperations:
             LineBytes("rec", "training", "x", "meta", 9),
         )
         return (LineStatus("a-b", "b>a", 1e9, 5e8, 1 << 20, 1 << 20, 2, 0.998, ledger),)
+
+    async def moved(self, since: str, until: str, by: str) -> Moved:
+        self._ask(f"moved since={since} until={until} by={by}")
+        period = Period.of(since, until, by, NOON)
+        names = {"line": "a-b", "direction": "b>a", "class": "training", "bucket": "train", "slot": int(NOON)}
+        rows = [
+            Row(tuple(({**names, "tenant": tenant, "kind": kind})[name] for name in period.columns), nbytes)
+            for tenant, kind, nbytes in (("rec", "unique", 3 * GB), ("rec", "retry", GB), ("=search", "meta", 9))
+        ]
+        return account(period, {"n1": rows}, {"a-b": 0.02}, self.unasked)
 
     def metrics(self) -> Snapshot:
         self._ask("metrics")
