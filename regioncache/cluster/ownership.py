@@ -94,7 +94,8 @@ class Shared:
         self._ranks = ranks
         self._ring = Ring(members)
         self._members = tuple(one for one in members if one.name != self._name)
-        self.alone = all(one.name == self._name for one in self._ring.members)
+        # Before the first view nobody is known, and a member that owns nothing is not alone.
+        self.alone = [one.name for one in self._ring.members] == [self._name]
         waiting, self._waiting = self._waiting, set()
         for one in waiting:
             if not one.done():

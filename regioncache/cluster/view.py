@@ -6,7 +6,7 @@ A higher epoch is newer, the same everywhere; a view of another cluster, or an o
 from collections import deque
 from dataclasses import dataclass
 
-from regioncache.cluster.members import BadMember, Member, member, parsed
+from regioncache.cluster.members import BadMember, Member, member
 from regioncache.cluster.ownership import RANKS, RANKS_AFTER_TWO
 
 AT_ONCE_SECONDS = 60.0
@@ -38,13 +38,12 @@ class View:
         return next((one for one in self.members if one.name == name), None)
 
     def plain(self) -> dict[str, object]:
-        """Returns it as plain data, as `read_view` reads it."""
+        """Returns it as plain data, as `view_of` reads it."""
         return {"cluster": self.cluster, "epoch": self.epoch, "members": [one.plain() for one in self.members]}
 
 
-def read_view(text: bytes) -> View:
-    """Returns the view in JSON. Raises BadMember."""
-    plain = parsed(text)
+def view_of(plain: object) -> View:
+    """Returns the view that plain data describes. Raises BadMember."""
     if not isinstance(plain, dict) or not isinstance(plain.get("members"), list):
         raise BadMember("a view has members")
     cluster, epoch = plain.get("cluster"), plain.get("epoch")

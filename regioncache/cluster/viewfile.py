@@ -9,8 +9,8 @@ from pathlib import Path
 
 from xxhash import xxh3_64_hexdigest
 
-from regioncache.cluster.members import BadMember
-from regioncache.cluster.view import View, read_view
+from regioncache.cluster.members import BadMember, parsed
+from regioncache.cluster.view import View, view_of
 
 _MAGIC = b"causeway view 1 "
 MOST_BYTES = 16 << 20
@@ -50,6 +50,6 @@ def kept(path: Path) -> View | None:
     if head != _MAGIC + xxh3_64_hexdigest(body).encode():
         raise ViewTorn(f"{path} is damaged or of another version: its checksum is wrong")
     try:
-        return read_view(body)
+        return view_of(parsed(body))
     except BadMember as wrong:
         raise ViewTorn(f"{path} has no view: {wrong}") from wrong

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regioncache.cluster import viewfile
-from regioncache.cluster.members import Addresses, BadMember, Member, State
+from regioncache.cluster.members import Addresses, BadMember, Member, State, parsed
 from regioncache.cluster.ownership import RANKS, RANKS_AFTER_TWO
-from regioncache.cluster.view import AT_ONCE_SECONDS, Change, OtherCluster, View, Views, read_view
+from regioncache.cluster.view import AT_ONCE_SECONDS, Change, OtherCluster, View, Views, view_of
 from regioncache.cluster.viewfile import ViewTorn
 
 
@@ -93,7 +93,7 @@ def test_changes_far_apart_are_none_at_once():
 )
 def test_what_is_no_view_is_refused(text):
     with pytest.raises(BadMember):
-        read_view(text)
+        view_of(parsed(text))
 
 
 def test_a_view_names_each_member_once_and_in_order():
