@@ -88,6 +88,10 @@ class Node:
         # The others are the store's affair: one that is broken does not keep the node from starting.
         settings.cache.directories[0].mkdir(parents=True, exist_ok=True)
         admin_token = AdminToken(token.read_or_draw(settings.token_file))
+        if settings.etcd is not None:
+            structlog.stdlib.get_logger("causeway").warning(
+                "`etcd` in node.yaml was checked, and nothing more: this version joins no cluster, the node is alone"
+            )
         namespace = open_namespace(settings)
         telemetry: Telemetry | None = None
         try:

@@ -20,6 +20,7 @@ from pydantic import (
 
 from gateway.telemetry.config import TelemetrySettings
 from namespace.config import NamespaceSettings
+from namespace.etcdclient.config import EtcdSettings
 from namespace.references import FilePath, SecretRef
 from policy import yamlfile
 from regioncache.config import Bytes, CacheSettings, LedgerSettings
@@ -145,6 +146,10 @@ class ListenSettings(BaseModel):
     """Health, metrics, and the API behind the administrators' token, as `listen.s3`. Default: `127.0.0.1:9200`; who has
     the token may read everything, and off loopback without TLS, of which the node warns, it would cross the network
     readable."""
+    control: Listener = Listener(address=Address("127.0.0.1", 9300))
+    """Where nodes agree with each other (gRPC: the namespace service, shares of a line), as `listen.s3`. Default:
+    `127.0.0.1:9300`; opened only on a node that has something to say there. Every call on it must be signed with the
+    pair's secret."""
 
 
 def memory_by_default() -> int:
@@ -183,8 +188,9 @@ class NodeSettings(BaseModel):
     telemetry: TelemetrySettings | None = None
     """Where traces and metrics are sent; needs `pip install 'causeway[otel]'`. Default: nowhere, and nothing is loaded
     for it; a node tells nobody anything unasked."""
-    etcd: tuple[str, ...] = ()
-    """Servers of the region's etcd. Default: none; this version keeps one node in a region and refuses it."""
+    etcd: EtcdSettings | None = None
+    """The region's etcd, by which its nodes are one cluster: a list of its servers' URLs, or the keys below. Default:
+    none; the node is a cluster of one, and loads nothing of this."""
 
     @field_validator("workers", mode="after")
     @classmethod
@@ -201,13 +207,6 @@ class NodeSettings(BaseModel):
         if value < SMALLEST_MEMORY:
             raise ValueError("a node needs a budget of 64MiB at least")
         return value
-
-    @field_validator("etcd", mode="before")
-    @classmethod
-    def _no_etcd(cls, value: object, info: ValidationInfo) -> object:
-        if value and not _asks_for_future(info):
-            raise ValueError(f"{NOT_KEPT}: leave it out, a region has one node")
-        return value or ()
 
     @property
     def token_file(self) -> Path:

@@ -149,6 +149,16 @@ def tidings(name: str = "causeway.cache") -> Tidings:
     return Tidings(warning, news)
 
 
+def call_faults() -> Callable[[str, BaseException], None]:
+    """Returns what tells the log of a fault in a handler of the control door."""
+    log = structlog.stdlib.get_logger("causeway.control")
+
+    def told(method: str, fault: BaseException) -> None:
+        log.error("fault in a handler", path=method, exc_info=(type(fault), fault, fault.__traceback__))
+
+    return told
+
+
 def faults_in(door: str) -> Callable[[Request, BaseException], None]:
     """Returns what tells the log of a handler's or a stream's fault.
 

@@ -66,7 +66,7 @@ def test_the_defaults_shown_of_node_yaml_are_those_in_force() -> None:
     least = {"region": "r", "node": "n", "cache": {"paths": ["/c"]}, "telemetry": {"otlp": "http://c:4318"}}
     silent, aloud = shown_and_silent("node.yaml", least, "listen", "cache", "telemetry")
 
-    assert set(said("node.yaml", "listen")) == {"s3", "peer", "admin"}
+    assert set(said("node.yaml", "listen")) == {"s3", "peer", "admin", "control"}
     assert parse(aloud, "a", Path("/")) == parse(silent, "a", Path("/"))
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import Address, NodeSettings, load, parse
+from namespace.etcdclient.config import EtcdSettings
 from namespace.references import SecretRef, SecretUnreadable
 from policy.yamlfile import Faults
 from regioncache.config import CacheSize
@@ -59,18 +60,20 @@ def test_region_and_cache_are_enough() -> None:
 def test_the_designs_example_is_refused_only_for_what_is_not_kept_yet() -> None:
     faults = faults_of(DESIGN)
 
-    assert [fault.split(": ")[1] for fault in faults] == ["workers", "namespace.service", "etcd"]
+    assert [fault.split(": ")[1] for fault in faults] == ["workers", "namespace.service"]
     assert all("not kept by this version" in fault for fault in faults)
     assert faults[0].startswith("node.yaml:3:10: workers: ")
 
 
 def test_the_designs_example_without_that_is_read_whole() -> None:
     kept = DESIGN.replace("workers: 4\n", "")
-    kept = kept.replace(", service: ns.example.com:9300", "").replace("etcd: [http://10.0.0.11:2379]\n", "")
+    kept = kept.replace(", service: ns.example.com:9300", "")
 
     node = settings(kept)
 
     assert node.memory == 4 << 30
+    assert node.etcd == EtcdSettings(servers=("http://10.0.0.11:2379",))
+    assert str(node.listen.control.address) == "127.0.0.1:9300"
     assert node.listen.s3.tls is not None
     assert node.listen.s3.tls.cert == HERE / "s3.pem"
     assert node.listen.s3.url == "https://0.0.0.0:9000"
