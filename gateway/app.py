@@ -43,6 +43,7 @@ from namespace.keys import Keys
 from namespace.references import SecretRef
 from policy.match import Rules
 from regioncache.app import CacheApp, CacheAppSettings, open_files
+from regioncache.cluster.ownership import Alone, Ownership
 from regioncache.http.limits import Limits
 from regioncache.http.messages import Handler
 from regioncache.http.server import Server
@@ -73,6 +74,7 @@ class Node:
         access_every: int = 100,
         limited: bool = True,
         wall: Callable[[], float] = time.time,
+        ownership: Ownership | None = None,
     ) -> "Node":
         """Starts a node: on return its listeners are open.
 
@@ -81,6 +83,7 @@ class Node:
             access_every: one answered request in so many is logged; 0 = only faults.
             limited: False lets lines carry what they can, for a test that must be seen failing.
             wall: seconds since the epoch.
+            ownership: whose what is among the members of the region; None: everything is this node's.
 
         Raises: SecretUnreadable, TokenUnusable, TelemetryUnavailable, CertificateFault, StoreBroken, StoreError,
         LedgerUnreadable, OSError.
@@ -96,7 +99,7 @@ class Node:
         telemetry: Telemetry | None = None
         try:
             telemetry = _telemetry(settings)
-            app = await CacheApp.start(_cache_settings(settings, limited, wall, telemetry))
+            app = await CacheApp.start(_cache_settings(settings, limited, wall, telemetry, ownership))
         except BaseException:
             await namespace.close()
             if telemetry is not None:
@@ -249,7 +252,11 @@ def _telemetry(settings: NodeSettings) -> Telemetry | None:
 
 
 def _cache_settings(
-    settings: NodeSettings, limited: bool, wall: Callable[[], float], telemetry: Telemetry | None
+    settings: NodeSettings,
+    limited: bool,
+    wall: Callable[[], float],
+    telemetry: Telemetry | None,
+    ownership: Ownership | None,
 ) -> CacheAppSettings:
     cache = settings.cache
     secrets = {region: _secret(reference) for region, reference in settings.secrets.items()}
@@ -268,6 +275,7 @@ def _cache_settings(
         keep_days=settings.ledger.keep,
         limited=limited,
         tracing=untraced if telemetry is None else telemetry.of_peers(),
+        ownership=ownership or Alone(),
         wall=wall,
     )
 

@@ -17,8 +17,10 @@ from namespace.routes import routes
 from policy.match import Rules
 from policy.model import LinePolicy, Policy
 from regioncache.catalog import Catalog
+from regioncache.cluster.ownership import Alone, Ownership
 from regioncache.doubts import Doubts
-from regioncache.fill import FLIGHT_BYTES, Filler
+from regioncache.fetching import FLIGHT_BYTES
+from regioncache.fill import Filler
 from regioncache.flights import Flights
 from regioncache.health import Health
 from regioncache.history.keeping import History
@@ -33,9 +35,13 @@ from regioncache.lists import Lists
 from regioncache.memory import Memory
 from regioncache.newest import Newest
 from regioncache.opened import Means
+from regioncache.owners.memberroutes import MemberRoutes
+from regioncache.owners.owners import Owners
 from regioncache.pages import ObjectId
+from regioncache.peers.desks import Questioner
 from regioncache.peers.digests import Digests
 from regioncache.peers.door import PeerDoor
+from regioncache.peers.memberdesks import MemberDesks
 from regioncache.places import Places
 from regioncache.prober import Prober
 from regioncache.reader import Shelf
@@ -90,6 +96,8 @@ class CacheAppSettings:
     """What one way to a bucket may take; None: by the memory and the descriptors that there are."""
     tracing: Tracing = untraced
     """Decides which requests of other nodes are traced."""
+    ownership: Ownership = field(default_factory=Alone)
+    """Whose what is among the members of the region."""
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
 
@@ -189,21 +197,27 @@ class CacheApp:
         bounds = settings.bounds or Bounds.of(memory.most("flight"), FLIGHT_BYTES, asking_descriptors())
         sources = Sources(health, build or routing.route, clock, settings.tidings, bounds)
 
+        owners = _owners(settings, sources, client, digests)
+
         def changed(oid: ObjectId) -> None:
             catalog.distrust(oid, wall())
 
         spoilt = Spoilt()
         filler = Filler(
-            store, hot, flights, sources, memory, tally, settings.on_fault, on_change=changed, on_part=spoilt.add
-        )
+            store, hot, flights, sources, memory, tally, settings.on_fault, on_change=changed, on_part=spoilt.add,
+            owners=owners,
+        )  # fmt: skip
         shelf, means = Shelf(store, hot, flights, filler, tally, spoilt), Means(memory, Rooms())
         pages = ListPages()
-        cache = RegionCache(shelf, Newest(shelf, catalog, pages, sources, clock, wall), means)
-        lists, places = Lists(sources, pages, catalog.ticket, clock, wall), Places(resolver)
+        newest = Newest(shelf, catalog, pages, sources, clock, wall, owners)
+        cache = RegionCache(shelf, newest, means)
+        lists, places = Lists(sources, pages, catalog.ticket, clock, wall, owners), Places(resolver)
         peers = PeerDoor(
             settings.region, settings.secrets, cache, lists, places, wall, digests, settings.tidings.warning,
             tracing=settings.tracing,
         )  # fmt: skip
+        among = MemberDesks(settings.region, settings.ownership, store, flights, newest, lists, doubts, wall)
+        peers.desks.update(among.desks())
         return cls(
             settings, store, ledger, client, memory, resolver, catalog, health, flights, tally, routing, sources, cache,
             lists, places, peers, digests, Prober(sources), doubts, build=build,
@@ -267,6 +281,7 @@ class CacheApp:
         await self.calendar.stop()
         await self.refresher.stop()
         await self.lists.stop()
+        await self.cache.owners.stop()
         await self.cache.stop()
         await self.doubts.close()
         self.client.close()
@@ -274,6 +289,13 @@ class CacheApp:
         await self.history.stop()
         self.ledger.close()
         await asyncio.sleep(0)  # transports that were just closed say so in the next turn of the loop
+
+
+def _owners(settings: CacheAppSettings, sources: Sources, client: Client, digests: Digests) -> Owners:
+    ownership = settings.ownership
+    questioner = Questioner(settings.region, settings.secrets, client, settings.wall)
+    routes = MemberRoutes(questioner, client, digests, settings.tidings.warning, lambda: ownership.epoch)
+    return Owners(sources, settings.clock, ownership, routes)
 
 
 def open_files(allowed: int, paths: int) -> int:

@@ -6,6 +6,7 @@ from namespace.resolver import Place
 from regioncache.opened import Terms
 from regioncache.origins.base import Payer
 from regioncache.pages import ObjectId, Version, Wanted
+from regioncache.standing import Standing
 
 NO_OBJECT = ObjectId(b"", "")
 
@@ -27,6 +28,7 @@ class Asked:
     oid: ObjectId = field(default=NO_OBJECT)
     kept: bool | None = None
     checksums: bool = False
+    standing: Standing = Standing.READER
 
     def __post_init__(self) -> None:
         if self.oid is NO_OBJECT:

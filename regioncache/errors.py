@@ -37,6 +37,22 @@ class OriginTried(OriginUnavailable):
     """A node on the way has tried again and again and could not: to ask it once more at once is no use."""
 
 
+class NotOwner(OriginUnavailable):
+    """Asked as an owner, the process is none by its view, that of `epoch`: look at the view again."""
+
+    def __init__(self, message: str, epoch: int, retry_after: float = 1.0) -> None:
+        super().__init__(message, retry_after)
+        self.epoch = epoch
+
+
+class NodeStopping(OriginUnavailable):
+    """The node is about to stop: ask it again when it is back, or another one."""
+
+
+class NotHeld(OriginTried):
+    """Asked for what it holds, the process neither holds it nor is bringing it."""
+
+
 class OriginNeedsMending(OriginUnavailable):
     """A bucket's credentials, address or clock must be mended before anything comes from there; asking is no use.
 

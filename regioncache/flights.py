@@ -12,7 +12,8 @@ from typing import Protocol
 from regioncache.errors import CacheError
 from regioncache.lines.base import Crossing
 from regioncache.origins.base import Payer
-from regioncache.pages import Meta, ObjectId, Span, Version
+from regioncache.pages import EXTENT_BYTES, Meta, ObjectId, Span, Version
+from regioncache.standing import Standing
 from regioncache.tracing import Trail
 
 CLASSES = ("interactive", "training", "prefetch", "backfill")
@@ -112,6 +113,10 @@ class Flight:
     """The account of the request in hand, None between two of them."""
     trail: Trail | None = None
     """Of a flight whose starter is traced."""
+    through: bool = False
+    """Whether it reads through the owner, which is another member: nothing of it is kept on disk."""
+    at_source: bool = False
+    """Whether it has gone to a source, so that a new owner waits for it; asking members alone it has not."""
     _waits: dict[str, float] = field(default_factory=dict)
     _held_up: bool = False
     _waiters: list[Waiter] = field(default_factory=list)
@@ -122,6 +127,17 @@ class Flight:
         state = "done" if self.done else f"landed {self.landed}"
         pages = f"{self.pages.start}..{self.pages.end}"
         return f"<Flight {self.oid.key!r} pages {pages} {state}, {len(self._waiters)} waiting>"
+
+    @property
+    def extent(self) -> int:
+        """The one extent that it is of."""
+        return self.pages.start * self.page_bytes // EXTENT_BYTES
+
+    def open_to(self, standing: Standing) -> bool:
+        """Whether one who asks so may wait here: two who are asked as owners must never wait for one another."""
+        if standing is Standing.READER:
+            return True
+        return not self.through and (standing is Standing.OWNER or self.at_source)
 
     @property
     def landed(self) -> int:
@@ -274,26 +290,27 @@ class Flights:
     """All flights of a node: those that still learn which version they bring, and those of a known version."""
 
     def __init__(self) -> None:
-        self._opening: dict[ObjectId, Flight] = {}
+        self._opening: dict[tuple[ObjectId, bool], Flight] = {}
         self._flying: dict[tuple[ObjectId, Version], list[Flight]] = {}
 
-    def opening(self, oid: ObjectId) -> Flight | None:
-        """The flight that asks for an unknown object at this moment."""
-        return self._opening.get(oid)
+    def opening(self, oid: ObjectId, standing: Standing = Standing.READER) -> Flight | None:
+        """The flight that asks for an unknown object at this moment, one that reads through its owner last."""
+        found = self._opening.get((oid, False))
+        if found is not None and found.open_to(standing):
+            return found
+        return self._opening.get((oid, True)) if standing is Standing.READER else None
 
     def open(self, flight: Flight) -> None:
-        self._opening[flight.oid] = flight
+        self._opening[flight.oid, flight.through] = flight
 
     def add(self, flight: Flight, version: Version) -> None:
         """The flight's version is known (now): readers of that version may join it."""
         flight.version = version
-        if self._opening.get(flight.oid) is flight:
-            del self._opening[flight.oid]
+        self._opened(flight)
         self._flying.setdefault((flight.oid, version), []).append(flight)
 
     def remove(self, flight: Flight) -> None:
-        if self._opening.get(flight.oid) is flight:
-            del self._opening[flight.oid]
+        self._opened(flight)
         if flight.version is None:
             return
         flying = self._flying.get((flight.oid, flight.version), [])
@@ -302,13 +319,18 @@ class Flights:
         if not flying:
             self._flying.pop((flight.oid, flight.version), None)
 
-    def of(self, oid: ObjectId, version: Version) -> list[Flight]:
-        """The flights of one version of an object."""
-        return self._flying.get((oid, version), [])
+    def _opened(self, flight: Flight) -> None:
+        if self._opening.get((flight.oid, flight.through)) is flight:
+            del self._opening[flight.oid, flight.through]
 
-    def bringing(self, oid: ObjectId, version: Version, at: int) -> Flight | None:
+    def of(self, oid: ObjectId, version: Version, standing: Standing = Standing.READER) -> list[Flight]:
+        """The flights of one version of an object that are open to who asks."""
+        flying = self._flying.get((oid, version), [])
+        return flying if standing is Standing.READER else [flight for flight in flying if flight.open_to(standing)]
+
+    def bringing(self, oid: ObjectId, version: Version, at: int, standing: Standing = Standing.READER) -> Flight | None:
         """The flight that brings the byte at this object offset."""
-        return next((flight for flight in self._flying.get((oid, version), ()) if flight.reaches(at)), None)
+        return next((flight for flight in self.of(oid, version, standing) if flight.reaches(at)), None)
 
     def __iter__(self) -> Iterator[Flight]:
         yield from self._opening.values()

@@ -12,6 +12,8 @@ FIRST_PROBE_SECONDS = 0.5
 LAST_PROBE_SECONDS = 10.0
 
 
+MEMBER = "member"
+"""The kind of a way to another process of the own cluster; the view tells whether that one is there."""
 WayId = tuple[str, str, str]
 """(bucket, kind, where): what the state of a way is remembered by."""
 

@@ -7,6 +7,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from namespace.resolver import Place
 from regioncache.errors import OriginUnavailable, SlowDown
@@ -14,8 +15,10 @@ from regioncache.lines.base import Crossing
 from regioncache.listpages import Kept, ListPages
 from regioncache.opened import Terms
 from regioncache.origins.base import ListAsk, ListPage, Payer, Question
+from regioncache.owners.owners import ANOTHER_SECONDS, Owners
 from regioncache.questions import Questions
 from regioncache.sources import Route, Sources
+from regioncache.standing import Standing
 
 ENDS = 1024
 """Ends of pages that are remembered, to see who walks on: more than lists under way at a time, some 300 KiB."""
@@ -40,9 +43,14 @@ class Lists:
         ticket: Callable[[], int],
         clock: Callable[[], float],
         wall: Callable[[], float],
+        owners: Owners | None = None,
     ) -> None:
-        """`ticket` numbers questions (`Catalog.ticket`); `clock` is monotonic, `wall` since the epoch, in seconds."""
+        """`ticket` numbers questions (`Catalog.ticket`); `clock` is monotonic, `wall` since the epoch, in seconds.
+
+        Without `owners` everything is this process's own.
+        """
         self._sources = sources
+        self._owners = owners or Owners(sources, clock)
         self._pages = pages
         self._ticket = ticket
         self._clock = clock
@@ -51,7 +59,15 @@ class Lists:
         self._questions: Questions[ListPage] = Questions()
         self._doubted = 0
 
-    async def page(self, place: Place, ask: ListAsk, payer: Payer, terms: Terms, hops: int = 0) -> ListPage:
+    async def page(
+        self,
+        place: Place,
+        ask: ListAsk,
+        payer: Payer,
+        terms: Terms,
+        hops: int = 0,
+        standing: Standing = Standing.READER,
+    ) -> ListPage:
         """Returns one page of the bucket's list, with its age.
 
         Raises: NoSuchObject (no such bucket), OriginForbids, OriginUnavailable, SlowDown.
@@ -62,8 +78,9 @@ class Lists:
         usable = kept is not None and self._age(kept) <= terms.stale_seconds
         if kept is not None and usable and self._sources.away(place):
             return self._aged(kept)
-        task = self._asking(place, ask, payer, terms, hops, join=terms.fresh_seconds > 0)
-        hold = self._sources.hold(place, terms.hold_seconds) if usable else None
+        through = self._owners.lists_through(place.bucket.id, ask.prefix, standing)
+        task = self._asking(place, ask, payer, terms, hops, through=through, join=terms.fresh_seconds > 0)
+        hold = self._sources.hold(place, terms.hold_seconds) + through * ANOTHER_SECONDS if usable else None
         if hold != 0.0:
             await asyncio.wait({task}, timeout=hold)
         if not task.done() and kept is not None:
@@ -91,7 +108,8 @@ class Lists:
             self._ends.popitem(last=False)
         kept = self._pages.find(*coming)
         if walks and (kept is None or self._age(kept) > terms.fresh_seconds):
-            self._asking(place, following, payer, terms, 0)
+            through = self._owners.lists_through(place.bucket.id, following.prefix)
+            self._asking(place, following, payer, terms, 0, through=through)
             # It leaves before the reader's page is made ready and sent: that takes the loop for milliseconds.
             await asyncio.sleep(0)
 
@@ -108,20 +126,29 @@ class Lists:
         await self._questions.stop()
 
     def _asking(
-        self, place: Place, ask: ListAsk, payer: Payer, terms: Terms, hops: int, *, join: bool = True
+        self,
+        place: Place,
+        ask: ListAsk,
+        payer: Payer,
+        terms: Terms,
+        hops: int,
+        *,
+        through: bool,
+        join: bool = True,
     ) -> "asyncio.Task[ListPage]":
         """The question for a page; one under way is joined where it asks for an answer as fresh."""
-        subject = (place.bucket.id, ask, terms.fresh_seconds)
-        return self._questions.ask(subject, lambda: self._ask(place, ask, payer, terms, hops), join=join)
-
-    async def _ask(self, place: Place, ask: ListAsk, payer: Payer, terms: Terms, hops: int) -> ListPage:
+        subject = (place.bucket.id, ask, terms.fresh_seconds, through)
         question = Question(ask.prefix, payer, hops, terms.fresh_seconds)
+        return self._questions.ask(subject, lambda: self._ask(place, ask, question, through=through), join=join)
+
+    async def _ask(self, place: Place, ask: ListAsk, question: Question, *, through: bool) -> ListPage:
         doubted, ticket, began, at = self._doubted, self._ticket(), self._clock(), self._wall()
 
         def listing(route: Route, question: Question, crossing: Crossing) -> Awaitable[ListPage]:
             return route.source.list(ask, question, crossing)
 
-        page = await self._sources.tell(place, question, "list", listing)
+        keeper = partial(self._owners.ownership.list_owner, place.bucket.id, ask.prefix) if through else None
+        page = await self._owners.tell(keeper, place, question, "list", listing)
         if doubted == self._doubted:
             self._pages.keep(place.bucket.id, ask, page, began - page.age, at - page.age, ticket)
         return page

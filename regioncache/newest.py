@@ -6,8 +6,10 @@ it is not; else the origin is asked by a HEAD, once for all who wait, and what i
 
 import asyncio
 import math
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 from regioncache.asked import Asked
 from regioncache.catalog import Catalog
@@ -16,7 +18,8 @@ from regioncache.errors import CacheError, NoSuchObject, OriginForbids, OriginUn
 from regioncache.lines.base import Crossing
 from regioncache.listpages import ListPages, Says
 from regioncache.origins.base import Question
-from regioncache.pages import Meta, ObjectId
+from regioncache.owners.owners import ANOTHER_SECONDS, Owners
+from regioncache.pages import EXTENT_BYTES, Meta, ObjectId
 from regioncache.questions import Questions
 from regioncache.reader import Shelf, again
 from regioncache.sources import Route, Sources
@@ -37,7 +40,10 @@ class Newest:
         sources: Sources,
         clock: Callable[[], float],
         wall: Callable[[], float],
+        owners: Owners | None = None,
     ) -> None:
+        """Without `owners` everything is this process's own."""
+        self.owners = owners or Owners(sources, time.monotonic)
         self.shelf = shelf
         self.catalog = catalog
         self.pages = pages
@@ -77,6 +83,30 @@ class Newest:
             self.shelf.spoilt.add(oid, 0)  # its record is damaged: what was here is fetched again
         return meta
 
+    def lacks(self, asked: Asked, meta: Meta | None) -> bool:
+        """Whether other members may know what this owner does not: the object, or the version asked for."""
+        owners = self.owners
+        if owners.ownership.alone or (meta is not None and asked.version in (None, meta.version)):
+            return False
+        return not owners.through(asked.oid, asked.wanted.start // EXTENT_BYTES, asked.standing)
+
+    async def told(self, asked: Asked) -> Meta | None:
+        """What other members know of an object; it is as old, and as much doubted, as it is to them."""
+        oid, ticket = asked.oid, self.catalog.ticket()
+        known = await self.owners.known(asked.place, oid, asked.wanted.start // EXTENT_BYTES)
+        if known.meta is None:
+            return None
+        if known.doubted:
+            self.catalog.distrust(oid, known.meta.learned_at)
+        self.hear(oid, known.meta, ticket)
+        return known.meta
+
+    def hear(self, oid: ObjectId, meta: Meta, ticket: int) -> None:
+        """Another member says that this is the newest; what is known here to be younger stands."""
+        known = self.catalog.find(oid)
+        if known is None or known.learned_at < meta.learned_at:
+            self.learn(oid, meta, ticket)
+
     def raise_absence(self, oid: ObjectId) -> None:
         """Raises the fault of a key that was just found missing or forbidden, unless a list has shown it since."""
         fault = self.catalog.absence(oid, self._clock())
@@ -99,7 +129,7 @@ class Newest:
         # What is doubted here may still be believed on the way: the question goes through to the origin.
         fresh_seconds = 0.0 if doubted or saying.says is Says.OTHER else terms.fresh_seconds
         task = self._questioned(asked, fresh_seconds, join=terms.fresh_seconds > 0)
-        hold = self.sources.hold(asked.place, terms.hold_seconds) if usable else None
+        hold = self._hold(asked, terms.hold_seconds) if usable else None
         if hold != 0.0:
             await asyncio.wait({task}, timeout=hold)
         if not task.done():
@@ -162,17 +192,28 @@ class Newest:
         await self._keep(asked, shown)
         return shown
 
-    def _questioned(self, asked: Asked, fresh_seconds: float, *, join: bool = True) -> "asyncio.Task[Meta]":
-        """The question under way; one that a fresher answer was wanted of than this one needs is as good."""
-        subject = (asked.oid, fresh_seconds, asked.checksums)
-        return self.questions.ask(subject, lambda: self._question(asked, fresh_seconds), join=join)
+    def _hold(self, asked: Asked, seconds: float) -> float:
+        """How long a reader who may have what is known here waits for an answer about the newest version."""
+        if self.owners.through(asked.oid, 0):
+            return seconds + ANOTHER_SECONDS
+        return self.sources.hold(asked.place, seconds)
 
-    async def _question(self, asked: Asked, fresh_seconds: float) -> Meta:
-        """A HEAD by the first route that answers; what it teaches is noted."""
+    def _questioned(self, asked: Asked, fresh_seconds: float, *, join: bool = True) -> "asyncio.Task[Meta]":
+        """The question under way; one that a fresher answer was wanted of than this one needs is as good.
+
+        Raises NotOwner to one who asks as of the key owner where that is another member.
+        """
+        through = self.owners.through(asked.oid, 0, asked.standing)
+        subject = (asked.oid, fresh_seconds, asked.checksums, through)
+        return self.questions.ask(subject, lambda: self._question(asked, fresh_seconds, through=through), join=join)
+
+    async def _question(self, asked: Asked, fresh_seconds: float, *, through: bool) -> Meta:
+        """A HEAD by the first route that answers, or a question to the key owner; what it teaches is noted."""
         oid, ticket = asked.oid, self.catalog.ticket()
         question = Question(asked.place.key, asked.payer, asked.hops, fresh_seconds, asked.checksums)
         try:
-            meta = await self.sources.tell(asked.place, question, "stat", _head)
+            keeper = partial(self.owners.ownership.owner, oid, 0) if through else None
+            meta = await self.owners.tell(keeper, asked.place, question, "stat", _head)
         except (NoSuchObject, OriginForbids) as absent:
             self.learn_absence(oid, absent, ticket)
             raise
@@ -186,6 +227,7 @@ class Newest:
         store, oid = self.shelf.store, asked.oid
         try:
             kept = asked.terms.keep and not asked.terms.second_read and meta.settled
+            kept = kept and not self.owners.through(oid, 0)
             if not meta.size and kept and store.newest(oid) != meta.version:
                 await store.pack(oid, meta, b"")  # no flight brings an empty object
             else:

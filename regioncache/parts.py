@@ -8,14 +8,16 @@ import asyncio
 import re
 from collections import OrderedDict
 from collections.abc import Awaitable
+from functools import partial
 
 from regioncache.asked import Asked
 from regioncache.errors import NoSuchObject, NotSupported, OriginForbids, RangeOutside, VersionChanged
 from regioncache.lines.base import Crossing
 from regioncache.origins.base import Part, PartSource, Question
+from regioncache.owners.owners import Owners
 from regioncache.pages import ObjectId, Version
 from regioncache.questions import Questions
-from regioncache.sources import Route, Sources
+from regioncache.sources import Route
 
 _UPLOADED = re.compile(r'"[0-9a-fA-F]{32}-([1-9][0-9]{0,4})"')
 _FINAL = (NoSuchObject, OriginForbids, VersionChanged, RangeOutside)
@@ -34,9 +36,9 @@ def parts_of(etag: str) -> int | None:
 class PartTable:
     """Parts by object, version and number. Mutable state: `_known`, oldest first; `questions` under way."""
 
-    def __init__(self, sources: Sources, limit: int = _KNOWN) -> None:
+    def __init__(self, owners: Owners, limit: int = _KNOWN) -> None:
         self.questions: Questions[Part] = Questions()
-        self._sources = sources
+        self._owners = owners
         self._limit = limit
         self._known: OrderedDict[_Subject, Part] = OrderedDict()
 
@@ -54,20 +56,23 @@ class PartTable:
         if known is not None:
             self._known.move_to_end(subject)
             return known
-        return await asyncio.shield(self.questions.ask(subject, lambda: self._ask(asked, version, number)))
+        through = self._owners.through(asked.oid, 0, asked.standing)
+        ask = partial(self._ask, asked, version, number, through=through)
+        return await asyncio.shield(self.questions.ask((subject, through), ask))
 
     async def stop(self) -> None:
         """Ends all questions."""
         await self.questions.stop()
 
-    async def _ask(self, asked: Asked, version: Version, number: int) -> Part:
+    async def _ask(self, asked: Asked, version: Version, number: int, *, through: bool) -> Part:
         def ask(route: Route, question: Question, crossing: Crossing) -> Awaitable[Part]:
             if not isinstance(route.source, PartSource):
                 raise NotSupported(f"{route.source.name} tells no parts; read the object by ranges")
             return route.source.part(question, number, version, crossing)
 
         question = Question(asked.place.key, asked.payer, asked.hops)
-        part = await self._sources.tell(asked.place, question, "part", ask, _FINAL)
+        keeper = partial(self._owners.ownership.owner, asked.oid, 0) if through else None
+        part = await self._owners.tell(keeper, asked.place, question, "part", ask, _FINAL)
         self._keep((asked.oid, version, number), part)
         return part
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 
 from namespace.resolver import Place
-from regioncache.errors import CacheError, OriginUnavailable, VersionChanged
-from regioncache.fill import Filler, Job
+from regioncache.errors import CacheError, NotHeld, OriginUnavailable, VersionChanged
+from regioncache.fetching import Job
+from regioncache.fill import Filler
 from regioncache.firstreads import FirstReads
 from regioncache.flights import Flight, Flights, Ground, Waiter, missing
 from regioncache.hot import HotObjects
@@ -22,6 +23,7 @@ from regioncache.pages import (
     cover,
 )  # fmt: skip
 from regioncache.spoilt import Spoilt
+from regioncache.standing import Standing
 from regioncache.store.base import CorruptPage, NotKept, PageGone, WouldBlock
 from regioncache.store.store import Store
 from regioncache.tally import Tally
@@ -66,6 +68,7 @@ class Reader:
     source: str = "page"
     waits: dict[str, float] = field(default_factory=dict)
     begun: bool = False
+    standing: Standing = Standing.READER
     _attached: list[tuple[Flight, Waiter]] = field(default_factory=list)
     _lanes: int = 1
     """Flights to be kept under way: more than one where a connection is too slow for its line."""
@@ -177,7 +180,7 @@ class Reader:
 
         Attached no longer than that: it may bring another version.
         """
-        opening = self.shelf.flights.opening(self.oid)
+        opening = self.shelf.flights.opening(self.oid, self.standing)
         if opening is None or not opening.reaches(at):
             return False
         waiter = self._attach(opening, at)
@@ -235,7 +238,7 @@ class Reader:
         for flight, _ in self._attached:
             if flight.reaches(at):
                 return flight
-        return self.shelf.flights.bringing(self.oid, self.meta.version, at)
+        return self.shelf.flights.bringing(self.oid, self.meta.version, at, self.standing)
 
     def _start(self, at: int) -> Flight:
         """Starts what is missing from the page at hand on; returns the flight that brings it."""
@@ -253,22 +256,30 @@ class Reader:
         """
         wanted = cover(Span(at, self.span.end), self.page_bytes)
         extent, pages = next(by_extent(wanted, self.page_bytes))
+        through = self._through(extent)
         if self._lanes > 1:
             lane = min(LANE_BYTES, -(-(self.span.end - at) // self._lanes))
             pages = pages.within(Span(pages.start, pages.start + -(-lane // self.page_bytes)))
         held = [] if self.packed else self.shelf.store.present(self.oid, self.meta.version, self.page_bytes, pages)
         held = [part for run in held for part in missing(run, [gone])]
-        flying = [flight.brings(self.page_bytes) for flight in self.shelf.flights.of(self.oid, self.meta.version)]
-        opening = self.shelf.flights.opening(self.oid)
+        flights, version = self.shelf.flights, self.meta.version
+        flying = [flight.brings(self.page_bytes) for flight in flights.of(self.oid, version, self.standing)]
+        opening = flights.opening(self.oid, self.standing)
         flying += [opening.brings(self.page_bytes)] if opening is not None else []
         again = self._had_before(extent, pages)
         for run in missing(pages, [*held, *flying]):
-            flight = Flight(self.oid, run, self.page_bytes, self.payer, self.meta.version, self.meta)
-            self.shelf.flights.add(flight, self.meta.version)
+            flight = Flight(self.oid, run, self.page_bytes, self.payer, version, self.meta, through=through)
+            flights.add(flight, version)
             self._attach(flight, run.start * self.page_bytes)
             mine = frozenset(page for page in again if run.start <= page < run.end)
-            self.shelf.filler.start(Job(flight, self.place, self.hops, self.keep, again=mine))
+            self.shelf.filler.start(Job(flight, self.place, self.hops, self.keep and not through, again=mine))
         return pages.end * self.page_bytes
+
+    def _through(self, extent: int) -> bool:
+        """Whether an extent is read through another member; raises NotHeld, NotOwner where it must not be brought."""
+        if self.standing is Standing.HELD:
+            raise NotHeld(f"{self.place.path!r} is not held here, nor on its way")
+        return self.shelf.filler.owners.through(self.oid, extent, self.standing)
 
     def _had_before(self, extent: int, pages: Span) -> frozenset[int]:
         """Pages of which bytes came before: damaged ones, and the first of each run that a crash tore."""
@@ -279,6 +290,8 @@ class Reader:
 
     def _go_ahead(self, flight: Flight, at: int) -> None:
         """Starts the next extent's flight early enough that the line is not idle between the two."""
+        if self.standing is Standing.HELD:
+            return
         if flight.crossing is not None:
             self._lanes = flight.crossing.lanes(self._flying())
         if self._lanes > 1:

@@ -9,12 +9,8 @@ from dataclasses import replace
 
 from regioncache.asked import Asked
 from regioncache.checksums import tells
-from regioncache.errors import (
-    RangeOutside,
-    SlowDown,
-    VersionChanged,
-)
-from regioncache.fill import Job
+from regioncache.errors import NotHeld, RangeOutside, SlowDown, VersionChanged
+from regioncache.fetching import Job
 from regioncache.flights import Flight, Waiter
 from regioncache.newest import Newest
 from regioncache.opened import Means, Opened, Waited
@@ -30,6 +26,7 @@ from regioncache.pages import (
 )
 from regioncache.parts import PartTable
 from regioncache.reader import Reader, Shelf, again
+from regioncache.standing import Standing
 from regioncache.store.base import CorruptPage, PageGone, WouldBlock
 
 FIRST_PIECE_SECONDS = 25.0
@@ -46,7 +43,8 @@ class RegionCache:
         self.newest = newest
         self.catalog = newest.catalog
         self.means = means
-        self.parts = PartTable(newest.sources)
+        self.parts = PartTable(newest.owners)
+        self.owners = newest.owners
 
     def glance(self, asked: Asked) -> Opened | None:
         """Answers from memory and the kernel's cache alone, or returns None; raises RangeOutside. Never awaits."""
@@ -164,13 +162,9 @@ class RegionCache:
         await self.shelf.filler.stop()
 
     async def _open(self, asked: Asked, limit: asyncio.Timeout) -> Opened:
-        self.newest.raise_absence(asked.oid)
-        meta, stale, first = await self.newest.recall(asked.oid), None, None
-        if meta is None:
-            meta, first = await self._open_unknown(asked, limit)
-            stale = self.newest.stale(asked, meta)
-        elif not self.newest.fresh(asked, meta):
-            meta, stale = await self.newest.renew(asked, meta)
+        if asked.standing is Standing.HELD:
+            return await self._open_held(asked, limit)
+        meta, stale, first = await self._found(asked, limit)
         try:
             if asked.version is not None and asked.version != meta.version:
                 raise VersionChanged(f"{asked.place.path!r} is {meta.version} now, not {asked.version}")
@@ -186,6 +180,30 @@ class RegionCache:
             if first is not None:
                 first[0].detach(first[1])
         return await self._begin(reader, stale, limit)
+
+    async def _found(
+        self, asked: Asked, limit: asyncio.Timeout
+    ) -> tuple[Meta, float | None, tuple[Flight, Waiter] | None]:
+        """The newest version, its age where it is stale, and the flight at which that was learned, if one was."""
+        while True:
+            self.newest.raise_absence(asked.oid)
+            meta = await self.newest.recall(asked.oid)
+            if self.newest.lacks(asked, meta):
+                meta = await self.newest.told(asked) or meta
+            if meta is not None:
+                fresh = self.newest.fresh(asked, meta)
+                return (meta, None, None) if fresh else (*await self.newest.renew(asked, meta), None)
+            opened = await self._open_unknown(asked, limit)
+            if opened is not None:
+                return opened[0], self.newest.stale(asked, opened[0]), opened[1]
+
+    async def _open_held(self, asked: Asked, limit: asyncio.Timeout) -> Opened:
+        """Opens what is present or landing of the version asked for; asks nobody. Raises NotHeld."""
+        meta = await self.newest.recall(asked.oid)
+        span = None if meta is None else asked.wanted.of(meta.size)
+        if meta is None or span is None or meta.version != asked.version:
+            raise NotHeld(f"{asked.place.path!r} is not held here in that version")
+        return await self._begin(self._reader(asked, meta, span), None, limit)
 
     async def _begin(self, reader: Reader, stale: float | None, limit: asyncio.Timeout) -> Opened:
         """Waits for the first piece, so that the headers can say where it came from."""
@@ -213,45 +231,49 @@ class RegionCache:
             FilePart(piece, None, 0),
         )
 
-    async def _open_unknown(self, asked: Asked, limit: asyncio.Timeout) -> tuple[Meta, tuple[Flight, Waiter] | None]:
-        """The first read of an unknown object is the question too."""
+    async def _open_unknown(
+        self, asked: Asked, limit: asyncio.Timeout
+    ) -> tuple[Meta, tuple[Flight, Waiter] | None] | None:
+        """The first read of an unknown object is the question too. None: it must be looked at anew."""
         oid, wanted = asked.oid, asked.wanted
         if wanted.suffix is not None or wanted.end == wanted.start:
             return await self.newest.ask(asked), None
-        while True:
-            flight = self.shelf.flights.opening(oid) or self._start_opening(asked)
-            waiter = flight.attach(asked.payer, wanted.start)
-            try:
-                # Not only until the head is there: who is woken by it would wait again for the first bytes.
-                while not flight.done and (flight.meta is None or flight.lacks(wanted.start)):
-                    if waiter.late is not None:
-                        raise again(waiter.late)
-                    await flight.change(wanted.start)
-            except BaseException:
-                flight.detach(waiter, comes_again=limit.expired() or waiter.late is not None)
-                raise
-            if flight.meta is not None:
-                return flight.meta, (flight, waiter)
-            flight.detach(waiter)
-            if isinstance(flight.fault, RangeOutside):
-                return await self.newest.ask(asked), None
-            if flight.fault is not None:
-                self.newest.learn_absence(oid, flight.fault, flight.ticket)
-                raise again(flight.fault)
-            # It was ending for want of readers when we came.
+        flight = self.shelf.flights.opening(oid, asked.standing) or self._start_opening(asked)
+        waiter = flight.attach(asked.payer, wanted.start)
+        try:
+            # Not only until the head is there: who is woken by it would wait again for the first bytes.
+            while not flight.done and (flight.meta is None or flight.lacks(wanted.start)):
+                if waiter.late is not None:
+                    raise again(waiter.late)
+                await flight.change(wanted.start)
+        except BaseException:
+            flight.detach(waiter, comes_again=limit.expired() or waiter.late is not None)
+            raise
+        if flight.meta is not None:
+            return flight.meta, (flight, waiter)
+        flight.detach(waiter)
+        if isinstance(flight.fault, RangeOutside):
+            return await self.newest.ask(asked), None
+        if flight.fault is not None:
+            self.newest.learn_absence(oid, flight.fault, flight.ticket)
+            raise again(flight.fault)
+        return None  # it was ending for want of readers when we came, or the extent has become another's
 
     def _start_opening(self, asked: Asked) -> Flight:
         """Starts the flight that asks for an unknown object; what its head tells is learned at once."""
-        flight = Flight(asked.oid, self._first_run(asked), asked.place.bucket.page, asked.payer)
+        pages, page_bytes = self._first_run(asked), asked.place.bucket.page
+        through = self.owners.through(asked.oid, pages.start * page_bytes // EXTENT_BYTES, asked.standing)
+        flight = Flight(asked.oid, pages, page_bytes, asked.payer, through=through)
         flight.ticket = self.catalog.ticket()
         self.shelf.flights.open(flight)
 
         def learned(meta: Meta) -> None:
             self.newest.learn(asked.oid, meta, flight.ticket)
+            self.owners.tell_key_owner(flight, meta)
 
         terms, again = asked.terms, self.shelf.spoilt.take(asked.oid, flight.pages)
         kept = self._kept(asked, asked.wanted.start)
-        job = Job(flight, asked.place, asked.hops, kept, terms.fresh_seconds, again, learned)
+        job = Job(flight, asked.place, asked.hops, kept and not through, terms.fresh_seconds, again, learned)
         self.shelf.filler.start(job)
         return flight
 
@@ -271,7 +293,16 @@ class RegionCache:
         return next(by_extent(pages, page_bytes))[1]
 
     def _reader(self, asked: Asked, meta: Meta, span: Span) -> Reader:
-        return Reader(self.shelf, asked.place, meta, span, asked.payer, asked.hops, asked.terms.keep)
+        return Reader(
+            self.shelf,
+            asked.place,
+            meta,
+            span,
+            asked.payer,
+            asked.hops,
+            asked.terms.keep,
+            standing=asked.standing,
+        )
 
     def _kept(self, asked: Asked, start: int) -> bool:
         """Whether what this read brings is kept; `start` is its first byte."""

@@ -23,7 +23,7 @@ from regioncache.errors import (
     SlowDown,
     Unanswered,
 )
-from regioncache.health import ANSWER_SECONDS, Health, WayId
+from regioncache.health import ANSWER_SECONDS, MEMBER, Health, WayId
 from regioncache.isolation import Asking, Bounds, Kind, ShareStatistics
 from regioncache.lines.base import Crossing
 from regioncache.origins.base import Payer, Question, Source
@@ -47,6 +47,11 @@ class Route:
     line: str | None
     source: Source
     open_crossing: Callable[[Callable[[], Payer], Callable[[], str]], Crossing]
+
+    @property
+    def judged(self) -> bool:
+        """Whether its answers and its silence say that it is there or away; of a member the view says so."""
+        return self.id[1] != MEMBER
 
     def crossing(self, payer: Callable[[], Payer], kind: Callable[[], str]) -> Crossing:
         """Opens the account of one request; `kind` is the ledger's kind of the next bytes."""
@@ -156,21 +161,32 @@ class Sources:
         """
         fault: CacheError = OriginUnavailable("no route was tried")
         for route in self.of(place):
-            crossing = route.crossing(lambda: question.payer, lambda: "meta")
-            passage = route.traced(question.payer.trail, what)
             try:
-                async with self.turn(route, "question"):
-                    return await self.ask(route, ask(route, question.by(passage), crossing), crossing)
+                return await self.put(route, question, what, ask)
             except final:
                 raise
             except CacheError as failed:
                 fault = failed
-            finally:
-                if passage is not None:
-                    passage.end(sys.exception(), crossing.waited)
-                crossing.close()
         told = isinstance(fault, OriginUnavailable | SlowDown | NotSupported)
         raise fault if told else OriginUnavailable(str(fault)) from fault
+
+    async def put(
+        self,
+        route: Route,
+        question: Question,
+        what: str,
+        ask: Callable[[Route, Question, Crossing], Awaitable[_T]],
+    ) -> _T:
+        """Puts a question to one route, in its turn; raises what `ask` raises, and SlowDown."""
+        crossing = route.crossing(lambda: question.payer, lambda: "meta")
+        passage = route.traced(question.payer.trail, what)
+        try:
+            async with self.turn(route, "question"):
+                return await self.ask(route, ask(route, question.by(passage), crossing), crossing)
+        finally:
+            if passage is not None:
+                passage.end(sys.exception(), crossing.waited)
+            crossing.close()
 
     def turn(self, route: Route, kind: Kind, rank: int = 0) -> HeldPlace:
         """Holds a place at the route's way; see `Turns.turn`."""
@@ -185,12 +201,13 @@ class Sources:
             # Only on a line does it hold what others wait for, and may be given up: elsewhere no timer is made.
             answer = await (question if route.line is None else self._limited(asking, question, crossing))
         except (Refused, Unanswered) as silence:
-            if not asking.counted or isinstance(silence, Refused):
+            if route.judged and (not asking.counted or isinstance(silence, Refused)):
                 self._silent(route, silence)
             raise
         except OriginNeedsMending as fault:
             self._answered(route, asking)
-            self._outages.refuses(route.id, fault)
+            if route.judged:
+                self._outages.refuses(route.id, fault)
             raise
         except CacheError as fault:
             # A line that has no room says nothing about the far end; a store that asks to slow down is there.
@@ -202,7 +219,8 @@ class Sources:
             share.over(asking)
             self.turns.let_in(share)
         self._answered(route, asking)
-        self._outages.accepts(route.id)
+        if route.judged:
+            self._outages.accepts(route.id)
         return answer
 
     async def _limited(self, asking: Asking, question: Awaitable[_T], crossing: Crossing) -> _T:
@@ -231,7 +249,7 @@ class Sources:
         for way, share in self.turns.shares():
             if share.silent_for(now) < ANSWER_SECONDS:
                 continue
-            if way[1] != "region":
+            if way[1] not in ("region", MEMBER):
                 for asking in share.overdue(now, ANSWER_SECONDS):
                     route = self._owed[asking]
                     self._silent(route, Unanswered(f"{route.source.name} gave no answer in {ANSWER_SECONDS:g} s"))
@@ -293,7 +311,7 @@ class Sources:
     def statistics(self) -> list[WayStatistics]:
         """Every way that is left to this region, by name, and those still in use."""
         now, away = self._clock(), self.health.away_since()
-        ways = self._known.union(way for way, _ in self.turns.shares())
+        ways = self._known.union(way for way, _ in self.turns.shares() if way[1] != MEMBER)
         return [
             WayStatistics(way, now - away[way] if way in away else None, self.turns.share(way).statistics(now))
             for way in sorted(ways)

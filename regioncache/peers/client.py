@@ -8,7 +8,10 @@ from regioncache.errors import (
     BadAnswer,
     CacheError,
     KeyRefused,
+    NodeStopping,
     NoSuchObject,
+    NotHeld,
+    NotOwner,
     NotSupported,
     OriginBusy,
     OriginForbids,
@@ -28,7 +31,8 @@ from regioncache.origins.base import ListAsk, ListPage, Part, Question, Reading,
 from regioncache.pages import Meta, Span, Version
 from regioncache.peers.digests import HEADER, Digests, other_files
 from regioncache.peers.proto import FRAME_BYTES, HEADER_BYTES, SILENCE_SECONDS, Head, Kind, check, parse
-from regioncache.peers.wire import FACTS, PART, PeerRequest, parse_facts, parse_list_body, parse_part_line
+from regioncache.peers.wire import EPOCH, FACTS, PART, PeerRequest, parse_facts, parse_list_body, parse_part_line
+from regioncache.standing import Standing
 
 SERVICE = "causeway"
 ANSWER_SECONDS = 28.0
@@ -43,7 +47,10 @@ ERROR_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class PeerSource:
-    """A bucket as another region's node serves it."""
+    """A bucket as another node serves it: a far region's, or a member of our own region, asked by its `standing`.
+
+    `epoch` tells, for a member, which view this node goes by.
+    """
 
     name: str
     base: Base
@@ -57,6 +64,8 @@ class PeerSource:
     on_warning: Callable[[str], None]
     wall: Callable[[], float] = time.time
     keys: SigningKeys = field(default_factory=SigningKeys, repr=False)
+    standing: Standing = Standing.READER
+    epoch: Callable[[], int] | None = None
 
     async def read(self, want: Want, crossing: Crossing) -> Reading:
         """Asks for a span; see `Source.read`."""
@@ -153,13 +162,16 @@ class PeerSource:
             question.key,
             self.region,
             question.payer,
-            question.hops + 1,
+            # From region to region: within one, the standing keeps it from running in a loop.
+            question.hops + (self.epoch is None),
             question.fresh_seconds,
             version,
             span,
             ask,
             question.checksums,
             part,
+            self.standing,
+            0 if self.epoch is None else self.epoch(),
         )
 
     def _ask(self, request: PeerRequest, answer_seconds: float) -> Ask:
@@ -187,6 +199,11 @@ class PeerSource:
                 return OriginForbids(where)
             case 412:
                 return VersionChanged(where)
+            case 410:
+                return NotHeld(where)
+            case 421:
+                epoch = answer.header(EPOCH) or b"0"
+                return NotOwner(where, int(epoch) if epoch.isdigit() else 0)
             case 416:
                 size = answer.header(b"x-causeway-size") or b"0"
                 return RangeOutside(int(size) if size.isdigit() else 0)
@@ -194,6 +211,8 @@ class PeerSource:
                 return NotSupported(where)
             case 503 if answer.header(b"x-causeway-fault") == b"slow":
                 return OriginBusy(where, seconds)
+            case 503 if answer.header(b"x-causeway-fault") == b"stopping":
+                return NodeStopping(where, seconds)
             case 503 if answer.header(b"x-causeway-fault") == b"mend":
                 return OriginNeedsMending(where)
             case status:

@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 
 from regioncache.asked import Asked
 from regioncache.errors import (
     CacheError,
     KeyRefused,
+    NodeStopping,
     NoSuchObject,
+    NotHeld,
+    NotOwner,
     NotSupported,
     OriginForbids,
     OriginNeedsMending,
@@ -22,15 +26,17 @@ from regioncache.http.claims import SignatureFault, Verifier
 from regioncache.http.messages import Buffer, Header, Reply, Request
 from regioncache.lists import Lists
 from regioncache.opened import Opened
-from regioncache.pages import Meta, Span, Wanted
+from regioncache.pages import EXTENT_BYTES, Meta, Span, Wanted
 from regioncache.peers.client import SERVICE
 from regioncache.peers.desks import Desk, operation_of, values_of
 from regioncache.peers.digests import HEADER, Digests, other_files
 from regioncache.peers.proto import BEAT_SECONDS, FRAME_BYTES, Kind, frame
 from regioncache.peers.wire import (
+    EPOCH,
     FACTS,
     MOST_HOPS,
     PART,
+    STANDING,
     BadPeerRequest,
     PeerRequest,
     facts,
@@ -40,6 +46,7 @@ from regioncache.peers.wire import (
 )
 from regioncache.places import Places
 from regioncache.service import RegionCache
+from regioncache.standing import Standing
 from regioncache.tracing import Beginning, Tracing, untraced
 
 SIGNED = (b"x-causeway-region", b"x-causeway-tenant", b"x-causeway-class", b"x-causeway-hops", b"x-causeway-fresh")
@@ -107,6 +114,11 @@ class PeerDoor:
             secret = self._secrets(claim.key_id)
             if secret is None or any(name not in claim.signing.names for name in SIGNED):
                 return None
+            among_members = STANDING in request.first
+            if among_members and not {STANDING, EPOCH} <= set(claim.signing.names):
+                return None
+            if among_members and claim.key_id != self._region:
+                return None  # it is for members to say who owns what
             if request.header(b"x-causeway-region") != claim.key_id.encode():
                 return None
             self._verifier.check(claim, request, secret, self._wall())
@@ -142,22 +154,38 @@ class PeerDoor:
         if place is None or place.bucket.id != parsed.bucket_id:
             raise OriginUnavailable(f"region {self._region} has another topology: it knows no such bucket", 5.0)
         terms = self._places.terms(place, parsed.fresh_seconds)
+        standing = parsed.standing
         if parsed.ask is not None:
-            page = await self._lists.page(place, parsed.ask, parsed.payer, terms, parsed.hops)
+            owners, of_list = self._cache.owners, (place.bucket.id, parsed.ask.prefix, standing)
+            await owners.admit(partial(owners.lists_through, *of_list), parsed.epoch)
+            page = await self._lists.page(place, parsed.ask, parsed.payer, terms, parsed.hops, standing)
             return Reply(200, [(b"content-type", b"application/json")], list_body(page))
         if parsed.span is None:
-            asked = Asked(place, Wanted(), parsed.payer, terms, parsed.hops, checksums=parsed.checksums)
+            asked = Asked(
+                place, Wanted(), parsed.payer, terms, parsed.hops, checksums=parsed.checksums, standing=standing
+            )
+            await self._admit(asked, 0, parsed.epoch)
             if parsed.part and parsed.version is not None:
                 part = await self._cache.parts.find(asked, parsed.version, parsed.part)
                 return Reply(200, [(PART, part_line(part))])
             opened = await self._cache.stat(asked)
             return Reply(200, self._head(opened.meta, opened.span))
         wanted = Wanted(parsed.span.start, parsed.span.end)
-        asked = Asked(place, wanted, parsed.payer, terms, parsed.hops, parsed.version)
-        opened = self._cache.glance(asked) or await self._cache.open(asked)
+        asked = Asked(place, wanted, parsed.payer, terms, parsed.hops, parsed.version, standing=standing)
+        opened = self._cache.glance(asked) or await self._opened(asked, parsed.epoch)
         # A stream that nobody begins to read is not closed by being left.
         head, left = self._head(opened.meta, opened.span), lambda _: opened.close()
         return Reply(200, head, stream=_frames(opened), done=left)
+
+    async def _opened(self, asked: Asked, epoch: int) -> Opened:
+        await self._admit(asked, asked.wanted.start // EXTENT_BYTES, epoch)
+        return await self._cache.open(asked)
+
+    async def _admit(self, asked: Asked, extent: int, epoch: int) -> None:
+        """Raises NotOwner to a member that asks as of the owner, where that is another one by the newer view."""
+        if asked.standing is Standing.OWNER:
+            owners = self._cache.owners
+            await owners.admit(partial(owners.through, asked.oid, extent, asked.standing), epoch)
 
     def _head(self, meta: Meta, span: Span) -> list[Header]:
         age = max(0.0, self._wall() - meta.learned_at)
@@ -184,6 +212,8 @@ async def _frames(opened: Opened) -> AsyncIterator[Buffer]:
                     yield b"".join((frame(Kind.BYTES, at, part), part))
                     at += len(part)
             yield frame(Kind.END)
+        except (NodeStopping, NotOwner):
+            return  # without an end: who reads looks where it goes on
         except CacheError as fault:
             text = str(fault).encode()[:FRAME_BYTES]
             yield frame(Kind.FAULT, at, text) + text
@@ -209,9 +239,21 @@ def _fault(fault: CacheError) -> Reply:
         case OriginNeedsMending():
             return Reply(503, [(b"x-causeway-fault", b"mend")], text)
         case OriginUnavailable():
-            return Reply(503, [(b"retry-after", _seconds(fault.retry_after))], text)
+            return _unavailable(fault, text)
         case _:
             return Reply(500, body=text)
+
+
+def _unavailable(fault: OriginUnavailable, text: bytes) -> Reply:
+    match fault:
+        case NotHeld():
+            return Reply(410, body=text)
+        case NotOwner():
+            return Reply(421, [(EPOCH, b"%d" % fault.epoch)], text)
+        case NodeStopping():
+            return Reply(503, [(b"retry-after", b"1"), (b"x-causeway-fault", b"stopping")], text)
+        case _:
+            return Reply(503, [(b"retry-after", _seconds(fault.retry_after))], text)
 
 
 def _seconds(seconds: float) -> bytes:

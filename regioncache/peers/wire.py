@@ -16,6 +16,7 @@ from regioncache.http.messages import Header
 from regioncache.origins.base import MOST_PARTS, ListAsk, Listed, ListPage, Part, Payer
 from regioncache.pages import Meta, Span, Version
 from regioncache.peers.proto import PROTOCOL
+from regioncache.standing import Standing
 
 ROOT = "/causeway/"
 MOST_HOPS = 4
@@ -23,6 +24,10 @@ MOST_HOPS = 4
 NAME_BYTES = 128
 FACTS = b"x-causeway-object"
 PART = b"x-causeway-part"
+STANDING = b"x-causeway-as"
+"""As what a member asks another one; absent between regions."""
+EPOCH = b"x-causeway-epoch"
+"""Of the view that who asks goes by; in an answer 421 that of who was asked."""
 
 
 class BadPeerRequest(Exception):
@@ -34,6 +39,7 @@ class PeerRequest:
     """What one node asks of another. `span`: the bytes wanted (read); `ask`: the list wanted (list).
 
     Of a stat: `checksums` shall be told; `part`, from 1, is asked for instead of the object, 0 = the object.
+    Between members of a region: as what it is asked, and the epoch of the view that who asks goes by.
     """
 
     operation: str
@@ -49,6 +55,8 @@ class PeerRequest:
     ask: ListAsk | None = None
     checksums: bool = False
     part: int = 0
+    standing: Standing = Standing.READER
+    epoch: int = 0
 
     def target(self) -> bytes:
         """The request line's target."""
@@ -74,8 +82,14 @@ class PeerRequest:
             (b"x-causeway-class", quote(self.payer.cls).encode()),
             (b"x-causeway-hops", str(self.hops).encode()),
             (b"x-causeway-fresh", repr(self.fresh_seconds).encode()),
+            *self._among_members(),
             *(() if self.payer.trail is None else self.payer.trail.headers()),
         ]
+
+    def _among_members(self) -> list[Header]:
+        if self.standing is Standing.READER:
+            return []
+        return [(STANDING, self.standing.value.encode()), (EPOCH, b"%d" % self.epoch)]
 
 
 def parse_request(target: bytes, headers: Mapping[bytes, bytes]) -> PeerRequest:
@@ -119,7 +133,16 @@ def _request(operation: str, values: Mapping[str, str], headers: Mapping[bytes, 
         ask,
         values.get("checksums") == "1",
         _part_number(values),
+        Standing(headers.get(STANDING, b"").decode("ascii")),
+        _epoch(headers.get(EPOCH, b"0")),
     )
+
+
+def _epoch(text: bytes) -> int:
+    epoch = int(text)
+    if not 0 <= epoch < 1 << 63:
+        raise ValueError("an epoch is a revision of etcd")
+    return epoch
 
 
 def _part_number(values: Mapping[str, str]) -> int:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from regioncache.app import CacheApp
-from regioncache.fill import FLIGHT_BYTES
+from regioncache.fetching import FLIGHT_BYTES
 from regioncache.sources import WayStatistics
 from regioncache.turns import Turns
 from tests.fakes.ramp import ramp

@@ -105,7 +105,7 @@ async def test_a_part_that_is_not_there_is_outside(tmp_path: Path) -> None:
 async def test_parts_are_remembered_up_to_a_limit(tmp_path: Path) -> None:
     async with region(tmp_path) as cache:
         made = cache.put("k", 30, parts=(10,) * 3)
-        table = PartTable(cache.app.sources, limit=2)
+        table = PartTable(cache.app.cache.owners, limit=2)
         for number in (1, 2, 1, 3, 1, 2):
             await table.find(cache.asked("k", payer=Payer("rec")), Version(made.etag), number)
 

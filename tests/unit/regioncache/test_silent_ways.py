@@ -10,7 +10,7 @@ from namespace.model import Mount
 from namespace.resolver import Place
 from namespace.routes import Way
 from regioncache.errors import OriginUnavailable, SlowDown, Unanswered
-from regioncache.fill import FLIGHT_BYTES
+from regioncache.fetching import FLIGHT_BYTES
 from regioncache.health import ANSWER_SECONDS, Health
 from regioncache.isolation import Bounds
 from regioncache.lines.crossing import NoLine
