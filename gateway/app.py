@@ -7,7 +7,7 @@ import asyncio
 import resource
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -31,6 +31,7 @@ from gateway.operating.operating import Operating
 from gateway.operating.running import InForce, Running
 from gateway.partitionwatch import PartitionWatch
 from gateway.peercount import CountedPeers
+from gateway.peertls import PeerCertificate
 from gateway.s3.auth import Authenticator
 from gateway.s3.door import Door
 from gateway.s3.visit import Accounts
@@ -44,6 +45,7 @@ from namespace.references import SecretRef
 from policy.match import Rules
 from regioncache.app import CacheApp, CacheAppSettings, open_files
 from regioncache.cluster.ownership import Alone, Ownership
+from regioncache.http.handshakes import Contexts
 from regioncache.http.limits import Limits
 from regioncache.http.messages import Handler
 from regioncache.http.server import Server
@@ -99,13 +101,15 @@ class Node:
         telemetry: Telemetry | None = None
         try:
             telemetry = _telemetry(settings)
-            app = await CacheApp.start(_cache_settings(settings, limited, wall, telemetry, ownership))
+            peer = None if settings.listen.peer.tls is None else PeerCertificate(settings.listen.peer.tls)
+            app = await CacheApp.start(_cache_settings(settings, limited, wall, telemetry, ownership, peer))
         except BaseException:
             await namespace.close()
             if telemetry is not None:
                 await telemetry.stop(0.0)
             raise
         node = _assembled(settings, app, namespace, access_every, wall, telemetry)
+        node.running.certificates += [] if peer is None else [peer]
         try:
             await node.running.following.catch_up(strict=True)
             await node._open(admin_token)
@@ -139,9 +143,10 @@ class Node:
         await running.app.history.start()
         certificates = running.certificates
         listen = running.settings.listen
+        contexts = {"s3": _context("s3", listen.s3, certificates), "peer": _peer_contexts(certificates)}
         for door, listener in (("s3", listen.s3), ("peer", listen.peer)):
-            context = _context(door, listener, certificates)
-            where = await self.servers[door].listen((listener.address.host, listener.address.port), tls=context)
+            address = (listener.address.host, listener.address.port)
+            where = await self.servers[door].listen(address, tls=contexts[door])
             running.addresses[door] = Address(listener.address.host, where[1])
         context = _context("admin", listen.admin, certificates)
         self.admin = await AdminServer.start(
@@ -245,6 +250,12 @@ def _context(door: str, listener: Listener, certificates: list[tls.Certificate])
     return certificate.context
 
 
+def _peer_contexts(certificates: Sequence[tls.Certificate]) -> Contexts | None:
+    """The context of each connection to the peer door, by the authority as it is then."""
+    peer = next((one for one in certificates if one.door == "peer"), None)
+    return None if peer is None else lambda: peer.context
+
+
 def _telemetry(settings: NodeSettings) -> Telemetry | None:
     if settings.telemetry is None:
         return None
@@ -257,6 +268,7 @@ def _cache_settings(
     wall: Callable[[], float],
     telemetry: Telemetry | None,
     ownership: Ownership | None,
+    peer: PeerCertificate | None,
 ) -> CacheAppSettings:
     cache = settings.cache
     secrets = {region: _secret(reference) for region, reference in settings.secrets.items()}
@@ -274,6 +286,7 @@ def _cache_settings(
         low=settings.cache.low,
         keep_days=settings.ledger.keep,
         limited=limited,
+        peer_tls=None if peer is None else lambda: peer.asking,
         tracing=untraced if telemetry is None else telemetry.of_peers(),
         ownership=ownership or Alone(),
         wall=wall,

@@ -116,19 +116,21 @@ class S3Listener(Listener):
         return name
 
 
+class PeerTlsSettings(TlsSettings):
+    """A node's certificate among nodes; all three files are read again when they change."""
+
+    ca: FilePath
+    """PEM file: the authorities of your nodes' certificates. Whoever connects must have a certificate of theirs, and
+    so must the nodes that are asked. No default: the system's authorities sign for everybody."""
+
+
 class PeerListener(Listener):
-    """The address for nodes of other regions."""
+    """The address for other nodes."""
 
-    tls: TlsSettings | None = None
-    """Not kept by this version. Default: none: plain HTTP; nodes ask each other signed, each frame with its
-    checksum."""
-
-    @field_validator("tls", mode="before")
-    @classmethod
-    def _plain_only(cls, value: object, info: ValidationInfo) -> object:
-        if value is not None and not _asks_for_future(info):
-            raise ValueError(f"{NOT_KEPT}: leave it out, nodes ask each other in plain HTTP, signed and checked")
-        return value
+    tls: PeerTlsSettings | None = None
+    """The certificate of this node among nodes, for those who ask it and those whom it asks; it must be good for both
+    uses, and for the name or address by which others reach it. Default: none: plain HTTP; nodes ask each other signed,
+    each frame with its checksum."""
 
 
 class ListenSettings(BaseModel):

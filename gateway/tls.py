@@ -87,6 +87,11 @@ class Certificate:
         """The day of its end."""
         return _date(self.valid_until)
 
+    @property
+    def _files(self) -> tuple[Path, ...]:
+        """What is loaded, and followed."""
+        return self._settings.cert, self._settings.key
+
     def _load(self) -> float:
         """Loads the pair as it is now, and returns its end.
 
@@ -99,13 +104,17 @@ class Certificate:
                 trial = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
                 trial.load_cert_chain(cert, key, password=_no_password)
                 until = valid_until(Path(cert).read_bytes())
-                self.context.load_cert_chain(cert, key, password=_no_password)
+                self._take(cert, key)
                 return until
         except (OSError, ValueError) as fault:
             raise CertificateFault(
                 f"certificate {self._settings.cert} with key {self._settings.key} cannot be used ({fault}); "
                 "both must be PEM, belong together, and the key must have no password"
             ) from fault
+
+    def _take(self, cert: str, key: str) -> None:
+        """Puts a pair in use that was tried."""
+        self.context.load_cert_chain(cert, key, password=_no_password)
 
     def _copied(self, path: Path, stack: ExitStack) -> str:
         """A copy in memory that OpenSSL, which reads files alone, can open."""
@@ -114,7 +123,7 @@ class Certificate:
         return f"/proc/self/fd/{copy.fileno()}"
 
     def _seen(self) -> _Stamps:
-        return tuple(_stamp(path) for path in (self._settings.cert, self._settings.key))
+        return tuple(_stamp(path) for path in self._files)
 
 
 class Watch:

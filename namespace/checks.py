@@ -73,10 +73,11 @@ def _nodes_listed_twice(topology: Topology) -> Iterator[Fault]:
     seen: dict[str, str] = {}
     for region in topology.regions.values():
         for index, node in enumerate(region.nodes):
-            if node in seen:
-                fault = f"node {node} is listed under region {seen[node]!r} already; a node has one region"
+            where = node.removeprefix(fields.TLS_NODE)
+            if where in seen:
+                fault = f"node {where} is listed under region {seen[where]!r} already; a node has one region"
                 yield ("regions", region.name, "nodes", index), fault
-            seen.setdefault(node, region.name)
+            seen.setdefault(where, region.name)
 
 
 def _granted_paths(topology: Topology, mounts: Mapping[str, object]) -> Iterator[Fault]:

@@ -25,6 +25,8 @@ _SCHEMES = {
 }
 NO_LINE = "none"
 """What an endpoint says aloud that is reached from elsewhere without crossing a line."""
+TLS_NODE = "https://"
+"""Before the address of a node whose peer door speaks TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,12 @@ def not_known(section: str, value: str, names: Collection[str]) -> str:
 
 
 def node(value: str) -> str:
-    """A node's peer address, `host:port` or `[v6]:port`."""
-    host, _, port = value.rpartition(":")
+    """A node's peer address, `host:port` or `[v6]:port`, with `https://` before it where its peer door speaks TLS."""
+    bare = value.removeprefix("http://")
+    host, _, port = bare.removeprefix(TLS_NODE).rpartition(":")
     if not _HOST.fullmatch(host) or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f'{value!r} is no peer address; write "HOST:PORT", as "10.1.0.7:9100"')
-    return value
+        raise ValueError(f'{value!r} is no peer address; write "HOST:PORT" or "https://HOST:PORT", as "10.1.0.7:9100"')
+    return bare
 
 
 def real_bucket(value: str, provider: str) -> str:

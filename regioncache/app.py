@@ -26,6 +26,7 @@ from regioncache.health import Health
 from regioncache.history.keeping import History
 from regioncache.hot import HotObjects
 from regioncache.http.client import Client
+from regioncache.http.handshakes import Contexts
 from regioncache.isolation import Bounds
 from regioncache.ledger import Ledger
 from regioncache.lines.calendar import Calendar
@@ -85,6 +86,8 @@ class CacheAppSettings:
     tiers: tuple[int, ...] = ()
     """By path; empty: all are 0."""
     tls: ssl.SSLContext | None = None
+    peer_tls: Contexts | None = None
+    """By which other nodes are asked over TLS; None: this one has no certificate among them."""
     high: float = 1.0
     """Share of `size` above which eviction begins behind; `low` is where it ends."""
     low: float = 1.0
@@ -110,6 +113,8 @@ class CacheApp:
     store: Store
     ledger: Ledger
     client: Client
+    peer_client: Client
+    """Asks other nodes: over TLS with this one's certificate, where it has one."""
     memory: Memory
     resolver: Resolver
     catalog: Catalog
@@ -185,6 +190,7 @@ class CacheApp:
         """Builds the parts over an open store and ledger; `build` makes the route of a way, None: the real one."""
         clock, wall = settings.clock, settings.wall
         client = Client(tls=settings.tls)
+        peer_client = client if settings.peer_tls is None else Client(tls=settings.peer_tls)
         hot = HotObjects(int(settings.memory * HOT_PART))
         store.on_gone(hot.clear)
         memory = Memory(settings.memory - int(settings.memory * HOT_PART))
@@ -193,7 +199,8 @@ class CacheApp:
         doubts = Doubts(settings.paths[0] / DOUBTS_FILE, settings.tidings)
         catalog = Catalog(on_doubt=doubts.note)
         doubts.restore(catalog, wall())
-        routing = Routing(settings.region, settings.secrets, client, wall, digests, settings.tidings.warning)
+        warn, asking = settings.tidings.warning, None if settings.peer_tls is None else peer_client
+        routing = Routing(settings.region, settings.secrets, client, wall, digests, warn, asking)
         bounds = settings.bounds or Bounds.of(memory.most("flight"), FLIGHT_BYTES, asking_descriptors())
         sources = Sources(health, build or routing.route, clock, settings.tidings, bounds)
 
@@ -219,8 +226,8 @@ class CacheApp:
         among = MemberDesks(settings.region, settings.ownership, store, flights, newest, lists, doubts, wall)
         peers.desks.update(among.desks())
         return cls(
-            settings, store, ledger, client, memory, resolver, catalog, health, flights, tally, routing, sources, cache,
-            lists, places, peers, digests, Prober(sources), doubts, build=build,
+            settings, store, ledger, client, peer_client, memory, resolver, catalog, health, flights, tally, routing,
+            sources, cache, lists, places, peers, digests, Prober(sources), doubts, build=build,
         )  # fmt: skip
 
     def adopt(self, topology: Topology, policy: Policy, revision: int) -> None:
@@ -260,7 +267,8 @@ class CacheApp:
             if settings.region in line.between
         }
         warn = settings.tidings.warning
-        routing = Routing(settings.region, settings.secrets, self.client, settings.wall, self.digests, warn)
+        asking = None if settings.peer_tls is None else self.peer_client
+        routing = Routing(settings.region, settings.secrets, self.client, settings.wall, self.digests, warn, asking)
         routing.adopt(lines)
         sources = Sources(Health(), self.build or routing.route, settings.clock)
         return resolver, Lists(sources, ListPages(), self.catalog.ticket, settings.clock, settings.wall)
@@ -285,6 +293,7 @@ class CacheApp:
         await self.cache.stop()
         await self.doubts.close()
         self.client.close()
+        self.peer_client.close()
         await self.store.close()
         await self.history.stop()
         self.ledger.close()

@@ -44,7 +44,10 @@ class Routing:
         wall: Callable[[], float],
         digests: Digests,
         on_warning: Callable[[str], None],
+        peers: Client | None = None,
     ) -> None:
+        """Args: peers: asks nodes over TLS, with this one's certificate; None: it has none."""
+        self._peers = peers
         self._region = region
         self._secrets = secrets
         self._client = client
@@ -86,15 +89,20 @@ class Routing:
             return self._endpoint(bucket, way.endpoint)
         if self._secrets(way.region) is None:
             raise NotSupported(f"no secret is shared with region {way.region!r}: name one under `secrets` in node.yaml")
+        base = node_base(way.nodes[0])
+        if base.scheme == "https" and self._peers is None:
+            raise NotSupported(
+                f"node {base} of {way.region} speaks TLS: name this node's certificate under `listen.peer.tls`"
+            )
         return PeerSource(
             f"node {way.nodes[0]} of {way.region}",
-            Base.parse(f"http://{way.nodes[0]}"),
+            base,
             bucket.name,
             bucket.id,
             self._region,
             way.region,
             lambda: self._secrets(way.region) or "",
-            self._client,
+            self._peers or self._client,
             self._digests,
             self._on_warning,
             self._wall,
@@ -118,6 +126,11 @@ class Routing:
         if name not in self._directories:
             self._directories[name] = FileOrigin(name, directory, self._wall)
         return self._directories[name]
+
+
+def node_base(address: str) -> Base:
+    """Returns where a node is asked: its address in the topology, or the URL that a member tells of itself."""
+    return Base.parse(address if "://" in address else f"http://{address}")
 
 
 def credentialer(reference: Reference, role: Credentialer) -> Credentialer:

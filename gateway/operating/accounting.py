@@ -73,7 +73,7 @@ class Accounting:
 
     async def _asked(self, one: Neighbour, period: Period) -> list[Row] | CacheError:
         settings = self.running.app.settings
-        questioner = Questioner(settings.region, settings.secrets, self.running.app.client, settings.wall)
+        questioner = Questioner(settings.region, settings.secrets, self.running.app.peer_client, settings.wall)
         values = {"since": str(period.since), "until": str(period.until), "by": ",".join(period.columns)}
         try:
             body = await questioner.ask(

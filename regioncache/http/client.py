@@ -9,6 +9,7 @@ from regioncache.http.answer import Answer
 from regioncache.http.ask import Ask, Base
 from regioncache.http.dial import Dialled, dial
 from regioncache.http.faults import AnswerCutShort, AnswerTimeout, BadHttp, ConnectFailed, NoTurn
+from regioncache.http.handshakes import Contexts, contexts
 from regioncache.http.heads import END, BadAnswerHead, parse_answer
 from regioncache.http.limits import ClientLimits
 from regioncache.http.names import Names
@@ -150,15 +151,18 @@ class Client:
     """Asks other servers, over kept connections."""
 
     def __init__(
-        self, limits: ClientLimits | None = None, tls: ssl.SSLContext | None = None, names: Names | None = None
+        self,
+        limits: ClientLimits | None = None,
+        tls: ssl.SSLContext | Contexts | None = None,
+        names: Names | None = None,
     ) -> None:
         """Args:
-        tls: for https; None = the system's certificate authorities.
+        tls: for https, of each new connection; None = the system's certificate authorities.
         names: of hosts; None = as the system knows them.
         """
         self._names = names or Names()
         self._limits = limits or ClientLimits()
-        self._tls = tls
+        self._tls = None if tls is None else contexts(tls)
         self._pool: Pool[Connection] = Pool(self._limits.connections, self._limits.idle, self._limits.idle_seconds)
         self._expiry: asyncio.TimerHandle | None = None
         self._closed = False
@@ -258,8 +262,9 @@ class Client:
         """Opens a connection in the room that was claimed."""
         try:
             if base.scheme == "https" and self._tls is None:
-                self._tls = ssl.create_default_context()
-            dialled = await dial(base, buffer, self._tls, self._limits.connect_seconds, self._names)
+                self._tls = contexts(ssl.create_default_context())
+            context = None if self._tls is None or base.scheme == "http" else self._tls()
+            dialled = await dial(base, buffer, context, self._limits.connect_seconds, self._names)
         except BaseException:
             self._pool.left(base)
             raise

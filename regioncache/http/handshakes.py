@@ -10,6 +10,9 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
+Contexts = Callable[[], ssl.SSLContext]
+"""Gives the context of the next connection: where authorities follow their files it is another one after a change."""
+
 _AT_ONCE = 64
 """Connections accepted in a row, before those that are open get their turn."""
 _PAUSE_SECONDS = 0.2
@@ -38,7 +41,7 @@ class Handshakes:
     def __init__(
         self,
         sock: socket.socket,
-        context: ssl.SSLContext,
+        context: ssl.SSLContext | Contexts,
         protocol: Callable[[], asyncio.Protocol],
         *,
         most: int,
@@ -49,7 +52,7 @@ class Handshakes:
         self.counts = Counts()
         self._loop = asyncio.get_running_loop()
         self._sock = sock
-        self._context = context
+        self._context = contexts(context)
         self._protocol = protocol
         self._most = most
         self._seconds = seconds
@@ -135,9 +138,14 @@ class Handshakes:
             await self._loop.connect_accepted_socket(
                 self._protocol,
                 sock,
-                ssl=self._context,
+                ssl=self._context(),
                 ssl_handshake_timeout=self._seconds,
                 ssl_shutdown_timeout=self._shutdown_seconds,
             )
         except OSError:  # TLS faults, resets and timeouts are all of this kind
             self.counts.failed += 1
+
+
+def contexts(context: ssl.SSLContext | Contexts) -> Contexts:
+    """Returns what gives the context of the next connection."""
+    return (lambda: context) if isinstance(context, ssl.SSLContext) else context

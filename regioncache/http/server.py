@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from email.utils import formatdate
 
 from regioncache.http.connection import ServerConnection
-from regioncache.http.handshakes import Handshakes
+from regioncache.http.handshakes import Contexts, Handshakes
 from regioncache.http.limits import Limits
 from regioncache.http.messages import Handler, Request
 
@@ -98,7 +98,7 @@ class Server:
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def listen(
-        self, address: tuple[str, int] | socket.socket, tls: ssl.SSLContext | None = None
+        self, address: tuple[str, int] | socket.socket, tls: ssl.SSLContext | Contexts | None = None
     ) -> tuple[str, int]:
         """Serves on `address` (port 0: any) or on a socket that is bound already; returns where.
 

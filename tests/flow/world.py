@@ -29,22 +29,37 @@ def settings(
     size: str = "2GiB",
     memory: str = "256MiB",
     peer: str = "127.0.0.1:0",
+    peer_tls: str = "",
     domain: str | None = None,
     telemetry: dict[str, object] | None = None,
     paths: Sequence[object] = (),
 ) -> NodeSettings:
-    """node.yaml of a node on loopback, with ports of the kernel's choice; `paths` of its cache instead of one."""
+    """node.yaml of a node on loopback, with ports of the kernel's choice; `paths` of its cache instead of one.
+
+    `peer_tls` is a folder beneath `folder` with the node's certificate among nodes.
+    """
     (folder / "pair.secret").write_text(SECRET)
     value = {
         "region": region,
         "node": f"{region}-0",
         "memory": memory,
-        "listen": {"s3": {"address": "127.0.0.1:0", "domain": domain}, "peer": peer, "admin": "127.0.0.1:0"},
+        "listen": {
+            "s3": {"address": "127.0.0.1:0", "domain": domain},
+            "peer": _peer(peer, peer_tls),
+            "admin": "127.0.0.1:0",
+        },
         "secrets": {other: {"file": "pair.secret"} for other in (FAR, NEAR)},
         "cache": {"paths": list(paths) or [f"cache-{region}"], "size": size},
         **({} if telemetry is None else {"telemetry": telemetry}),
     }
     return parse(yaml.safe_dump(value), "node.yaml", folder)
+
+
+def _peer(address: str, tls: str) -> object:
+    if not tls:
+        return address
+    files = {"cert": f"{tls}/peer.pem", "key": f"{tls}/peer.key", "ca": f"{tls}/ca.pem"}
+    return {"address": address, "tls": files}
 
 
 def topology(

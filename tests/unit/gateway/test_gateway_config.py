@@ -103,11 +103,10 @@ def test_what_is_no_domain_is_refused_with_an_example(written: str) -> None:
     assert "write its name alone, as s3.example.com" in faults[0]
 
 
-def test_a_certificate_of_the_peer_door_is_refused_since_nodes_would_not_ask_by_it() -> None:
+def test_a_certificate_of_the_peer_door_wants_the_authority_of_the_others() -> None:
     faults = faults_of(LEAST + 'listen: {peer: {address: "0.0.0.0:9100", tls: {cert: p.pem, key: p.key}}}\n')
 
-    assert [fault.split(": ")[1] for fault in faults] == ["listen.peer.tls"]
-    assert "not kept by this version: leave it out, nodes ask each other in plain HTTP" in faults[0]
+    assert [fault.split(": ")[1] for fault in faults] == ["listen.peer.tls.ca"]
 
 
 def test_every_fault_comes_at_once_with_its_place() -> None:

@@ -123,6 +123,10 @@ def test_sections_may_be_left_empty() -> None:
         (("regions", "bj", "name"), "x", ("regions", "bj", "name"), "the key of the region says it"),
         (("regions", "bj", "nodes"), ["10.0.0.1"], ("regions", "bj", "nodes", 0), "HOST:PORT"),
         (("regions", "bj", "nodes"), ["a:0"], ("regions", "bj", "nodes", 0), "HOST:PORT"),
+        (("regions", "bj", "nodes"), ["https://a"], ("regions", "bj", "nodes", 0), "https://HOST:PORT"),
+        (("regions", "bj", "nodes"), ["https://a:9100/b"], ("regions", "bj", "nodes", 0), "https://HOST:PORT"),
+        (("regions", "bj", "nodes"), ["ftp://a:9100"], ("regions", "bj", "nodes", 0), "https://HOST:PORT"),
+        (("regions", "bj", "nodes"), ["https://10.1.0.1:9100"], ("regions", "us", "nodes", 0), "under region 'bj'"),
         (("regions", "bj", "nodes"), ["10.1.0.1:9100"], ("regions", "us", "nodes", 0), "under region 'bj' already"),
         (("regions", "bj", "nodes"), "10.0.0.1:9100", ("regions", "bj", "nodes"), "a list"),
         (
