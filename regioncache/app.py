@@ -189,8 +189,7 @@ class CacheApp:
     ) -> "CacheApp":
         """Builds the parts over an open store and ledger; `build` makes the route of a way, None: the real one."""
         clock, wall = settings.clock, settings.wall
-        client = Client(tls=settings.tls)
-        peer_client = client if settings.peer_tls is None else Client(tls=settings.peer_tls)
+        client, peer_client = _clients(settings)
         hot = HotObjects(int(settings.memory * HOT_PART))
         store.on_gone(hot.clear)
         memory = Memory(settings.memory - int(settings.memory * HOT_PART))
@@ -199,12 +198,12 @@ class CacheApp:
         doubts = Doubts(settings.paths[0] / DOUBTS_FILE, settings.tidings)
         catalog = Catalog(on_doubt=doubts.note)
         doubts.restore(catalog, wall())
-        warn, asking = settings.tidings.warning, None if settings.peer_tls is None else peer_client
-        routing = Routing(settings.region, settings.secrets, client, wall, digests, warn, asking)
+        asking = peer_client if settings.peer_tls is not None else None
+        routing = Routing(settings.region, settings.secrets, client, wall, digests, settings.tidings.warning, asking)
         bounds = settings.bounds or Bounds.of(memory.most("flight"), FLIGHT_BYTES, asking_descriptors())
         sources = Sources(health, build or routing.route, clock, settings.tidings, bounds)
 
-        owners = _owners(settings, sources, client, digests)
+        owners = _owners(settings, sources, peer_client, digests)
 
         def changed(oid: ObjectId) -> None:
             catalog.distrust(oid, wall())
@@ -298,6 +297,12 @@ class CacheApp:
         await self.history.stop()
         self.ledger.close()
         await asyncio.sleep(0)  # transports that were just closed say so in the next turn of the loop
+
+
+def _clients(settings: CacheAppSettings) -> tuple[Client, Client]:
+    """One that asks origins, and one that asks nodes: by this one's certificate, where it has one among them."""
+    client = Client(tls=settings.tls)
+    return client, client if settings.peer_tls is None else Client(tls=settings.peer_tls)
 
 
 def _owners(settings: CacheAppSettings, sources: Sources, client: Client, digests: Digests) -> Owners:
