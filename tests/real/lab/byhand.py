@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway import config
-from policy.yamlfile import Faults
 from tests.real.lab.federation import ADMIN_PORT, THREE_REGIONS, Cluster, Federation, Plan, federation
 from tests.real.lab.nodes import PROGRAM
 from tests.real.lab.reads import Thing
 from tests.real.lab.regions import BUCKET
 
 MIB = 1 << 20
+# As far as nodes go: until a region's nodes are one cluster, it has one.
+REGIONS = replace(THREE_REGIONS, regions=dict.fromkeys(THREE_REGIONS.regions, 1))
 AWS = Path(sys.executable).with_name("aws")
 THINGS = [*(Thing(f"small/{n:03}", 100_000 + n, n) for n in range(100)), Thing("large/model.bin", 256 * MIB, 7)]
 
@@ -64,7 +64,7 @@ def _show_region(running: Federation, cluster: Cluster) -> list[str]:
 
 
 @contextmanager
-def running(plan: Plan = THREE_REGIONS) -> Iterator[Federation]:
+def running(plan: Plan) -> Iterator[Federation]:
     """The regions over a bucket with some data, in a temporary directory that goes with them."""
     directory = Path(tempfile.mkdtemp(prefix="causeway-lab-"))
     try:
@@ -75,21 +75,12 @@ def running(plan: Plan = THREE_REGIONS) -> Iterator[Federation]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def as_far_as_nodes_go(plan: Plan) -> Plan:
-    """The plan with one node a region as long as node.yaml's `etcd` is refused."""
-    try:
-        config.parse("{region: a, cache: {paths: [/]}, etcd: [http://127.0.0.1:2379]}", "node.yaml", Path("/"))
-    except Faults:
-        return replace(plan, regions=dict.fromkeys(plan.regions, 1))
-    return plan
-
-
 def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    print(f"starting {', '.join(THREE_REGIONS.regions)} ...", flush=True)
+    print(f"starting {', '.join(REGIONS.regions)} ...", flush=True)
     try:
-        with running(as_far_as_nodes_go(THREE_REGIONS)) as made:
+        with running(REGIONS) as made:
             print(show(made), flush=True)
             signal.pause()
     except pytest.skip.Exception as missing:
