@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from gateway.accounts import Period, account
 from gateway.admin.answers import Moved
 from gateway.admin.operations import BadOperation, Unavailable
-from gateway.operating.running import Neighbour, Running
+from gateway.operating.running import Running
+from regioncache.cluster.members import Member
 from regioncache.errors import BadAnswer, CacheError
 from regioncache.history.file import HistoryBroken, Row
+from regioncache.http.client import Base
 from regioncache.http.messages import Reply
 from regioncache.peers.desks import Questioner, Values
 from regioncache.peers.wire import BadPeerRequest
@@ -42,14 +44,14 @@ class Accounting:
             raise Unavailable(str(fault), 5.0) from fault
         except ValueError as wrong:
             raise BadOperation(str(wrong)) from wrong
-        neighbours = self.running.neighbours()
-        found = await asyncio.gather(*(self._asked(one, period) for one in neighbours))
+        members = self.running.app.settings.ownership.members()
+        found = await asyncio.gather(*(self._asked(one, period) for one in members))
         parts, unasked = {self.running.settings.node: mine}, []
-        for neighbour, rows in zip(neighbours, found, strict=True):
+        for member, rows in zip(members, found, strict=True):
             if isinstance(rows, CacheError):
-                unasked.append((neighbour.name, str(rows)))
+                unasked.append((member.name, str(rows)))
             else:
-                parts[neighbour.name] = rows
+                parts[member.name] = rows
         prices = {name: line.price_per_gb for name, line in self.running.app.resolver.topology.lines.items()}
         return await asyncio.to_thread(account, period, parts, prices, unasked)
 
@@ -71,17 +73,20 @@ class Accounting:
             raise BadOperation(f"that is more than {MOST_ROWS} rows; ask for a shorter time, or by fewer names")
         return rows
 
-    async def _asked(self, one: Neighbour, period: Period) -> list[Row] | CacheError:
+    async def _asked(self, one: Member, period: Period) -> list[Row] | CacheError:
         settings = self.running.app.settings
         questioner = Questioner(settings.region, settings.secrets, self.running.app.peer_client, settings.wall)
         values = {"since": str(period.since), "until": str(period.until), "by": ",".join(period.columns)}
         try:
+            base = Base.parse(one.addresses.peer)
             body = await questioner.ask(
-                one.base, settings.region, OPERATION, values, seconds=SECONDS, most_bytes=MOST_BYTES
+                base, settings.region, OPERATION, values, seconds=SECONDS, most_bytes=MOST_BYTES
             )
             return await asyncio.to_thread(_read, body, len(period.columns))
         except CacheError as fault:
             return fault
+        except ValueError as fault:  # of a version that says its address in another way
+            return BadAnswer(f"its peer address {one.addresses.peer!r} cannot be used: {fault}")
 
 
 def _written(rows: Sequence[Row]) -> bytes:

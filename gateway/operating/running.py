@@ -1,7 +1,7 @@
 """The parts of a running node that its administrators' operations are made of."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.admin.visitors import Visitors
@@ -17,17 +17,8 @@ from namespace.keeping import Namespace
 from namespace.keys import Keys
 from policy.match import Rules
 from regioncache.app import CacheApp
-from regioncache.http.client import Base
 from regioncache.http.server import Server
 from regioncache.recent import Recent
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbour:
-    """Another member of the region, by its name, and where its peer door is."""
-
-    name: str
-    base: Base
 
 
 @dataclass(slots=True)
@@ -67,8 +58,6 @@ class Running:
     visitors: Visitors | None = None
     """Of the admin port, once it is open."""
     certificates: list[Certificate] = field(default_factory=list)
-    neighbours: Callable[[], Sequence[Neighbour]] = tuple
-    """All other members of the region."""
     loop_delay: Histogram = field(default_factory=Histogram)
     addresses: dict[str, Address] = field(default_factory=dict)
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)

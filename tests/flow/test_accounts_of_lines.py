@@ -1,47 +1,18 @@
 """Who moved what over lines in a time: exact, over restarts and clocks that are set, all members of a region summed."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import pytest
-import yaml
 
 from gateway.admin.operations import BadOperation
 from gateway.app import Node
-from gateway.operating.running import Neighbour
-from gateway.pairs import File
-from regioncache.http.client import Base
+from regioncache.cluster.members import Addresses, Member
+from regioncache.cluster.ownership import Shared
 from tests.fakes.s3server import FakeS3
 from tests.flow.journeys import get, kinds, landed
-from tests.flow.world import FAR, LINE, MIB, NEAR, World, settings, topology, two_regions
+from tests.flow.members import cluster
+from tests.flow.world import LINE, MIB, NEAR, settings, two_regions
 
 pytestmark = pytest.mark.anyio
 DAY = 86_400
-
-
-@asynccontextmanager
-async def second(world: World, origin: str, secret: str | None = None) -> AsyncIterator[Node]:
-    """A second node in `aws-use1`, with a ledger of its own, which the first one knows as a member."""
-    (world.folder / "second").mkdir()
-    wanted = settings(world.folder / "second", NEAR).model_copy(update={"node": "aws-use1-1"})
-    if secret is not None:
-        (world.folder / "second" / "pair.secret").write_text(secret)
-    node = await Node.start(wanted, access_every=0, wall=world.wall)
-    try:
-        files = (
-            File("topology.yaml", yaml.safe_dump(topology(origin, world.peer(FAR)))),
-            File("policy.yaml", yaml.safe_dump({"lines": {}})),
-        )
-        await node.operations.apply(files, "test", False)
-        key = world.key
-        assert key is not None
-        base = Base.parse(f"http://{node.running.addresses['peer']}")
-        world.nodes[NEAR].running.neighbours = lambda: (Neighbour("aws-use1-1", base),)
-        world.nodes["second"] = node
-        await world.admit("second")
-        yield node
-    finally:
-        await world.stop("second")
 
 
 async def test_a_time_shows_what_the_ledger_counted_to_the_byte(s3: FakeS3) -> None:
@@ -87,43 +58,56 @@ async def test_a_clock_set_by_two_days_loses_and_doubles_nothing_over_a_restart(
 
 
 async def test_all_members_of_a_region_are_summed_and_can_be_told_apart(s3: FakeS3) -> None:
-    s3.bucket("bucket1").put("k", 2 * MIB)
-    s3.bucket("bucket1").put("l", MIB)
-    async with two_regions(s3.url) as regions, second(regions, s3.url):
-        await get(regions, "k")
-        await get(regions, "l", region="second")
-        await landed(regions)
-        operations = regions.nodes[NEAR].operations
+    async with cluster(s3, ("a", "b")) as members:
+        keys = {name: members.owned_by(name) for name in ("a", "b")}
+        for size, key in zip((2 * MIB, MIB), keys.values(), strict=True):
+            s3.bucket("bucket1").put(key, size)
+            await get(members.world, key, region="a")
+        await landed(members.world)
 
-        whole, each = await operations.moved("1h", "", "line"), await operations.moved("1h", "", "node,kind")
+        for asked in ("a", "b"):
+            operations = members.world.nodes[asked].operations
+            whole, each = await operations.moved("1h", "", "line"), await operations.moved("1h", "", "node,kind")
 
-        assert [(row.names["line"], row.kinds["unique"]) for row in whole.rows] == [(LINE, 3 * MIB)]
-        unique = {row.names["node"]: row.nbytes for row in each.rows if row.names["kind"] == "unique"}
-        assert unique == {"aws-use1-0": 2 * MIB, "aws-use1-1": MIB}
-        assert each.unasked == ()
+            assert [(row.names["line"], row.kinds["unique"]) for row in whole.rows] == [(LINE, 3 * MIB)]
+            unique = {row.names["node"]: row.nbytes for row in each.rows if row.names["kind"] == "unique"}
+            assert unique == {"a": 2 * MIB, "b": MIB}
+            assert each.unasked == ()
 
 
 async def test_a_member_that_cannot_be_asked_is_named(s3: FakeS3) -> None:
-    s3.bucket("bucket1").put("k", MIB)
-    async with two_regions(s3.url) as regions, second(regions, s3.url):
-        await get(regions, "k")
-        await landed(regions)
-        await regions.stop("second")
+    async with cluster(s3, ("a", "b")) as members:
+        key = members.owned_by("a")
+        s3.bucket("bucket1").put(key, MIB)
+        await get(members.world, key, region="a")
+        await landed(members.world)
+        await members.kill("b")
 
-        whole = await regions.nodes[NEAR].operations.moved("1h", "", "kind")
+        whole = await members.world.nodes["a"].operations.moved("1h", "", "kind")
 
-        assert whole.nodes == ("aws-use1-0",)
-        assert [name for name, _ in whole.unasked] == ["aws-use1-1"]
+        assert whole.nodes == ("a",)
+        assert [name for name, _ in whole.unasked] == ["b"]
         assert "cannot be reached" in whole.unasked[0][1]
         assert whole.whole.kinds["unique"] == MIB
 
 
 async def test_a_member_with_another_clusters_secret_is_named_and_told_nothing(s3: FakeS3) -> None:
-    async with two_regions(s3.url) as regions, second(regions, s3.url, secret="the-secret-of-another-cluster"):
-        whole = await regions.nodes[NEAR].operations.moved("1h", "", "kind")
+    async with cluster(s3, ("a",)) as members:
+        made = settings(members.world.folder, NEAR, paths=["cache-b"], secret="the-secret-of-another-cluster")
+        view = Shared("b")
+        other = await Node.start(made.model_copy(update={"node": "b"}), access_every=0, ownership=view)
+        try:
+            address = f"http://{other.running.addresses['peer']}"
+            both = (members.known["a"], Member("b", Addresses(address), 1 << 30))
+            for name, shared in (("a", members.views["a"]), ("b", view)):
+                shared.adopt(both, 5)
+                running = members.world.nodes[name] if name == "a" else other
+                whole = await running.operations.moved("1h", "", "kind")
 
-        assert [name for name, _ in whole.unasked] == ["aws-use1-1"]
-        assert "both must have the same secret" in whole.unasked[0][1]
+                assert whole.nodes == (name,)
+                assert "both must have the same secret" in whole.unasked[0][1]
+        finally:
+            await other.stop(0.0)
 
 
 async def test_more_rows_than_an_answer_holds_are_refused_with_the_remedy(

@@ -33,12 +33,13 @@ def settings(
     domain: str | None = None,
     telemetry: dict[str, object] | None = None,
     paths: Sequence[object] = (),
+    secret: str = SECRET,
 ) -> NodeSettings:
     """node.yaml of a node on loopback, with ports of the kernel's choice; `paths` of its cache instead of one.
 
     `peer_tls` is a folder beneath `folder` with the node's certificate among nodes.
     """
-    (folder / "pair.secret").write_text(SECRET)
+    (folder / "pair.secret").write_text(secret)
     value = {
         "region": region,
         "node": f"{region}-0",
