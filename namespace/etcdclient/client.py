@@ -280,7 +280,10 @@ class Etcd:
         call = calls.KEEP_ALIVE.on(connections.channel(index))(timeout=seconds, metadata=metadata)
         try:
             await call.write(pb.LeaseKeepAliveRequest(ID=lease))
+            await call.done_writing()
             answer = await call.read()
+            # To its end: a call that is cut short stays with gRPC for a while.
+            await call.read()
         except grpc.aio.AioRpcError as fault:
             raise connections.failure(index, fault, metadata) from fault
         finally:

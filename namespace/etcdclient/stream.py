@@ -35,6 +35,7 @@ class WatchStream:
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._closed = False
         self._pump: asyncio.Task[None] | None = None
 
     @classmethod
@@ -81,9 +82,11 @@ class WatchStream:
 
     async def close(self) -> None:
         """Ends the watch."""
+        self._closed = True
+        self._room.set()
         self._call.cancel()
         if self._pump is not None:
-            self._pump.cancel()
+            # It ends by itself once gRPC has let go of the call; cancelled, it would leave that to whoever runs next.
             await asyncio.wait([self._pump])
 
     async def _hear(self) -> None:
@@ -115,7 +118,7 @@ class WatchStream:
     async def _read(self, metadata: list[tuple[str, str]]) -> None:
         parts: list[pb.WatchResponse] = []
         try:
-            while True:
+            while not self._closed:
                 answer = await self._call.read()
                 self.heard_at = self._clock()
                 if not isinstance(answer, pb.WatchResponse):

@@ -70,7 +70,7 @@ class Watch:
             DataLost: it has not.
             EtcdUnavailable, EtcdRefused.
         """
-        question = wire.range_request(Get(self._mark or b"\0"))
+        question = wire.range_request(Get(self._mark or self._prefix or b"\0"))
         answer = (await self._asking.call(RANGE, question, Repeat.FREELY)).answer
         self._same_cluster(answer.header)
         if answer.header.revision < self.revision - 1:

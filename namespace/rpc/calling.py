@@ -95,12 +95,11 @@ class Answers(Generic[A]):
     async def close(self) -> None:
         """Ends the call. Safe to call more than once."""
         self._call.cancel()
-        reading, self._reading = self._reading, None
-        if reading is not None:
-            reading.cancel()
-            await asyncio.wait([reading])
-            if not reading.cancelled():
-                reading.exception()
+        reading, self._reading = self._reading or asyncio.create_task(self._read()), None
+        # It ends by itself once gRPC has let go of the call; cancelled, it would leave that to whoever runs next.
+        await asyncio.wait([reading])
+        if not reading.cancelled():
+            reading.exception()
 
     async def _read(self) -> A | None:
         try:
