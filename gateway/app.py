@@ -75,6 +75,7 @@ class Node:
         *,
         access_every: int = 100,
         limited: bool = True,
+        adopt: bool = False,
         wall: Callable[[], float] = time.time,
         ownership: Ownership | None = None,
     ) -> "Node":
@@ -84,6 +85,7 @@ class Node:
             settings: node.yaml, checked.
             access_every: one answered request in so many is logged; 0 = only faults.
             limited: False lets lines carry what they can, for a test that must be seen failing.
+            adopt: takes the namespace that is offered, whatever the node knew.
             wall: seconds since the epoch.
             ownership: whose what is among the members of the region; None: everything is this node's.
 
@@ -93,11 +95,7 @@ class Node:
         # The others are the store's affair: one that is broken does not keep the node from starting.
         settings.cache.directories[0].mkdir(parents=True, exist_ok=True)
         admin_token = AdminToken(token.read_or_draw(settings.token_file))
-        if settings.etcd is not None:
-            structlog.stdlib.get_logger("causeway").warning(
-                "`etcd` in node.yaml was checked, and nothing more: this version joins no cluster, the node is alone"
-            )
-        namespace = open_namespace(settings)
+        namespace = await open_namespace(settings, adopt=adopt, wall=wall)
         telemetry: Telemetry | None = None
         try:
             telemetry = _telemetry(settings)
@@ -111,7 +109,7 @@ class Node:
         node = _assembled(settings, app, namespace, access_every, wall, telemetry)
         node.running.certificates += [] if peer is None else [peer]
         try:
-            await node.running.following.catch_up(strict=True)
+            await node.running.following.catch_up(strict=settings.etcd is None)
             await node._open(admin_token)
         except BaseException:
             await node.stop(0.0)

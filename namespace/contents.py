@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from namespace.sealing import Seal
 
 REVISION, POLICY = "revision", "policy"
-_Dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
+dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
 
 class Unreadable(NamespaceError):
@@ -42,7 +42,7 @@ class PublishedNode:
 
 def revision_item(revision: Revision) -> str:
     """The text of the item `revision`."""
-    return _Dump([revision.number, revision.author, revision.at, revision.digest])
+    return dump([revision.number, revision.author, revision.at, revision.digest])
 
 
 def revision_of(items: Items) -> Revision | None:
@@ -51,15 +51,15 @@ def revision_of(items: Items) -> Revision | None:
     return None if text is None else Revision(*_read(REVISION, text))
 
 
-def policy_of(items: Items) -> str | None:
-    """The text of the policy, None where there is none."""
-    text = items.get(POLICY)
+def policy_of(items: Items, region: str) -> str | None:
+    """The text of the policy for a region, None where there is none; a granted region has one of its own."""
+    text = items.get(policy_name(region), items.get(POLICY))
     return None if text is None else str(_read(POLICY, text))
 
 
 def policy_item(text: str) -> str:
     """The text of the item `policy`."""
-    return _Dump(text)
+    return dump(text)
 
 
 def policy_name(region: str) -> str:
@@ -75,14 +75,14 @@ def key_name(key: AccessKey) -> str:
 def key_item(key: AccessKey, seal: "Seal") -> str:
     """A key as the text of its item, its secret sealed beside all else that it says."""
     plain = _plain(key)
-    return _Dump({**plain, "sealed": seal.close(key.secret, _Dump(plain))})
+    return dump({**plain, "sealed": seal.close(key.secret, dump(plain))})
 
 
 def key_of(text: str, seal: "Seal") -> AccessKey:
     """The key in an item. Raises SealBroken, Unreadable."""
     plain = _read("key", text)
     try:
-        secret = seal.open(plain.pop("sealed"), _Dump(plain))
+        secret = seal.open(plain.pop("sealed"), dump(plain))
         return _key(plain, secret)
     except (KeyError, TypeError, ValueError) as wrong:
         raise Unreadable(f"a key is not what this version writes ({wrong}); use a newer Causeway") from wrong
@@ -98,8 +98,8 @@ def key_shown(text: str) -> AccessKey:
 def resealed(text: str, opening: "Seal", closing: "Seal") -> str:
     """The item of a key for another reader. Raises SealBroken."""
     plain = _read("key", text)
-    beside = _Dump({name: value for name, value in plain.items() if name != "sealed"})
-    return _Dump({**plain, "sealed": closing.close(opening.open(plain["sealed"], beside), beside)})
+    beside = dump({name: value for name, value in plain.items() if name != "sealed"})
+    return dump({**plain, "sealed": closing.close(opening.open(plain["sealed"], beside), beside)})
 
 
 def key_items(items: Items) -> Iterator[tuple[str, str]]:
@@ -114,7 +114,7 @@ def pin_name(region: str, path: str) -> str:
 
 def pin_item(pin: PinnedPath) -> str:
     """The text of a pin's item."""
-    return _Dump([pin.path, pin.author, pin.at, pin.nbytes])
+    return dump([pin.path, pin.author, pin.at, pin.nbytes])
 
 
 def pin_of(text: str) -> PinnedPath:
@@ -134,7 +134,7 @@ def node_name(node: PublishedNode) -> str:
 
 def node_item(node: PublishedNode) -> str:
     """The text of a node's item."""
-    return _Dump([node.region, node.name, node.addresses, node.capacity, node.fault])
+    return dump([node.region, node.name, node.addresses, node.capacity, node.fault])
 
 
 def node_of(text: str) -> PublishedNode:

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from namespace.errors import NamespaceError
 
+KEYS = "access keys"
+"""The purpose of seals of access keys, wherever these lie."""
 _NONCE_BYTES = 12  # NIST SP 800-38D, 5.2.1.1: 96 bits are used as they stand
 
 

@@ -37,8 +37,19 @@ if TYPE_CHECKING:
     metavar="N",
     help="Log one answered request in N, and every fault of ours; 0 = only those.",
 )
+@click.option(
+    "--adopt",
+    is_flag=True,
+    help="Take over the namespace that etcd or the service has, whatever this node knew before.",
+)
 def up(
-    config: Path, topology: Path | None, policy: Path | None, log_format: str, log_level: str, access_log: int
+    config: Path,
+    topology: Path | None,
+    policy: Path | None,
+    log_format: str,
+    log_level: str,
+    access_log: int,
+    adopt: bool,
 ) -> None:
     """Run this machine's node.
 
@@ -57,7 +68,7 @@ def up(
     redactor = _redactor(settings)
     configure("json" if log_format == "json" else "console", log_level, redactor)
     first = read([path for path in (topology, policy) if path is not None])
-    raise click.exceptions.Exit(run(partial(Node.start, access_every=access_log), settings, first))
+    raise click.exceptions.Exit(run(partial(Node.start, access_every=access_log, adopt=adopt), settings, first))
 
 
 def _settings(config: Path) -> "NodeSettings":

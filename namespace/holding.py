@@ -1,0 +1,139 @@
+"""A node's copy of a namespace that is kept elsewhere: judged when it comes, put on disk, and asked without waiting.
+
+What is on disk is in force before anybody else was asked, so a node starts while the service is away. A copy that is
+another namespace's, or older, does not take the place of the one held until an operator says so.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from namespace.contents import Unreadable
+from namespace.items import Difference, Snapshot, difference
+from namespace.keeping import Known
+from namespace.knowing import Knowing
+from namespace.sealing import SealBroken
+from namespace.snapshots import SnapshotFiles
+from namespace.standing import Standing, objection
+
+MANY = 500
+"""Items that are read in a thread: each takes some 5 us."""
+ADOPT = "if that is as it should be, start the node once by `causeway up --adopt`, which takes it over"
+
+
+class Holding:
+    """Mutable state: the snapshot held and what it says, and why a newer one is not held.
+
+    Snapshots are offered by one task at a time.
+    """
+
+    def __init__(
+        self,
+        files: SnapshotFiles,
+        knowing: Knowing,
+        warn: Callable[[str], None],
+    ) -> None:
+        """`warn` tells an operator."""
+        self.snapshot = Snapshot()
+        self.refused = ""
+        """Why the newest snapshot that was offered is not held; empty where it is."""
+        self._files = files
+        self._knowing = knowing
+        self._warn = warn
+        self._newer = asyncio.Event()
+        self._unsaved = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Holding {Standing.of(self.snapshot)}>"
+
+    async def restore(self) -> None:
+        """Takes up what is on disk, if anything is. Left out, whatever is offered first is taken."""
+        found = await asyncio.to_thread(self._files.read)
+        if found is None:
+            return
+        try:
+            await self._take(found, None)
+        except (ValueError, Unreadable) as wrong:
+            self._warn(f"this version cannot use the namespace's snapshot on disk: {wrong}; a new one is waited for")
+
+    def newest(self) -> Known:
+        """What is known now."""
+        return self._knowing.known
+
+    async def newer(self, serial: int) -> Known:
+        """Waits until something newer than `serial` is known, and returns it."""
+        while self._knowing.known.serial <= serial:
+            await self._newer.wait()
+        return self._knowing.known
+
+    def concern(self) -> str:
+        """What an operator should know, in one sentence."""
+        if self.refused:
+            return f"the namespace that is offered is not taken: {self.refused}; {ADOPT}"
+        if self._knowing.unopened:
+            count = len(self._knowing.unopened)
+            return f"{count} access keys do not open, the first is {self._knowing.unopened[0]}: {self._knowing.why}"
+        return ""
+
+    async def offer(self, snapshot: Snapshot, base: Snapshot | None = None, changed: Difference | None = None) -> bool:
+        """Takes a snapshot if it is a later one of the same namespace; returns whether it did.
+
+        Args:
+            snapshot: the whole.
+            base: the snapshot that `changed` makes it of, where that is known.
+            changed: a difference.
+
+        Raises:
+            ValueError, Unreadable: this version cannot read it; what is held stays.
+        """
+        why = objection(Standing.of(self.snapshot), Standing.of(snapshot))
+        if why:
+            if why != self.refused:
+                self._warn(f"the namespace that is offered is not taken, this node keeps its own: {why}; {ADOPT}")
+            self.refused = why
+            return False
+        if base is not self.snapshot or changed is None:
+            changed = difference(self.snapshot.items, snapshot.items) if self.snapshot.cluster else None
+        # Nearly always little differs, and then little is made anew.
+        await self._take(snapshot, changed)
+        self.refused = ""
+        return True
+
+    def unreadable(self, wrong: Exception) -> None:
+        """This version cannot read what was offered: what is held stays."""
+        self.refused = f"this version cannot read it: {wrong}"
+        self._warn(f"the namespace that is offered is not taken, this node keeps its own: {self.refused}")
+
+    def check_opened(self) -> None:
+        """Raises SealBroken where there are keys and none of them opens: it is the wrong secret, not a damaged key."""
+        knowing = self._knowing
+        if knowing.unopened and not knowing.known.keys:
+            raise SealBroken(f"{len(knowing.unopened)} access keys are kept, and none opens: {knowing.why}")
+
+    def save_now(self) -> None:
+        """Keeps on disk what is not there yet; blocks. Raises OSError."""
+        if self._unsaved.is_set():
+            self._unsaved.clear()
+            self._files.write(self.snapshot)
+
+    async def save(self) -> None:
+        """Keeps on disk whatever is newest, until it is cancelled."""
+        while True:
+            await self._unsaved.wait()
+            try:
+                await asyncio.to_thread(self.save_now)
+            except OSError as fault:
+                self._warn(f"the namespace's snapshot cannot be written: {fault}; make room, or mend the directory")
+
+    async def _take(self, snapshot: Snapshot, changed: Difference | None) -> None:
+        if changed is None:
+            # 100,000 mounts take half a second: replies must go on meanwhile.
+            await asyncio.to_thread(self._knowing.whole, snapshot)
+        elif len(changed.put) > MANY:
+            await asyncio.to_thread(self._knowing.changed, snapshot, changed)
+        else:
+            self._knowing.changed(snapshot, changed)
+        self.snapshot = snapshot
+        if changed is None or any(not name.startswith("node/") for name in changed.names()):
+            self._unsaved.set()
+        self._newer.set()
+        self._newer = asyncio.Event()
