@@ -51,6 +51,8 @@ class Plan:
     """Of each line's policy, beside its quota."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of each node's node.yaml."""
+    before: Sequence[str] = ()
+    """A command that starts the program of each node."""
 
     @property
     def home(self) -> str:
@@ -66,11 +68,11 @@ THREE_REGIONS = Plan(
 
 
 class Machine:
-    """One machine of a region and the node on it, which may be down."""
+    """One machine of a region and the node on it, which may be down; `given` are arguments of `nodes.node`."""
 
-    def __init__(self, name: str, host: Host, place: Place, far: Sequence[str], settings: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, host: Host, place: Place, **given: Any) -> None:
         self.name, self.host, self.place = name, host, place
-        self._far, self._settings = far, settings
+        self._given = given
         self._running: contextlib.ExitStack | None = None
         self._node: Node | None = None
 
@@ -93,7 +95,7 @@ class Machine:
     def start(self) -> None:
         """Starts the node and waits until it lives; starting again keeps what its disk holds."""
         running = contextlib.ExitStack()
-        self._node = running.enter_context(node(self.place, far=self._far, env=credentials(), settings=self._settings))
+        self._node = running.enter_context(node(self.place, env=credentials(), **self._given))
         self._running = running
 
     def kill(self) -> None:
@@ -170,7 +172,7 @@ class Federation:
                 "control": f"{host.address}:{CONTROL_PORT}",
             }
         far = [name for name in self.plan.regions if name != region]
-        made = Machine(name, host, place, far, settings)
+        made = Machine(name, host, place, far=far, settings=settings, before=self.plan.before)
         cluster.machines.append(made)
         self._stack.callback(made._end)
         return made

@@ -73,6 +73,11 @@ class Loaded:
         """Payload bytes/s."""
         return self.bytes / self.seconds
 
+    @property
+    def longest(self) -> float:
+        """Seconds of the request that took longest."""
+        return max(self.last, default=0.0)
+
     def rate_between(self, start: float, end: float) -> float:
         """Payload bytes/s in [start, end) of the monotonic clock."""
         return sum(n for at, n in self.timeline if start <= at < end) / (end - start)

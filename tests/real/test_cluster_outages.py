@@ -1,0 +1,116 @@
+"""What a cluster stands on goes away under load: the line, the origin. Cached reads do not notice.
+
+What is not cached comes by what is left, or gets one clear error. The figures of a minute are `make soak`'s.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.real.conftest import Note
+from tests.real.lab.crowd import crowd
+from tests.real.lab.federation import Federation, Machine, Plan, Span, federation
+from tests.real.lab.reads import Read, Thing
+
+pytestmark = [pytest.mark.real, pytest.mark.root]
+KIB, MIB = 1 << 10, 1 << 20
+LINE, REGION = "bj-use1", "aws-use1"
+TWO = Plan(
+    {"idc-bj": 1, REGION: 1}, {LINE: Span(("idc-bj", REGION), "400 Mbit/s")}, mount={"consistency": {"max_age": "1s"}}
+)
+CACHED = [Thing(f"cached/{n:03}", 100 * KIB + n, n) for n in range(60)] + [
+    Thing(f"cached/l{n}", 3 * MIB, n) for n in range(8)
+]
+Way = Callable[[Federation], contextlib.AbstractContextManager[None]]
+
+
+@contextlib.contextmanager
+def cut(heal: Callable[[], None]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        heal()
+
+
+def without_line(running: Federation) -> contextlib.AbstractContextManager[None]:
+    return cut(running.network.cut(running.home.site, running.clusters[REGION].site))
+
+
+def half_a_line(running: Federation) -> contextlib.AbstractContextManager[None]:
+    """Questions arrive, and nothing comes back."""
+    return cut(running.network.cut_one_way(running.home.site, running.clusters[REGION].site))
+
+
+def without_origin(running: Federation) -> contextlib.AbstractContextManager[None]:
+    return cut(running.network.cut(running.store_host, running.home.site))
+
+
+WAYS: dict[str, tuple[Way, tuple[int, ...]]] = {
+    "line": (without_line, (200, 503)),
+    "half a line": (half_a_line, (200, 503)),
+    "origin": (without_origin, (200, 503)),
+}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    with federation(tmp_path_factory.mktemp("outages"), TWO) as made:
+        made.put(CACHED)
+        assert made.load(made.clusters[REGION].machines[0], whole(CACHED), 4).faults == ()
+        yield made
+
+
+def whole(things: list[Thing]) -> list[Read]:
+    return [Read(thing, 0, thing.size, True) for thing in things]
+
+
+def taken_away(running: Federation, name: str, seconds: float, note: Note) -> None:
+    """Reads what is cached before, during and after; asks for what is not while it is away, and after it."""
+    way, answers = WAYS[name]
+    cluster = running.clusters[REGION]
+    first, last = cluster.machines[0], cluster.machines[-1]
+    cold = [Thing(f"cold/{name}-{seconds:.0f}-{n}", 2 * MIB, n) for n in range(2)]
+    running.put(cold)
+    with crowd(running, dict.fromkeys(cluster.machines, whole(CACHED)), 2, seconds=seconds * 2) as seen:
+        time.sleep(seconds / 2)
+        gone = time.monotonic()
+        with running.loading(first, whole(cold[:1])) as asking:
+            with way(running):
+                time.sleep(seconds)
+            back = time.monotonic()
+            served = until_served(running, last, cold[1])
+            asked = asking.result()
+
+    was, away = seen.p99_between(gone - seconds / 2, gone), seen.p99_between(gone + 1, back)
+    ratio = away / was if was else 0.0
+    what = f"{name} away for {seconds:.0f} s"
+    note(f"{what}, cached", f"p99 {was * 1000:.1f} ms, then {away * 1000:.1f} ms: {ratio:.2f}x", "<= 2x, 100 % right")
+    answer = f"{asked.statuses} after {asked.longest:.1f} s, served {served - back:.1f} s after it was back"
+    note(f"{what}, not cached", answer, f"one of {answers}")
+    assert (seen.faults, seen.statuses) == ((), {200})
+    assert set(asked.statuses) <= set(answers), asked.faults
+
+
+def until_served(running: Federation, at: Machine, thing: Thing) -> float:
+    """Reads until a thing comes whole, as SDKs do that wait as long as they are told; returns when it did."""
+    give_up = time.monotonic() + 60
+    while (seen := running.load(at, whole([thing]), heed=True)).statuses != {200: 1}:
+        assert set(seen.statuses) <= {503}, seen.faults
+        assert time.monotonic() < give_up, seen.faults
+        time.sleep(0.2)
+    return time.monotonic()
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("name", WAYS)
+def test_cached_reads_do_not_notice_that_something_is_away(running: Federation, name: str, note: Note) -> None:
+    taken_away(running, name, 4.0, note)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", WAYS)
+def test_cached_reads_do_not_notice_a_minute_without(running: Federation, name: str, note: Note) -> None:
+    taken_away(running, name, 60.0, note)
