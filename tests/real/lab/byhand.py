@@ -52,8 +52,8 @@ def _show_region(running: Federation, cluster: Cluster) -> list[str]:
     text = [f"{cluster.name}{f', child of {parent}' if parent else ''}"]
     text += [f"  read          {inside} {AWS} --endpoint-url http://{first.address} s3 ls s3://{BUCKET}/"]
     text += [f"  a shell       {inside} bash"]
-    if cluster.etcd is not None:
-        text += [f"  etcd          {cluster.etcd.url} (ip netns exec {cluster.etcd.host.netns} etcdctl ...)"]
+    if cluster.etcd is not None and cluster.etcd_host is not None:
+        text += [f"  etcd          ip netns exec {cluster.etcd_host.netns} etcdctl --endpoints {cluster.etcd.urls[0]}"]
     for machine in cluster.machines:
         text += [
             f"  {machine.name}       S3 http://{machine.address}, admin http://127.0.0.1:{ADMIN_PORT} inside; "

@@ -1,4 +1,7 @@
-"""etcd: one server or several on free ports, killed, stopped, begun anew. Elections are short, nothing is synced."""
+"""etcd: one server or several on free ports, killed, stopped, begun anew. Elections are short, nothing is synced.
+
+On loopback, or in a network namespace at its address.
+"""
 
 import contextlib
 import json
@@ -6,12 +9,13 @@ import os
 import secrets
 import shutil
 import signal
+import subprocess
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.real.lab.process import Child, free_port, tool
+from tests.real.lab.process import Child, free_port, tool, within
 
 HOST = "127.0.0.1"
 
@@ -26,22 +30,23 @@ class EtcdMember:
     directory: Path
     args: Sequence[str] = ()
     scheme: str = "http"
+    host: str = HOST
+    netns: str | None = None
     process: Child | None = None
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://{HOST}:{self.client_port}"
+        return f"{self.scheme}://{self.host}:{self.client_port}"
 
     @property
     def peer_url(self) -> str:
-        return f"http://{HOST}:{self.peer_port}"
+        return f"http://{self.host}:{self.peer_port}"
 
     def start(self) -> None:
         """Starts it, without waiting."""
-        program = tool("etcd")
-        self.process = Child(
-            self.name, [program, *self.args], self.directory.parent / f"{self.name}.log", os.environ, None
-        )
+        inside = ["ip", "netns", "exec", self.netns] if self.netns else []
+        args = [*inside, tool("etcd"), *self.args]
+        self.process = Child(self.name, args, self.directory.parent / f"{self.name}.log", os.environ, None)
 
     def kill(self) -> None:
         """kill -9."""
@@ -68,6 +73,9 @@ class EtcdMember:
         return next(int(arg.rpartition(":")[2]) for arg in self.args if arg.startswith("--listen-metrics-urls="))
 
     def healthy(self) -> bool:
+        return within(self.netns, self._healthy)()
+
+    def _healthy(self) -> bool:
         try:
             with urllib.request.urlopen(f"http://{HOST}:{self.metrics_port()}/health", timeout=2) as answer:
                 return bool(json.load(answer)["health"] == "true")
@@ -111,9 +119,25 @@ class EtcdCluster:
                     return member
         raise LookupError("no member leads")
 
+    def ctl(self, *args: str) -> str:
+        """Runs `etcdctl ARGS` against it; returns what it printed, raises CalledProcessError."""
+        netns = self.members[0].netns
+        inside = ["ip", "netns", "exec", netns] if netns else []
+        command = [*inside, tool("etcdctl"), "--endpoints", ",".join(self.urls), *args]
+        env = {**os.environ, "ETCDCTL_API": "3"}
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=env, timeout=60).stdout
+
+    def compact(self) -> None:
+        """Forgets every revision but the newest."""
+        told = self.ctl("get", "--prefix", "/", "--limit", "1", "--write-out", "fields")
+        newest = next(line.split()[-1] for line in told.splitlines() if line.startswith('"Revision"'))
+        self.ctl("compact", newest)
+
 
 @contextlib.contextmanager
-def etcd(directory: Path, count: int = 1, *args: str, scheme: str = "http") -> Iterator[EtcdCluster]:
+def etcd(
+    directory: Path, count: int = 1, *args: str, scheme: str = "http", host: str = HOST, netns: str | None = None
+) -> Iterator[EtcdCluster]:
     """Runs a cluster for the length of the `with`.
 
     Args:
@@ -121,10 +145,11 @@ def etcd(directory: Path, count: int = 1, *args: str, scheme: str = "http") -> I
         count: of members.
         args: more flags of each.
         scheme: of the clients' URLs; for https the flags name the certificates.
+        host: where its doors are, in the namespace `netns`.
     """
     members = [
-        EtcdMember(f"etcd-{number}", free_port(), free_port(), directory / f"etcd-{number}", scheme=scheme)
-        for number in range(count)
+        EtcdMember(f"etcd-{n}", free_port(), free_port(), directory / f"etcd-{n}", (), scheme, host, netns)
+        for n in range(count)
     ]
     token = secrets.token_hex(4)
     together = ",".join(f"{one.name}={one.peer_url}" for one in members)

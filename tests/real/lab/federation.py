@@ -15,11 +15,11 @@ from typing import Any
 
 from namespace.keys import new_id, new_secret
 from policy import units
+from tests.real.lab.etcd import EtcdCluster, etcd
 from tests.real.lab.load import Get, Load, Loaded, load, loading
 from tests.real.lab.network import Cable, Host, Network, Site, network
 from tests.real.lab.nodes import Node, Place, node
 from tests.real.lab.reads import Read, Thing, ledger, put
-from tests.real.lab.regionetcd import RegionEtcd, region_etcd
 from tests.real.lab.regions import BUCKET, credentials
 from tests.real.lab.s3 import S3Server, versitygw
 from tests.real.lab.sign import Keys
@@ -118,8 +118,9 @@ class Machine:
 class Cluster:
     """One region: its network, its etcd, its machines, and the one from which people read."""
 
-    def __init__(self, site: Site, readers: Host, store: RegionEtcd | None) -> None:
-        self.site, self.readers, self.etcd = site, readers, store
+    def __init__(self, site: Site, readers: Host, etcd: EtcdCluster | None, etcd_host: Host | None) -> None:
+        self.site, self.readers = site, readers
+        self.etcd, self.etcd_host = etcd, etcd_host
         self.machines: list[Machine] = []
 
     @property
@@ -164,7 +165,7 @@ class Federation:
         place = Place(region, self.directory / region / name, host.address, host.netns, S3_PORT, PEER_PORT, ADMIN_PORT)
         settings: dict[str, Any] = {"node": name, **self.plan.settings}
         if cluster.etcd is not None:
-            settings["etcd"] = [cluster.etcd.url]
+            settings["etcd"] = cluster.etcd.urls
             settings["listen"] = {
                 "s3": f"{host.address}:{S3_PORT}",
                 "peer": f"{host.address}:{PEER_PORT}",
@@ -251,7 +252,7 @@ def federation(directory: Path, plan: Plan = THREE_REGIONS) -> Iterator[Federati
         running = Federation(plan, made, directory, stack)
         for name in plan.regions:
             site = made.site(name)
-            running.clusters[name] = Cluster(site, made.host(site, "readers"), _etcd(running, site, stack))
+            running.clusters[name] = Cluster(site, made.host(site, "readers"), *_etcd(running, site, stack))
         for name, line in plan.lines.items():
             one, other = (running.clusters[end].site for end in line.between)
             rate = 0.0 if line.delay else ROOM * units.rate(line.quota)
@@ -268,8 +269,11 @@ def federation(directory: Path, plan: Plan = THREE_REGIONS) -> Iterator[Federati
         yield running
 
 
-def _etcd(running: Federation, site: Site, stack: contextlib.ExitStack) -> RegionEtcd | None:
+def _etcd(running: Federation, site: Site, stack: contextlib.ExitStack) -> tuple[EtcdCluster, Host] | tuple[None, None]:
     if running.plan.regions[site.name] < 2:
-        return None
+        return None, None
     host = running.network.host(site, "etcd")
-    return stack.enter_context(region_etcd(host, running.directory / site.name / "etcd"))
+    directory = running.directory / site.name / "etcd"
+    directory.mkdir(parents=True)
+    made = stack.enter_context(etcd(directory, host=host.address, netns=host.netns))
+    return made, host
