@@ -20,6 +20,7 @@ from gateway.admin.visitors import MOST
 from gateway.adopting import RunningParts
 from gateway.applying import Applying
 from gateway.config import Address, Listener, NodeSettings
+from gateway.controldoor import ControlDoor
 from gateway.descriptors import Connections, shared_out
 from gateway.files import Files
 from gateway.following import Following
@@ -67,6 +68,7 @@ class Node:
     admin_connections: int = MOST
     admin: AdminServer | None = None
     watching: list[asyncio.Task[None]] = field(default_factory=list)
+    control: ControlDoor | None = None
 
     @classmethod
     async def start(
@@ -122,6 +124,8 @@ class Node:
         async with asyncio.TaskGroup() as doors:
             if self.admin is not None:
                 doors.create_task(self.admin.stop())
+            if self.control is not None:
+                doors.create_task(self.control.close(grace_seconds))
             stops = [doors.create_task(server.stop(grace_seconds)) for server in self.servers.values()]
         if cut := sum(stop.result() for stop in stops):
             structlog.stdlib.get_logger("causeway").warning(
@@ -157,6 +161,8 @@ class Node:
         )
         running.visitors = self.admin.visitors
         running.addresses["admin"] = self.admin.address
+        if self.control is not None and (opened := await self.control.open()) is not None:
+            running.addresses["control"] = opened
         running.app.prober.start()
         running.app.calendar.start()
         running.app.refresher.start()
@@ -205,7 +211,8 @@ def _assembled(
     running.servers = {"s3": _server(door, "s3", shares.s3), "peer": _server(peers, "peer", shares.peer)}
     operating = Operating(running)
     app.peers.desks[OPERATION] = for_members(settings.region, operating.lines_desk)
-    return Node(running, operating, running.servers, shares.admin)
+    control = ControlDoor(settings.listen.control, settings.region, app.settings.secrets)
+    return Node(running, operating, running.servers, shares.admin, control=control)
 
 
 def _connections(paths: int) -> Connections:

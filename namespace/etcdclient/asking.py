@@ -76,9 +76,17 @@ class Asking:
         return await self.attempt(once, repeat, seconds)
 
     async def attempt(
-        self, once: Callable[[int, float], Awaitable[A]], repeat: Repeat, seconds: float | None = None
+        self,
+        once: Callable[[int, float], Awaitable[A]],
+        repeat: Repeat,
+        seconds: float | None = None,
+        attempt_seconds: float | None = None,
     ) -> Answered[A]:
-        """As `call`, with any way to ask one server: `once(index of the server, seconds)`, which raises Failed."""
+        """As `call`, with any way to ask one server: `once(index of the server, seconds)`, which raises Failed.
+
+        `attempt_seconds` is for one attempt; None: `limits.attempt_seconds`.
+        """
+        within = self.limits.attempt_seconds if attempt_seconds is None else attempt_seconds
         ends = self.clock() + (self.limits.call_seconds if seconds is None else seconds)
         doubted = False
         last: EtcdError = EtcdUnavailable("etcd was not asked: there was no time left")
@@ -90,9 +98,7 @@ class Asking:
                     raise self._given_up(last, doubted=doubted)
                 sent_at = self.clock()
                 try:
-                    answer = await once(
-                        index, left if repeat is Repeat.NEVER else min(left, self.limits.attempt_seconds)
-                    )
+                    answer = await once(index, left if repeat is Repeat.NEVER else min(left, within))
                 except Failed as failed:
                     what = failed.judged
                     last = what.error

@@ -60,16 +60,19 @@ class Etcd:
         limits: EtcdLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
         trouble: Trouble | None = None,
+        renew: Callable[[], EtcdAccess] | None = None,
     ) -> None:
         """Args:
         access: servers, certificates, user.
         limits: bounds of waits and buffers.
         clock: monotonic seconds.
         trouble: told once when etcd is away (why), and once, with None, when it answers again.
+        renew: reads the access anew, as `EtcdSettings.access`; asked where a server cannot be connected to or does
+            not know us, for certificates are renewed and passwords changed while we run. Its servers stay as they are.
         """
         self.limits = limits or EtcdLimits()
         self.clock = clock
-        self._connections = Connections(access, self.limits)
+        self._connections = Connections(access, self.limits, renew)
         self.asking = Asking(self._connections, self.limits, clock, trouble)
 
     async def __aenter__(self) -> "Etcd":
@@ -223,7 +226,9 @@ class Etcd:
         async def once(index: int, left: float) -> pb.LeaseKeepAliveResponse:
             return await self._keep_alive(index, lease, left)
 
-        answered = await self.asking.attempt(once, Repeat.FREELY, seconds)
+        # Half of it for each attempt: a server that is silent leaves time for the next one.
+        within = None if seconds is None else seconds / 2
+        answered = await self.asking.attempt(once, Repeat.FREELY, seconds, within)
         if answered.answer.TTL <= 0:
             raise LeaseGone(f"lease {lease:x} has run out; register anew")
         return Renewal(float(answered.answer.TTL), answered.sent_at)

@@ -1,17 +1,19 @@
 """A channel to each server, and the token that says who asks. Connected when first used."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import grpc
 import grpc.aio
 
 from namespace.etcdclient.calls import AUTHENTICATE, STATUS
 from namespace.etcdclient.config import EtcdAccess
-from namespace.etcdclient.errors import EtcdRefused
+from namespace.etcdclient.errors import EtcdError, EtcdRefused
 from namespace.etcdclient.limits import EtcdLimits
 from namespace.etcdclient.proto import etcd_pb2 as pb
-from namespace.etcdclient.refusals import Judged, judged
+from namespace.etcdclient.refusals import Judged, Verdict, judged
+from namespace.references import SecretUnreadable
 from namespace.rpc.channels import RpcLimits, RpcTls, channel
 from namespace.rpc.methods import A, Q, Unary
 
@@ -29,11 +31,14 @@ class Failed(Exception):
 class Connections:
     """Channels by the index of their server. A server in trouble fails its own calls alone."""
 
-    def __init__(self, access: EtcdAccess, limits: EtcdLimits) -> None:
+    def __init__(self, access: EtcdAccess, limits: EtcdLimits, renew: Callable[[], EtcdAccess] | None = None) -> None:
         self.servers = access.servers
         self._access = access
         self._limits = limits
+        self._read_again = renew
         self._channels: dict[int, grpc.aio.Channel] = {}
+        self._made_by: dict[int, EtcdAccess] = {}
+        self._retired: dict[int, grpc.aio.Channel] = {}
         self._token = ""
         self._renewing = asyncio.Lock()
 
@@ -44,6 +49,7 @@ class Connections:
         """Returns the channel to a server."""
         if index not in self._channels:
             server, access = self.servers[index], self._access
+            self._made_by[index] = access
             tls = RpcTls(access.ca, access.cert, access.key) if server.secure else None
             self._channels[index] = channel(server.address, tls, RpcLimits(message_bytes=self._limits.message_bytes))
         return self._channels[index]
@@ -55,7 +61,10 @@ class Connections:
             async with asyncio.timeout(seconds):
                 while (state := to.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
                     if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-                        raise Failed(unconnected(self.servers[index].url, await self._why(to)))
+                        why = await self._why(to)
+                        self._reread()
+                        await self._made_anew(index)
+                        raise Failed(unconnected(self.servers[index].url, why))
                     await to.wait_for_state_change(state)
         except TimeoutError as fault:
             raise Failed(unconnected(self.servers[index].url)) from fault
@@ -86,7 +95,7 @@ class Connections:
     def failure(self, index: int, fault: grpc.aio.AioRpcError, metadata: Metadata) -> Failed:
         """Returns what a call's fault means; a token that it names as invalid is not used again."""
         what = judged(fault, self.servers[index].url)
-        if what.verdict is what.verdict.TOKEN:
+        if what.verdict is Verdict.TOKEN:
             self.distrust(metadata)
         return Failed(what)
 
@@ -102,7 +111,8 @@ class Connections:
 
     async def close(self) -> None:
         """Closes all connections; running calls end with a fault."""
-        channels, self._channels = list(self._channels.values()), {}
+        channels = [*self._channels.values(), *self._retired.values()]
+        self._channels, self._retired = {}, {}
         for one in channels:
             await one.close()
 
@@ -113,6 +123,29 @@ class Connections:
         except grpc.aio.AioRpcError as fault:
             return fault.details() or ""
         return ""
+
+    def _reread(self) -> bool:
+        """Reads certificates and password anew; whether they changed. Channels to come are made with them."""
+        if self._read_again is None:
+            return False
+        try:
+            # Small files, and only when nothing works anyway.
+            access = replace(self._read_again(), servers=self.servers)
+        except (EtcdError, SecretUnreadable):
+            return False
+        if access == self._access:
+            return False
+        self._access, self._token = access, ""
+        return True
+
+    async def _made_anew(self, index: int) -> None:
+        """Lets go of a channel that was made by what was read before, and does not connect."""
+        if self._made_by.get(index) == self._access or index not in self._channels:
+            return
+        retired, self._retired[index] = self._retired.get(index), self._channels.pop(index)
+        # The one before the last: others may still look at the last, and closing it would cancel them.
+        if retired is not None:
+            await retired.close()
 
     async def _authenticate(self, index: int) -> str:
         question = pb.AuthenticateRequest(name=self._access.user, password=self._access.password)
@@ -127,7 +160,10 @@ class Connections:
                     " on (`etcdctl auth enable`)"
                 ) from fault
             if "authentication failed" in said:
-                raise EtcdRefused(f"etcd does not know user {self._access.user!r} by this password") from fault
+                refused = EtcdRefused(f"etcd does not know user {self._access.user!r} by this password")
+                if self._reread():
+                    raise Failed(Judged(Verdict.TOKEN, refused)) from fault
+                raise refused from fault
             # Nothing was asked yet, whatever became of this.
             raise Failed(judged(fault, self.servers[index].url, sent=False)) from fault
 

@@ -46,6 +46,7 @@ class Watch:
         """The mark as it was first seen."""
         self._checked = False
         self._stream: WatchStream | None = None
+        self._index = 0
         self._waiting: deque[Changes] = deque()
         self._renewed = False
 
@@ -123,8 +124,15 @@ class Watch:
             progress_notify=True,
             fragment=True,
         )
-        self._stream = stream = await WatchStream.open(asking.connections, index, create, asking.limits, asking.clock)
-        await self.check()
+        self._index = index
+        stream = await WatchStream.open(asking.connections, index, create, asking.limits, asking.clock)
+        try:
+            await self.check()
+        except BaseException:
+            # Given up in between, too: nothing of a stream is handed on that was not checked.
+            await stream.close()
+            raise
+        self._stream = stream
         return stream
 
     def _take(self, answer: pb.WatchResponse) -> None:
@@ -159,13 +167,12 @@ class Watch:
 
     async def _left(self, fault: Failed | EtcdUnavailable) -> None:
         """Leaves a stream that failed; the next is opened at another server, after a pause."""
-        asking, stream = self._asking, self._stream
+        asking = self._asking
         if isinstance(fault, Failed):
             if fault.judged.verdict is Verdict.REFUSED:
                 await self.close()
                 raise fault.judged.error from fault
-            index = asking.endpoints.preferred if stream is None else stream.index
             if fault.judged.verdict is not Verdict.TOKEN:
-                asking.endpoints.failed(index, asking.clock())
+                asking.endpoints.failed(self._index, asking.clock())
         await self.close()
         await asyncio.sleep(asking.limits.pause_seconds)

@@ -37,10 +37,14 @@ class FakeEtcd:
         self.watching: Watching | None = None
         self.watches: list[int] = []
         """The revisions that watches began from."""
+        self.hangs: asyncio.Event | None = None
+        """Reads wait for it."""
         self.url = ""
 
     async def _range(self, question: pb.RangeRequest, caller: Caller) -> pb.RangeResponse:
         self.asked.append("range")
+        if self.hangs is not None:
+            await self.hangs.wait()
         found = [self.keys[question.key]] if question.key in self.keys else []
         return pb.RangeResponse(header=header(self.revision), kvs=found)
 

@@ -281,7 +281,7 @@ async def test_a_session_is_lost_by_our_own_clock_while_etcd_is_away_and_lives_o
 
 
 _HOLDER = """
-import asyncio, sys
+import sys, uvloop
 from namespace.etcdclient.client import Etcd
 from namespace.etcdclient.config import EtcdAccess
 from namespace.etcdclient.election import Election
@@ -294,7 +294,7 @@ async def hold():
     print(leader.epoch, flush=True)
     await session.lost()
 
-asyncio.run(hold())
+uvloop.run(hold())
 """
 
 

@@ -133,6 +133,27 @@ async def test_both_sides_know_each_other_by_certificates(tmp_path: Path) -> Non
                 await client.get(b"/k")
 
 
+async def test_a_certificate_that_was_renewed_is_read_again(tmp_path: Path) -> None:
+    made = certificate(tmp_path)
+    (tmp_path / "old").mkdir()
+    flags = (f"--cert-file={made.cert}", f"--key-file={made.key}")
+    with etcd(tmp_path, 1, *flags, scheme="https") as cluster:
+        old = certificate(tmp_path / "old").cert.read_bytes()
+        now = replace(EtcdAccess.of(*cluster.urls), ca=made.cert.read_bytes())
+        async with Etcd(replace(now, ca=old), renew=lambda: now) as client:
+            await client.put(b"/k", b"v")
+
+            assert await client.get(b"/k") is not None
+
+
+async def test_a_password_that_was_changed_is_read_again(guarded: EtcdCluster) -> None:
+    now = EtcdAccess.of(*guarded.urls, user="cw", password="pw")
+    async with Etcd(replace(now, password="the one before"), QUICK, renew=lambda: now) as client:
+        await client.put(b"/ours/k", b"v")
+
+        assert await client.get(b"/ours/k") is not None
+
+
 async def filled(client: Etcd) -> None:
     """Puts until etcd refuses: it counts what it has written to its disk, which it does ten times a second."""
     for number in range(2000):

@@ -9,7 +9,7 @@ import pytest
 
 from namespace.etcdclient.client import Etcd
 from namespace.etcdclient.config import EtcdAccess
-from namespace.etcdclient.errors import EtcdUnavailable, EtcdUncertain
+from namespace.etcdclient.errors import DataLost, EtcdUnavailable, EtcdUncertain
 from namespace.etcdclient.limits import EtcdLimits
 from namespace.etcdclient.proto import etcd_pb2 as pb
 from namespace.etcdclient.values import KeyValue, Put, absent, unchanged
@@ -165,6 +165,26 @@ async def test_a_watch_that_keeps_up_moves_forward_by_what_etcd_says_of_it() -> 
         changes = await watch.next()
 
     assert (changes.revision, second.watches) == (95, [91])
+
+
+async def test_nothing_of_a_stream_is_handed_on_before_etcd_was_checked_also_if_the_wait_was_given_up() -> None:
+    fake = FakeEtcd(revision=3)
+    fake.hangs = asyncio.Event()
+
+    async def says(create: Create, asked: Asked) -> Said:
+        yield pb.WatchResponse(header=header(3), events=[event(b"/a", b"1", 9)])
+
+    fake.watching = says
+    async with asking(fake) as client, client.watch(b"/", 9) as watch:
+        waiting = asyncio.create_task(watch.next())
+        while not fake.asked:
+            await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        fake.hangs.set()
+        for _ in range(2):
+            with pytest.raises(DataLost, match="at revision 3, and was at 8"):
+                await watch.next()
 
 
 async def test_a_watch_leaves_a_server_that_answers_no_probe() -> None:
