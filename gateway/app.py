@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -45,7 +46,7 @@ from namespace.keys import Keys
 from namespace.references import SecretRef
 from policy.match import Rules
 from regioncache.app import CacheApp, CacheAppSettings, open_files
-from regioncache.cluster.ownership import Alone, Ownership
+from regioncache.cluster.ownership import Alone, Ownership, Shared
 from regioncache.http.handshakes import Contexts
 from regioncache.http.limits import Limits
 from regioncache.http.messages import Handler
@@ -53,6 +54,9 @@ from regioncache.http.server import Server
 from regioncache.peers.desks import for_members
 from regioncache.recent import Recent
 from regioncache.tracing import untraced
+
+if TYPE_CHECKING:
+    from gateway.clustering import Clustering
 
 GRACE_SECONDS = 20.0
 """How long running replies may go on after SIGTERM; orchestrators kill after 30 s."""
@@ -92,7 +96,7 @@ class Node:
             ownership: whose what is among the members of the region; None: everything is this node's.
 
         Raises: SecretUnreadable, TokenUnusable, TelemetryUnavailable, CertificateFault, StoreBroken, StoreError,
-        LedgerUnreadable, OSError.
+        LedgerUnreadable, EtcdRefused, OtherCluster, OSError.
         """
         # The others are the store's affair: one that is broken does not keep the node from starting.
         settings.cache.directories[0].mkdir(parents=True, exist_ok=True)
@@ -101,6 +105,7 @@ class Node:
         telemetry: Telemetry | None = None
         try:
             telemetry = _telemetry(settings)
+            ownership = ownership or (Alone() if settings.etcd is None else Shared(settings.node))
             peer = None if settings.listen.peer.tls is None else PeerCertificate(settings.listen.peer.tls)
             app = await CacheApp.start(_cache_settings(settings, limited, wall, telemetry, ownership, peer))
         except BaseException:
@@ -111,6 +116,7 @@ class Node:
         node = _assembled(settings, app, namespace, access_every, wall, telemetry)
         node.running.certificates += [] if peer is None else [peer]
         try:
+            node.running.clustering = _clustering(settings, app, ownership)
             await node.running.following.catch_up(strict=settings.etcd is None)
             await node._open(admin_token)
         except BaseException:
@@ -120,6 +126,9 @@ class Node:
 
     async def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Stops taking requests, lets running replies end, then closes everything. Safe to call once."""
+        clustering = self.running.clustering
+        if clustering is not None:
+            await clustering.membership.part()
         # All doors at once: a reply of the admin port that hangs must not hold the others open.
         async with asyncio.TaskGroup() as doors:
             if self.admin is not None:
@@ -134,6 +143,8 @@ class Node:
         for task in self.watching:
             task.cancel()
         await asyncio.gather(*self.watching, return_exceptions=True)
+        if clustering is not None:
+            await clustering.close()
         await self.running.app.stop()
         await self.running.namespace.close()
         if self.running.telemetry is not None:
@@ -146,10 +157,12 @@ class Node:
         certificates = running.certificates
         listen = running.settings.listen
         contexts = {"s3": _context("s3", listen.s3, certificates), "peer": _peer_contexts(certificates)}
-        for door, listener in (("s3", listen.s3), ("peer", listen.peer)):
-            address = (listener.address.host, listener.address.port)
-            where = await self.servers[door].listen(address, tls=contexts[door])
-            running.addresses[door] = Address(listener.address.host, where[1])
+        clustering = running.clustering
+        await self._listen("peer", listen.peer, contexts["peer"])
+        if clustering is not None:
+            # Who owns what is known before anybody reads.
+            await clustering.join(running.addresses)
+        await self._listen("s3", listen.s3, contexts["s3"])
         context = _context("admin", listen.admin, certificates)
         self.admin = await AdminServer.start(
             listen.admin.address,
@@ -163,6 +176,8 @@ class Node:
         running.addresses["admin"] = self.admin.address
         if self.control is not None and (opened := await self.control.open()) is not None:
             running.addresses["control"] = opened
+        if clustering is not None:
+            await clustering.open(running.addresses)
         running.app.prober.start()
         running.app.calendar.start()
         running.app.refresher.start()
@@ -174,6 +189,15 @@ class Node:
         ]
         if running.telemetry is not None:
             self.watching.append(asyncio.create_task(running.telemetry.tell(self.operations.metrics)))
+
+    async def _listen(self, door: str, listener: Listener, context: ssl.SSLContext | Contexts | None) -> None:
+        where = await self.servers[door].listen((listener.address.host, listener.address.port), tls=context)
+        self.running.addresses[door] = Address(listener.address.host, where[1])
+
+    async def given_up(self) -> str:
+        """Returns, if ever, why this node must stop by itself: another process has its name."""
+        clustering = self.running.clustering
+        return await (asyncio.Future() if clustering is None else asyncio.shield(clustering.membership.replaced))
 
     def _partitions(self) -> PartitionWatch:
         app, files = self.running.app, self.running.files
@@ -213,6 +237,14 @@ def _assembled(
     app.peers.desks[OPERATION] = for_members(settings.region, operating.lines_desk)
     control = ControlDoor(settings.listen.control, settings.region, app.settings.secrets)
     return Node(running, operating, running.servers, shares.admin, control=control)
+
+
+def _clustering(settings: NodeSettings, app: CacheApp, ownership: Ownership) -> "Clustering | None":
+    if settings.etcd is None or not isinstance(ownership, Shared):
+        return None
+    from gateway.clustering import Clustering
+
+    return Clustering(settings, settings.etcd, app, ownership)
 
 
 def _connections(paths: int) -> Connections:
@@ -272,7 +304,7 @@ def _cache_settings(
     limited: bool,
     wall: Callable[[], float],
     telemetry: Telemetry | None,
-    ownership: Ownership | None,
+    ownership: Ownership,
     peer: PeerCertificate | None,
 ) -> CacheAppSettings:
     cache = settings.cache
@@ -293,7 +325,7 @@ def _cache_settings(
         limited=limited,
         peer_tls=None if peer is None else lambda: peer.asking,
         tracing=untraced if telemetry is None else telemetry.of_peers(),
-        ownership=ownership or Alone(),
+        ownership=ownership,
         wall=wall,
     )
 

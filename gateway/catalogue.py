@@ -317,7 +317,14 @@ PROCESS = (
         "Spans (signal traces) and messages (signal metrics) for the collector; outcome sent or dropped.",
         lambda now: iter(now.telemetry.items()),
     ),
-    Metric("causeway_members", GAUGE, "{node}", (), "Nodes of this region's cluster.", _one(lambda _: 1)),
+    Metric(
+        "causeway_members", GAUGE, "{member}", ("state",), "Members of this region's cluster, by the view in force.",
+        _by_label(lambda now: now.members),
+    ),
+    Metric(
+        "causeway_view_epoch", GAUGE, "1", (), "Epoch of the view of the members, the same on all of them; 0 = alone.",
+        _one(lambda now: now.view_epoch),
+    ),
     Metric(
         "causeway_namespace_revision", GAUGE, "1", (), "Revision in force; 0 = none.", _one(lambda now: now.revision),
     ),

@@ -154,6 +154,22 @@ class ListenSettings(BaseModel):
     pair's secret."""
 
 
+class AdvertiseSettings(BaseModel):
+    """Where other nodes and clients reach this node's doors, where that is not where they listen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    peer: Annotated[Address, BeforeValidator(Address.parse)] | None = None
+    """Where other members reach `listen.peer`, as `"HOST:PORT"`. Default: its own address; for a wildcard that of this
+    machine towards etcd: behind a translation of addresses it must be said."""
+    s3: Annotated[Address, BeforeValidator(Address.parse)] | None = None
+    """Where clients reach `listen.s3`. Default: as above; shown by `causeway members`."""
+    admin: Annotated[Address, BeforeValidator(Address.parse)] | None = None
+    """Where administrators reach `listen.admin`. Default: as above; shown by `causeway members`."""
+    control: Annotated[Address, BeforeValidator(Address.parse)] | None = None
+    """Where other nodes reach `listen.control`. Default: as above; it is where they ask for leases."""
+
+
 def memory_by_default() -> int:
     """Returns a quarter of this machine's memory, 4 GiB at most (bytes)."""
     return min(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4, 4 * GIB)
@@ -178,6 +194,8 @@ class NodeSettings(BaseModel):
     page cache needs the rest: it serves the hits."""
     listen: ListenSettings = ListenSettings()
     """The doors. Default: all on loopback, in plain HTTP."""
+    advertise: AdvertiseSettings = AdvertiseSettings()
+    """Where others reach the doors. Default: where they listen; told to the other members, nobody else needs it."""
     secrets: dict[str, SecretRef] = Field(default_factory=dict)
     """By region, the secret that signs requests between its nodes and ours (own region: between the nodes within); both
     sides have the same. Default: none; without one, that region's nodes are neither trusted nor asked."""

@@ -198,6 +198,10 @@ class Snapshot:
     cpu_seconds: float = 0.0
     """Used by the process."""
     uptime_seconds: float = 0.0
+    members: Mapping[str, int] = field(default_factory=dict)
+    """state -> members of the region's cluster."""
+    view_epoch: int = 0
+    """Of the view of the members in force; 0: no cluster."""
     revision: int = 0
     """Revision of the namespace in force; 0 = none was applied."""
     snapshot_age_seconds: float = 0.0

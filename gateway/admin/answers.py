@@ -58,6 +58,10 @@ class Status:
     flights: int = 0
     peers: tuple[PeerStatus, ...] = ()
     faults: tuple[str, ...] = ()
+    members: int = 1
+    """Of the region's cluster, by the view in force."""
+    view_epoch: int = 0
+    """0: the node is its region's only one."""
 
 
 @dataclass(frozen=True, slots=True)

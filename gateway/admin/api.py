@@ -156,7 +156,7 @@ class Api:
 
     async def remove_key(self, request: web.Request) -> web.StreamResponse:
         """Removes a key."""
-        removed = await self._operations.remove_key(_asked(request, "name"), author_of(request))
+        removed = await self._operations.remove_key(asked(request, "name"), author_of(request))
         self._log.info("key removed", name=removed.name, key=removed.id, author=author_of(request))
         return reply(removed)
 
@@ -188,10 +188,11 @@ def author_of(request: web.Request) -> str:
 
 def path_of(request: web.Request) -> str:
     """The path that a question is about; raises BadOperation where it names none."""
-    return _asked(request, "path")
+    return asked(request, "path")
 
 
-def _asked(request: web.Request, name: str) -> str:
+def asked(request: web.Request, name: str) -> str:
+    """A value that a question must have; raises BadOperation where it is missing."""
     value = request.query.get(name)
     if not value:
         raise BadOperation(f"the question has no {name!r}; write ?{name}=...")

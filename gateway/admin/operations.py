@@ -22,6 +22,7 @@ from gateway.admin.answers import (
     Status,
     Unpinned,
 )
+from gateway.admin.clusteranswers import Draining, MembersShown, RemovedMember
 from gateway.applying import Applied, AppliedFiles, Revision
 from gateway.metrics import Snapshot
 from regioncache.http.messages import Buffer
@@ -167,5 +168,24 @@ class Reading(Protocol):
         ...
 
 
-class Operations(Watching, Changing, Pinning, Reading, Protocol):
+class Gathering(Protocol):
+    """The region's cluster: its members, and how they leave."""
+
+    def members(self) -> MembersShown:
+        """Who is a member, by the view in force here."""
+        ...
+
+    async def drain(self, node: str) -> Draining:
+        """Has a node (empty: this one) hand over what it owns, and leave; returns once it has begun.
+
+        Raises: BadOperation (no cluster, no such node), Unavailable.
+        """
+        ...
+
+    async def remove_member(self, name: str, author: str) -> RemovedMember:
+        """Takes a dead member out. Raises BadOperation (no cluster, it is alive), Unavailable."""
+        ...
+
+
+class Operations(Watching, Changing, Pinning, Reading, Gathering, Protocol):
     """Everything the admin port asks of a node."""

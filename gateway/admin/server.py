@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from gateway.admin.api import Api
 from gateway.admin.cache import CacheApi
+from gateway.admin.cluster import ClusterApi
 from gateway.admin.exposition import CONTENT_TYPE, Exposition
 from gateway.admin.operations import Operations
 from gateway.admin.replies import TOLD, code_of, refusal
@@ -143,6 +144,7 @@ def application(
             web.get("/metrics", metrics, name="metrics"),
             *Api(operations).routes(),
             *CacheApi(operations).routes(),
+            *ClusterApi(operations).routes(),
         ]
     )
     return app

@@ -1,6 +1,7 @@
 """`causeway`: one program, its commands loaded when they are asked for.
 
-Exit codes: 0 done, 1 a fault (one line on standard error), 2 wrong usage, 130 Ctrl-C, 141 our output's reader has gone.
+Exit codes: 0 done, 1 a fault (one line on standard error), 2 wrong usage, 3 another node took this one's name,
+130 Ctrl-C, 141 our output's reader has gone.
 """
 
 import os
@@ -33,6 +34,8 @@ COMMANDS = {
     "lines": ("gateway.cli.lines:lines", "Show lines: quota, rate, once ratio, who moved what, and when."),
     "top": ("gateway.cli.top:top", "Show live what a node does: doors, lines, tenants, who waits."),
     "status": ("gateway.cli.watching:status", "Show the node at a glance."),
+    "members": ("gateway.cli.members:members", "Show the members of the region's cluster, or remove a dead one."),
+    "drain": ("gateway.cli.members:drain", "Have a node hand over what it owns, and leave the cluster."),
     "keys": ("gateway.cli.keys:keys", "Add, list and remove access keys."),
     "bench": ("gateway.cli.bench:bench", "Read a path cold and warm: latency and rate as a reader sees them."),
     "demo": ("gateway.demo.main:demo", "Show two regions, a line and a quota on this machine."),

@@ -1,6 +1,7 @@
 """What a node says of itself, in words and units for people."""
 
 from gateway.admin.answers import CachePath, Explanation, LineStatus, PeerStatus, Status, WayShown
+from gateway.admin.clusteranswers import MemberShown
 from gateway.cli.show import show_moment
 from policy.units import show_duration, show_rate, show_size
 
@@ -18,6 +19,7 @@ def picture_of(status: Status) -> Pairs:
         ("node", f"{status.node} in {status.region}, version {status.version}"),
         ("ready", "yes" if status.ready else "no"),
         ("up for", show_duration(status.uptime_seconds)),
+        *((("members", f"{status.members}, view epoch {status.view_epoch}"),) if status.view_epoch else ()),
         ("in force", in_force),
         *((f"listens {door}", url) for door, url in status.listeners),
         ("mounts", str(status.mounts)),
@@ -67,6 +69,23 @@ def line_row(line: LineStatus) -> tuple[str, ...]:
         show_size(line.prepaid_bytes),
         str(line.waiting),
         ", ".join(f"{name} to {show_rate(ceil)}" for name, ceil in sorted(line.class_ceils.items())) or "-",
+    )
+
+
+def member_row(one: MemberShown) -> tuple[str, ...]:
+    """Returns one row under the headings of `causeway members`."""
+    heard = "this one" if one.own else "-" if one.heard_seconds is None else f"{show_duration(one.heard_seconds)} ago"
+    return (
+        one.name,
+        one.state,
+        str(one.process_epoch),
+        one.peer,
+        one.s3,
+        one.admin,
+        show_size(one.capacity_bytes),
+        f"{one.share:.1%}",
+        heard,
+        "-" if one.epoch is None else str(one.epoch),
     )
 
 

@@ -26,10 +26,13 @@ from gateway.tls import CertificateFault
 from namespace.errors import NamespaceError
 from namespace.references import SecretUnreadable
 from policy.errors import Faults
+from regioncache.cluster.view import OtherCluster
 from regioncache.errors import CacheError
 from regioncache.ledger import LedgerUnreadable
 
 FIRST_START = "first start"
+REPLACED = 3
+"""Exit code of a node whose name another process took: started again it would take the name back, for ever."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """SIGHUP: the terminal has gone. By itself it would kill the process with its replies half sent."""
 FILES = 65_536
@@ -42,6 +45,7 @@ KNOWN = (
     NamespaceError,
     OperationFault,
     OSError,
+    OtherCluster,
     SecretUnreadable,
     TelemetryUnavailable,
     TokenUnusable,
@@ -57,6 +61,10 @@ class Running(Protocol):
         """What can be asked of it."""
         ...
 
+    async def given_up(self) -> str:
+        """Returns, if ever, why the node must stop by itself."""
+        ...
+
     async def stop(self) -> None:
         """Ends everything the node began."""
         ...
@@ -66,7 +74,7 @@ Start = Callable[[NodeSettings], Awaitable[Running]]
 
 
 def run(start: Start, settings: NodeSettings, first: AppliedFiles) -> int:
-    """Runs a node until a signal; returns the exit code: 0 after SIGTERM or SIGHUP, 130 after Ctrl-C.
+    """Runs a node until a signal; returns the exit code: 0 after SIGTERM or SIGHUP, 130 after Ctrl-C, 3 if replaced.
 
     Args:
         start: starts the node.
@@ -140,11 +148,25 @@ async def _serve(start: Start, settings: NodeSettings, first: AppliedFiles) -> i
         await _first_apply(node, first)
         set_aside()
         click.echo(ready_line(settings, node.operations))
-        await stop.asked.wait()
+        why = await _ended(node, stop)
     finally:
         with patience("finishing the running replies; another signal cuts them"):
             await _stopped(node, stop)
+    if why and stop.by is None:
+        click.echo(f"causeway: {why}", err=True)
+        return REPLACED
     return stop.code
+
+
+async def _ended(node: Running, stop: Stop) -> str:
+    """Returns once the node is to stop: why it must by itself, empty where a signal asks for it."""
+    asked, giving_up = asyncio.ensure_future(stop.asked.wait()), asyncio.ensure_future(node.given_up())
+    try:
+        await asyncio.wait((asked, giving_up), return_when=asyncio.FIRST_COMPLETED)
+        return giving_up.result() if giving_up.done() else ""
+    finally:
+        asked.cancel()
+        giving_up.cancel()
 
 
 async def _started(start: Start, settings: NodeSettings, stop: Stop) -> Running | None:

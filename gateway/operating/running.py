@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from gateway.admin.visitors import Visitors
 from gateway.applying import Applying
@@ -19,6 +20,9 @@ from policy.match import Rules
 from regioncache.app import CacheApp
 from regioncache.http.server import Server
 from regioncache.recent import Recent
+
+if TYPE_CHECKING:
+    from gateway.clustering import Clustering
 
 
 @dataclass(slots=True)
@@ -58,7 +62,15 @@ class Running:
     visitors: Visitors | None = None
     """Of the admin port, once it is open."""
     certificates: list[Certificate] = field(default_factory=list)
+    clustering: "Clustering | None" = None
+    """None: the node is its region's only one."""
     loop_delay: Histogram = field(default_factory=Histogram)
     addresses: dict[str, Address] = field(default_factory=dict)
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever changes the namespace, from the store to what is in force: the second must not overtake."""
+
+    def url(self, door: str) -> str:
+        """Where a door that is open answers."""
+        listen = self.settings.listen
+        listener = {"s3": listen.s3, "peer": listen.peer, "admin": listen.admin, "control": listen.control}[door]
+        return f"{'http' if listener.tls is None else 'https'}://{self.addresses[door]}"

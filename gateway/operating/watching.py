@@ -8,12 +8,15 @@ from gateway.admin.answers import CachePath, LineBytes, LineStatus, PeerStatus, 
 from gateway.admin.visitors import Visitors
 from gateway.metrics import Histogram, LineLabels, LineSample, OriginSample, Snapshot
 from gateway.operating.running import Running
+from regioncache.cluster.members import State
 from regioncache.http.server import Server
 from regioncache.isolation import DELAYS
 from regioncache.lines.line import Line, LineStatistics
 from regioncache.lines.waits import BOUNDS
 from regioncache.sources import WayStatistics
 from regioncache.store.base import REASONS, StoreStatistics
+
+DOORS = ("s3", "peer", "admin", "control")
 
 
 class Watching:
@@ -35,7 +38,7 @@ class Watching:
             uptime_seconds=max(0.0, running.wall() - running.began),
             revision=app.resolver.revision,
             digest="" if pair is None else pair.digest,
-            listeners=tuple((door, self._url(door)) for door in running.addresses),
+            listeners=tuple((door, running.url(door)) for door in DOORS if door in running.addresses),
             mounts=0 if pair is None else len(pair.topology.mounts),
             keys=len(running.keys),
             caches=self._caches(held),
@@ -45,6 +48,8 @@ class Watching:
             flights=app.flights.statistics().flying,
             peers=self._peers(),
             faults=self._faults(held),
+            members=sum(self._members().values()),
+            view_epoch=self.running.app.settings.ownership.epoch,
         )
 
     def lines(self) -> tuple[LineStatus, ...]:
@@ -111,17 +116,21 @@ class Watching:
             telemetry={} if running.telemetry is None else running.telemetry.posted(),
             cpu_seconds=time.process_time(),
             uptime_seconds=max(0.0, running.wall() - running.began),
+            members=self._members(),
+            view_epoch=app.settings.ownership.epoch,
             revision=app.resolver.revision,
             snapshot_age_seconds=running.namespace.age_seconds(),
         )
 
-    def _url(self, door: str) -> str:
-        listener = {
-            "s3": self.running.settings.listen.s3,
-            "peer": self.running.settings.listen.peer,
-            "admin": self.running.settings.listen.admin,
-        }[door]
-        return f"{'http' if listener.tls is None else 'https'}://{self.running.addresses[door]}"
+    def _members(self) -> dict[str, int]:
+        """Members by state."""
+        clustering = self.running.clustering
+        if clustering is None:
+            return {"active": 1}
+        view, found = clustering.membership.views.view, dict.fromkeys((state.value for state in State), 0)
+        for one in () if view is None else view.members:
+            found[one.state.value] += 1
+        return found
 
     def _caches(self, held: StoreStatistics) -> tuple[CachePath, ...]:
         return tuple(
@@ -164,6 +173,8 @@ class Watching:
         for certificate in self.running.certificates:
             faults += filter(None, (certificate.fault, certificate.concern(self.running.wall())))
         faults += filter(None, (self.running.app.history.fault,))
+        if self.running.clustering is not None and (why := self.running.clustering.membership.away):
+            faults.append(f"members: {why}; reads go on by the last view")
         away = self.running.app.health.away_since()
         faults += [f"bucket {bucket}: {kind} {where} is away" for bucket, kind, where in away]
         faults += filter(None, (line.statistics().clipped for line in self.running.app.lines.values()))

@@ -17,7 +17,7 @@ from regioncache.http.messages import Reply
 from regioncache.peers.desks import Questioner, Values
 from regioncache.peers.wire import BadPeerRequest
 
-OPERATION = "alive"
+OPERATION = "confirm"
 EACH_SECONDS = 1.0
 """While etcd is away: the design's figure."""
 EACH_SECONDS_BESIDE_ETCD = 5.0
@@ -109,7 +109,7 @@ class Confirming:
         return heard is None or self._clock() - heard.at > SILENT_SECONDS
 
     async def answer(self, _region: str, values: Values) -> Reply:
-        """The desk of `alive`, for members alone."""
+        """The desk of `confirm`, for members alone."""
         try:
             asker = told(values)
         except BadMember as fault:

@@ -29,6 +29,7 @@ from gateway.admin.answers import (
     Unpinned,
     WayShown,
 )
+from gateway.admin.clusteranswers import Draining, MemberShown, MembersShown, RemovedMember
 from gateway.admin.operations import UnknownPath
 from gateway.applying import Applied, AppliedFiles, Applying, Revision
 from gateway.metrics import Snapshot
@@ -84,6 +85,11 @@ class FakeOperations:
     snapshot: Snapshot = field(default_factory=Snapshot)
     ready: bool = True
     paths_out: tuple[str, ...] = ()
+    cluster: tuple[tuple[str, float], ...] = (("active", 0.75), ("joining", 0.0))
+    """Of each member n1, n2, ...: its state, and what it owns."""
+    cluster_next: list[tuple[tuple[str, float], ...]] = field(default_factory=list)
+    """What the cluster is after each question."""
+    etcd_away: str = ""
     unasked: tuple[tuple[str, str], ...] = ()
 
     def status(self) -> Status:
@@ -144,6 +150,24 @@ class FakeOperations:
             rules=(RuleShown("admit", "never", "/ns/train/**", "policy:4"),),
             keep=KeepShown(False, "low", 2 << 20, (path, "/ns/all/a"), 86400.0, 3600.0, 1 << 30, 1 << 29),
         )
+
+    def members(self) -> MembersShown:
+        self._ask("members")
+        shown = [
+            MemberShown(f"n{number}", state, 4 + number, 1 << 40, share, f"http://n{number}:9100", own=number == 1)
+            for number, (state, share) in enumerate(self.cluster, 1)
+        ]
+        if self.cluster_next:
+            self.cluster = self.cluster_next.pop(0)
+        return MembersShown("a", "c1", 77, self.etcd_away, tuple(shown))
+
+    async def drain(self, node: str) -> Draining:
+        self._ask(f"drain {node}")
+        return Draining(node or "n1", (node or "n1",))
+
+    async def remove_member(self, name: str, author: str) -> RemovedMember:
+        self._ask(f"remove_member {name}")
+        return RemovedMember(name, name == "n2")
 
     async def apply(self, files: AppliedFiles, author: str, dry_run: bool, made_from: int | None = None) -> Applied:
         self._ask(f"apply dry_run={dry_run}")

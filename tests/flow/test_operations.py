@@ -63,7 +63,7 @@ async def test_what_was_read_over_the_line_is_in_the_metrics(s3: FakeS3) -> None
         assert near["causeway_brought_bytes_total", frozenset()] == 3 * MIB
         assert near["causeway_cache_bytes", frozenset({("state", "clean")})] >= 3 * MIB
         assert near["causeway_namespace_revision", frozenset()] == 1
-        assert near["causeway_members", frozenset()] == 1
+        assert near["causeway_members", frozenset({("state", "active")})] == 1
         assert told(regions, FAR)["causeway_read_bytes_total", frozenset({("source", "origin")})] == 3 * MIB
 
 

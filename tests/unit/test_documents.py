@@ -8,6 +8,7 @@ import pytest
 from gateway import config, pairs
 from gateway.admin.api import Api
 from gateway.admin.cache import CacheApi
+from gateway.admin.cluster import ClusterApi
 from gateway.cli.files import read
 from gateway.cli.main import COMMANDS
 from namespace.store.embedded import EmbeddedStore
@@ -54,7 +55,7 @@ def test_the_files_of_the_readme_are_right_and_kept_by_this_version(tmp_path: Pa
 
 
 def test_the_change_log_lists_every_command() -> None:
-    said = re.search(r"Commands: `([a-z ]+)`", (ROOT / "CHANGELOG.md").read_text())
+    said = re.search(r"Commands: `([a-z \n]+)`", (ROOT / "CHANGELOG.md").read_text())
 
     assert said is not None
     assert sorted(said[1].split()) == sorted(COMMANDS)
@@ -63,7 +64,7 @@ def test_the_change_log_lists_every_command() -> None:
 def test_the_change_log_lists_every_endpoint_of_the_api(tmp_path: Path) -> None:
     said = re.search(r"`/api/v1/\{([a-z/,]+)\}`", (ROOT / "CHANGELOG.md").read_text())
     operations = FakeOperations(EmbeddedStore(tmp_path / "namespace.sqlite"))
-    routes = (*Api(operations).routes(), *CacheApi(operations).routes())
+    routes = (*Api(operations).routes(), *CacheApi(operations).routes(), *ClusterApi(operations).routes())
 
     assert said is not None
     assert set(said[1].split(",")) == {route.path.removeprefix("/api/v1/") for route in routes}

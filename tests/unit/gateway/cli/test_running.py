@@ -14,7 +14,7 @@ from gateway.admin.answers import Status
 from gateway.admin.token import TokenUnusable
 from gateway.applying import File
 from gateway.cli.faults import CommandFault
-from gateway.cli.running import Start, Stop, allow_files, run
+from gateway.cli.running import REPLACED, Start, Stop, allow_files, run
 from gateway.config import NodeSettings, parse
 from namespace.references import SecretUnreadable
 from namespace.store.embedded import EmbeddedStore
@@ -42,6 +42,11 @@ class FakeRunning:
         self.stops = 0
         self.cut = False
         self._during_stop = during_stop
+
+        self.why: str | None = None
+
+    async def given_up(self) -> str:
+        return await asyncio.Future() if self.why is None else self.why
 
     async def stop(self) -> None:
 
@@ -92,6 +97,18 @@ def test_a_signal_stops_the_node_and_is_the_exit_code(
     assert run(started(node), settings, ()) == code
 
     assert node.stops == 1
+
+
+def test_a_node_whose_name_was_taken_stops_and_says_so_by_its_exit_code(
+    store: EmbeddedStore, settings: NodeSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node = FakeRunning(FakeOperations(store))
+    node.why = "another process registered as member n1"
+
+    assert run(started(node), settings, ()) == REPLACED == 3
+
+    assert node.stops == 1
+    assert capsys.readouterr().err == "causeway: another process registered as member n1\n"
 
 
 def test_under_nohup_a_terminal_that_goes_stops_nothing(store: EmbeddedStore, settings: NodeSettings) -> None:
