@@ -18,6 +18,7 @@ from policy.match import Rules
 from policy.model import LinePolicy, Policy
 from regioncache.catalog import Catalog
 from regioncache.cluster.ownership import Alone, Ownership
+from regioncache.doubting import Doubting
 from regioncache.doubts import Doubts
 from regioncache.fetching import FLIGHT_BYTES
 from regioncache.fill import Filler
@@ -130,6 +131,7 @@ class CacheApp:
     digests: Digests
     prober: Prober
     doubts: Doubts
+    doubting: Doubting
     lines: dict[str, Line] = field(default_factory=dict)
     known_lines: dict[tuple[str, str], Line] = field(default_factory=dict)
     """Each that was ever in force, by name and direction: what still crosses one that was taken out and comes back
@@ -222,11 +224,12 @@ class CacheApp:
             settings.region, settings.secrets, cache, lists, places, wall, digests, settings.tidings.warning,
             tracing=settings.tracing,
         )  # fmt: skip
-        among = MemberDesks(settings.region, settings.ownership, store, flights, newest, lists, doubts, wall)
+        doubting = Doubting(catalog, lists, owners, wall)
+        among = MemberDesks(settings.region, settings.ownership, store, flights, newest, doubting, doubts, wall)
         peers.desks.update(among.desks())
         return cls(
             settings, store, ledger, client, peer_client, memory, resolver, catalog, health, flights, tally, routing,
-            sources, cache, lists, places, peers, digests, Prober(sources), doubts, build=build,
+            sources, cache, lists, places, peers, digests, Prober(sources), doubts, doubting, build=build,
         )  # fmt: skip
 
     def adopt(self, topology: Topology, policy: Policy, revision: int) -> None:

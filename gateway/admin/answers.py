@@ -258,10 +258,14 @@ class KeyShown:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What a refresh dropped: the number of known newest versions and remembered absences."""
+    """What a refresh dropped here: the number of known newest versions and remembered absences.
+
+    `untold` are the members of the region that could not be told: there it is not in force.
+    """
 
     path: str
     dropped: int
+    untold: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,3 +141,6 @@ def refresh(client: AdminClient, path: str) -> None:
     with patience(f"refreshing {path}"):
         done = parsed(Refreshed, client.post("refresh", query={"path": ns_path(path)}))
     click.echo(f"{done.path}: {done.dropped} known versions forgotten")
+    if done.untold:
+        names = ", ".join(done.untold)
+        raise click.ClickException(f"not told, since they did not answer: {names}; refresh again when they are back")

@@ -11,10 +11,12 @@ from namespace.errors import NamespaceError
 from namespace.keys import AccessKey, new_secret
 from namespace.resolver import Place
 from regioncache.asked import Asked
+from regioncache.catalog import Doubted
+from regioncache.doubting import Doubting
 from regioncache.errors import CacheError, NoSuchObject, OriginUnavailable, SlowDown
 from regioncache.opened import Opened
 from regioncache.origins.base import Payer
-from regioncache.pages import WHOLE, ObjectId, Wanted
+from regioncache.pages import WHOLE, Wanted
 
 ADMIN = Caller(
     AccessKey("administrator", new_secret(), "administrator", "admin", "interactive", (), (paths.ROOT,)),
@@ -31,7 +33,8 @@ class Looking:
     async def refresh(self, path: str) -> Refreshed:
         """Doubts everything at `path` and beneath it, and asks anew for the object itself if there is one.
 
-        The doubt is on disk when this returns: what was not read again since is looked at again after a restart too.
+        All members of the region are told before anybody is asked. The doubt is on disk when this returns: what was not
+        read again since is looked at again after a restart too.
         """
         app = self.running.app
         try:
@@ -41,15 +44,16 @@ class Looking:
             raise BadOperation(str(wrong)) from wrong
         if place is None and not mounts.mounts:
             raise UnknownPath(f"no mount has {path!r}")
-        dropped = 0
-        for mount in mounts.mounts:
-            dropped += self._doubt(app.resolver.topology.buckets[mount.bucket].id, mount.prefix)
+        buckets, doubting = app.resolver.topology.buckets, app.doubting
+        doubts = [doubting.beneath(buckets[mount.bucket].id, mount.prefix) for mount in mounts.mounts]
         if place is not None:
-            dropped += self._doubt_place(place)
-            if place.key and not place.key.endswith("/"):
-                await self._ask_anew(place.path)
+            doubts += _doubted(doubting, place)
+        dropped = sum(doubting.doubt(one) for one in doubts)
+        untold = await doubting.tell(doubts)
+        if place is not None and place.key and not place.key.endswith("/"):
+            await self._ask_anew(place.path)
         await app.doubts.kept()
-        return Refreshed(path, dropped)
+        return Refreshed(path, dropped, untold)
 
     async def list(self, path: str, after: str, limit: int, recursive: bool) -> Listing:
         """Lists names beneath a path. Raises UnknownPath, BadOperation, Unavailable."""
@@ -79,23 +83,6 @@ class Looking:
         except (NoSuchObject, OriginUnavailable, SlowDown, NamespaceError) as fault:
             raise told(fault) from fault
 
-    def _doubt(self, bucket: bytes, prefix: str) -> int:
-        app = self.running.app
-        dropped = app.catalog.doubt(bucket, prefix, self.running.wall())
-        app.lists.doubt(bucket, prefix)
-        return dropped
-
-    def _doubt_place(self, place: Place) -> int:
-        """Doubts the object at a place and what lies beneath it, not what only begins alike."""
-        bucket, key = place.bucket.id, place.key
-        if not key or key.endswith("/"):
-            return self._doubt(bucket, key)
-        catalog, oid = self.running.app.catalog, ObjectId(bucket, key)
-        known = catalog.find(oid) is not None
-        catalog.distrust(oid, self.running.wall())
-        self.running.app.lists.doubt(bucket, key)
-        return known + self._doubt(bucket, f"{key}/")
-
     async def _ask_anew(self, path: str) -> None:
         place = self.running.files.place(path)
         asked = Asked(place, WHOLE, ADMIN.payer, replace(self.running.files.terms(place), fresh_seconds=0.0))
@@ -112,6 +99,14 @@ class Looking:
         except NamespaceError as wrong:
             raise BadOperation(str(wrong)) from wrong
         return within.mount is not None or bool(within.mounts) or prefix == f"{paths.ROOT}/"
+
+
+def _doubted(doubting: Doubting, place: Place) -> list[Doubted]:
+    """The object at a place and what lies beneath it, not what only begins alike."""
+    bucket, key = place.bucket.id, place.key
+    if not key or key.endswith("/"):
+        return [doubting.beneath(bucket, key)]
+    return [doubting.object(bucket, key), doubting.beneath(bucket, f"{key}/")]
 
 
 def told(fault: Exception) -> OperationFault:

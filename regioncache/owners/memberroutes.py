@@ -122,7 +122,8 @@ class MemberRoutes:
 
     async def alive(self, member: Member) -> None:
         """Raises CacheError where a member gives no sign of life within the 3 s that tell it is gone."""
-        await self.ask(member, "alive", {}, seconds=SILENCE_SECONDS, most_bytes=ALIVE_BYTES)
+        with suppress(NotSupported):  # who says what it does not know is there
+            await self.ask(member, "alive", {}, seconds=SILENCE_SECONDS, most_bytes=ALIVE_BYTES)
 
     def _route(self, member: Member, bucket: Bucket, standing: Standing) -> Route:
         asker = self.questioner

@@ -115,7 +115,7 @@ class Owners:
         # Who has no view yet believes to be alone, and would not ask those that stood in for it.
         while ownership.epoch < epoch:
             try:
-                if not ownership.alone:
+                if ownership.epoch and not ownership.alone:
                     through()
                     return
             except NotOwner:

@@ -6,12 +6,11 @@ All of it is answered from memory; nothing here leads to a source. A far region 
 import json
 from collections.abc import Callable
 
-from regioncache.catalog import Catalog
 from regioncache.cluster.ownership import Ownership
+from regioncache.doubting import Doubting
 from regioncache.doubts import Doubts
 from regioncache.flights import Flights
 from regioncache.http.messages import Reply
-from regioncache.lists import Lists
 from regioncache.newest import Newest
 from regioncache.owners.holdings import Held
 from regioncache.pages import EXTENT_BYTES, Meta, ObjectId, Span
@@ -35,7 +34,7 @@ class MemberDesks:
         store: Store,
         flights: Flights,
         newest: Newest,
-        lists: Lists,
+        doubting: Doubting,
         doubts: Doubts,
         wall: Callable[[], float],
     ) -> None:
@@ -44,7 +43,7 @@ class MemberDesks:
         self._store = store
         self._flights = flights
         self._newest = newest
-        self._lists = lists
+        self._doubting = doubting
         self._doubts = doubts
         self._wall = wall
 
@@ -85,12 +84,10 @@ class MemberDesks:
             match values["what"]:
                 case "learned":
                     self._learn(_object(values), values["object"])
-                case "object":
+                case "object" | "prefix" as what:
                     oid = _object(values)
-                    self._newest.catalog.distrust(oid, self._wall())
-                    self._lists.doubt(oid.bucket, oid.key)
-                case "prefix":
-                    doubt(self._newest.catalog, self._lists, bytes.fromhex(values["id"]), values["key"], self._wall())
+                    doubting = self._doubting
+                    doubting.doubt((doubting.object if what == "object" else doubting.beneath)(*oid))
                 case what:
                     raise BadPeerRequest(f"{what!r} is nothing that a member tells")
         except (ValueError, KeyError) as fault:
@@ -114,13 +111,6 @@ class MemberDesks:
 
     def _said(self, held: Held) -> Reply:
         return Reply(200, JSON, held.body(self._wall()))
-
-
-def doubt(catalog: Catalog, lists: Lists, bucket: bytes, prefix: str, at: float) -> int:
-    """Believes nothing any more of what begins so; returns how much was known of it. `at`: epoch seconds."""
-    dropped = catalog.doubt(bucket, prefix, at)
-    lists.doubt(bucket, prefix)
-    return dropped
 
 
 def _object(values: Values) -> ObjectId:
