@@ -204,19 +204,17 @@ class CacheApp:
         routing = Routing(settings.region, settings.secrets, client, wall, digests, settings.tidings.warning, asking)
         bounds = settings.bounds or Bounds.of(memory.most("flight"), FLIGHT_BYTES, asking_descriptors())
         sources = Sources(health, build or routing.route, clock, settings.tidings, bounds)
-
         owners = _owners(settings, sources, peer_client, digests)
 
         def changed(oid: ObjectId) -> None:
             catalog.distrust(oid, wall())
 
-        spoilt = Spoilt()
+        spoilt, pages = Spoilt(), ListPages()
         filler = Filler(
             store, hot, flights, sources, memory, tally, settings.on_fault, on_change=changed, on_part=spoilt.add,
             owners=owners,
         )  # fmt: skip
         shelf, means = Shelf(store, hot, flights, filler, tally, spoilt), Means(memory, Rooms())
-        pages = ListPages()
         newest = Newest(shelf, catalog, pages, sources, clock, wall, owners)
         cache = RegionCache(shelf, newest, means)
         lists, places = Lists(sources, pages, catalog.ticket, clock, wall, owners), Places(resolver)
@@ -225,8 +223,8 @@ class CacheApp:
             tracing=settings.tracing,
         )  # fmt: skip
         doubting = Doubting(catalog, lists, owners, wall)
-        among = MemberDesks(settings.region, settings.ownership, store, flights, newest, doubting, doubts, wall)
-        peers.desks.update(among.desks())
+        desks = MemberDesks(settings.region, settings.ownership, store, flights, newest, doubting, doubts, wall).desks()
+        peers.desks.update(desks)
         return cls(
             settings, store, ledger, client, peer_client, memory, resolver, catalog, health, flights, tally, routing,
             sources, cache, lists, places, peers, digests, Prober(sources), doubts, doubting, build=build,

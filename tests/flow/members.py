@@ -33,10 +33,13 @@ class Cluster:
         made = settings(self.world.folder, NEAR, paths=[f"cache-{name}"])
         made = made.model_copy(update={"node": name})
         node = await Node.start(made, access_every=0, wall=self.world.wall, ownership=shared)
+        first = name not in self.views
         self.world.nodes[name], self.views[name] = node, shared
         self.known[name] = Member(
             name, Addresses(f"http://{self.world.peer(name)}"), 1 << 30, self.started, host="127.0.0.1"
         )
+        if not first:
+            return node
         await self.world.apply(name, topology(self.s3.url, self.world.peer(FAR), **self.shape))  # type: ignore[arg-type]
         await self.world.admit(name)
         return node
