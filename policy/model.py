@@ -28,6 +28,10 @@ from policy.windows import When, wall_time, zone
 
 STEP_BYTES = 256 * 1024
 """The most that is debited at once (line-rules, Before it arrives), so the least that a burst must hold."""
+CONTROL_PART = 0.01
+"""Of the quota is never leased: it carries control traffic (line-rules, What is debited)."""
+CONTROL_BURST_PART = 0.25
+"""Of the line's burst belongs to control traffic, so that one piece of a listing can be paid from it at once."""
 OTHER = "other"
 """The leaf of all tenants that are not listed."""
 
@@ -332,6 +336,8 @@ class Policy(_Written):
 
 __all__ = [
     "CLASSES",
+    "CONTROL_BURST_PART",
+    "CONTROL_PART",
     "OTHER",
     "STEP_BYTES",
     "Burst",

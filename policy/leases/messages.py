@@ -84,8 +84,6 @@ class Grant:
     """From the end of the lease on the node uses min(last rate, safe rate) for so long ..."""
     static_seconds: float
     """... then the safe rate for so long, then nothing."""
-    base: LeaseId | None = None
-    """Only where the node still holds this lease is the grant taken: it repeats what that one said. None: whatever."""
     seconds: float = LEASE_SECONDS
     ceils: Mapping[CeilKey, Ceil] = field(default_factory=lambda: MappingProxyType({}))
     """Only of tenants and classes whose ceil is below the quota."""
@@ -98,6 +96,8 @@ class Report:
     node: str
     process: int
     """Its process epoch: a higher one under the same name proves the former process dead."""
+    office: int
+    """The epoch of the office that it is for: another drops it. So it was sent after that one was elected."""
     sent: float
     """Monotonic seconds of the node when it was sent; the office hands it back (`Grant.answers`) and reads it for order
     alone."""
@@ -126,3 +126,5 @@ class Roster:
     """Who may use the line without an office, by node: kept where a successor reads it, before a grant relies on it."""
 
     holders: Mapping[str, Holder] = field(default_factory=lambda: MappingProxyType({}))
+    unknown: bool = False
+    """A former roster was lost: what is left of the safe part may be held by nodes that are not named."""

@@ -8,13 +8,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from policy.leases.messages import CeilKey
-from policy.model import STEP_BYTES, LinePolicy
+from policy.model import CONTROL_BURST_PART, CONTROL_PART, STEP_BYTES, LinePolicy
 from policy.shares import Leaf, Tree, fill, shares
 
-CONTROL_PART = 0.01
-"""Of the quota is never leased: it carries control traffic (line-rules, What is debited)."""
-CONTROL_BURST_PART = 0.25
-"""Of the line's burst belongs to control traffic, so that one piece of a listing can be paid from it at once."""
 PIECE_PART = 0.25
 """Of the line's burst is the most that one debit takes. A debit that took all of it would lose, each time its timer
 is 1 ms late, a tenth of a burst of 10 ms."""
