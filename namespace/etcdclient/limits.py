@@ -19,8 +19,9 @@ class EtcdLimits:
     """Of silence of a watch, before it is probed. A quiet prefix is silent for days; a stopped server too."""
     probe_seconds: float = 3.0
     """For the answers to a probe; then the watch goes to another server."""
-    page_keys: int = 500
-    """Keys of one page of a snapshot; halved where they are too many bytes."""
+    page_keys: int = 4000
+    """Keys of one page of a snapshot; halved where they are too many bytes. etcd before 3.5 walks over all that follow
+    for each page: 100,000 keys take 2.2 s in pages of 500."""
     message_bytes: int = 32 << 20
     """Largest answer. etcd bounds what is asked (1.5 MiB), not what it answers."""
     watch_answers: int = 16

@@ -88,6 +88,7 @@ class WatchStream:
         if self._pump is not None:
             # It ends by itself once gRPC has let go of the call; cancelled, it would leave that to whoever runs next.
             await asyncio.wait([self._pump])
+            await self._call.code()
 
     async def _hear(self) -> None:
         """Waits for anything, asking for a sign of life after a time of silence; raises Failed."""

@@ -100,6 +100,7 @@ class Answers(Generic[A]):
         await asyncio.wait([reading])
         if not reading.cancelled():
             reading.exception()
+        await self._call.code()
 
     async def _read(self) -> A | None:
         try:

@@ -19,6 +19,7 @@ from namespace.etcdclient.limits import EtcdLimits
 from namespace.etcdclient.session import Session
 from namespace.etcdclient.values import Cause, Changes, KeyValue, Put, Snapshot
 from tests.real.lab.etcd import EtcdMember, etcd
+from tests.real.lab.toxiproxy import toxiproxy
 
 pytestmark = [pytest.mark.real, pytest.mark.anyio]
 
@@ -111,6 +112,27 @@ async def test_a_following_leaves_a_server_that_is_silent(tmp_path: Path) -> Non
 
     assert isinstance(changes, Changes)
     assert [one.value for one in changes.changes if isinstance(one, KeyValue)] == [b"meanwhile"]
+
+
+async def test_a_following_and_a_session_leave_a_link_that_is_half_open(tmp_path: Path) -> None:
+    with etcd(tmp_path, 3) as cluster, toxiproxy(tmp_path) as between:
+        far, *near = cluster.members
+        link = between.proxy("etcd", f"127.0.0.1:{far.client_port}")
+        async with (
+            clients([link.url, *(one.url for one in near)], [near[0].url]) as (reader, writer),
+            reader.follow(b"/f/") as news,
+            await Session.open(reader, 6.0) as session,
+        ):
+            await news.next()
+            # Bytes are taken and never delivered, either way; the connection stays.
+            with link.toxic("timeout", timeout=0), link.toxic("timeout", "upstream", timeout=0):
+                revision = await writer.put(b"/f/k", b"v")
+                changes = await news.next()
+                await reader.keep_alive(session.lease)
+
+                assert session.alive
+
+    assert changes.revision == revision
 
 
 async def test_writes_go_on_beside_a_leader_that_is_silent(tmp_path: Path) -> None:

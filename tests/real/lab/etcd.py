@@ -59,11 +59,21 @@ class EtcdMember:
         """It is there, and says nothing."""
         assert self.process is not None
         os.kill(self.process.pid, signal.SIGSTOP)
+        # Each thread stops when it next looks: until then one may still answer.
+        self.process.wait_until(self._stopped)
 
     def resume(self) -> None:
         """Ends `pause`."""
         assert self.process is not None
         os.kill(self.process.pid, signal.SIGCONT)
+
+    def _stopped(self) -> bool:
+        assert self.process is not None
+        states = [
+            (task / "stat").read_text().rpartition(")")[2].split()[0]
+            for task in Path(f"/proc/{self.process.pid}/task").iterdir()
+        ]
+        return set(states) == {"T"}
 
     def forget(self) -> None:
         """Loses its data."""
