@@ -39,6 +39,7 @@ class Connections:
         self._channels: dict[int, grpc.aio.Channel] = {}
         self._made_by: dict[int, EtcdAccess] = {}
         self._retired: dict[int, grpc.aio.Channel] = {}
+        self._closed = False
         self._token = ""
         self._renewing = asyncio.Lock()
 
@@ -46,7 +47,9 @@ class Connections:
         return f"Connections({len(self._channels)} of {len(self.servers)} used)"
 
     def channel(self, index: int) -> grpc.aio.Channel:
-        """Returns the channel to a server."""
+        """Returns the channel to a server; raises EtcdRefused once the client is closed."""
+        if self._closed:
+            raise EtcdRefused("this client of etcd was closed: who uses it stops before")
         if index not in self._channels:
             server, access = self.servers[index], self._access
             self._made_by[index] = access
@@ -66,7 +69,8 @@ class Connections:
                         await self._made_anew(index)
                         raise Failed(unconnected(self.servers[index].url, why))
                     await to.wait_for_state_change(state)
-        except TimeoutError as fault:
+        except (TimeoutError, grpc.aio.UsageError) as fault:
+            # Closed by `close`, or replaced by one with newer certificates.
             raise Failed(unconnected(self.servers[index].url)) from fault
 
     async def ask(self, index: int, method: Unary[Q, A], question: Q, seconds: float) -> A:
@@ -111,6 +115,7 @@ class Connections:
 
     async def close(self) -> None:
         """Closes all connections; running calls end with a fault."""
+        self._closed = True
         channels = [*self._channels.values(), *self._retired.values()]
         self._channels, self._retired = {}, {}
         for one in channels:

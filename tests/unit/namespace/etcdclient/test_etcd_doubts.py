@@ -9,7 +9,7 @@ import pytest
 
 from namespace.etcdclient.client import Etcd
 from namespace.etcdclient.config import EtcdAccess
-from namespace.etcdclient.errors import DataLost, EtcdUnavailable, EtcdUncertain
+from namespace.etcdclient.errors import DataLost, EtcdRefused, EtcdUnavailable, EtcdUncertain
 from namespace.etcdclient.limits import EtcdLimits
 from namespace.etcdclient.proto import etcd_pb2 as pb
 from namespace.etcdclient.values import KeyValue, Put, absent, unchanged
@@ -113,6 +113,19 @@ async def test_a_read_that_nobody_answers_is_unavailable_and_never_uncertain(nob
             await client.get(b"k")
         with pytest.raises(EtcdUnavailable, match=nobody):
             await client.put(b"k", b"v")
+
+
+async def test_a_client_that_was_closed_refuses_and_waits_for_nobody() -> None:
+    fake = FakeEtcd()
+    async with asking(fake) as client:
+        following = client.follow(b"/")
+        await client.put(b"k", b"v")
+        await client.close()
+
+        with pytest.raises(EtcdRefused, match="was closed"):
+            await client.get(b"k")
+        with pytest.raises(EtcdRefused, match="was closed"):
+            await following.next()
 
 
 async def test_parts_of_a_change_are_handed_on_as_one() -> None:
