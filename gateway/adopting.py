@@ -3,6 +3,7 @@
 from gateway.operating.running import InForce
 from gateway.pairs import Pair
 from namespace.keys import AccessKey, Keys
+from namespace.model import Region
 from namespace.store.base import PinnedPath, Revision
 from policy.match import Rules
 from regioncache.app import CacheApp
@@ -15,12 +16,26 @@ class RunningParts:
         self._app = app
         self._keys = keys
         self._in_force = in_force
+        self._told: tuple[str, ...] = ()
+        """What an operator heard that the region is granted; empty of a trusted one."""
 
     def adopt(self, pair: Pair, revision: Revision) -> None:
         """Goes on with this topology and policy. Raises UnknownRegion, and then nothing changed."""
         self._app.adopt(pair.topology, pair.policy, revision.number)
+        self._tell(pair.topology.regions[self._app.settings.region])
         self._app.digests.adopt(pair.digest)
         self._in_force.rules, self._in_force.pair = Rules(pair.policy.cache), pair
+
+    def _tell(self, region: Region) -> None:
+        """Says, once, that the region is granted its paths only."""
+        if region.paths != self._told:
+            self._told = region.paths
+            self._app.settings.tidings.news(
+                f"region {region.name} is granted {', '.join(region.paths)}: this node holds no bucket's credentials,"
+                " and reads through the nodes of its parent and of the buckets' home regions alone"
+                if region.paths
+                else f"region {region.name} is trusted from now on: it reads what its keys open"
+            )
 
     def adopt_keys(self, keys: tuple[AccessKey, ...]) -> None:
         """Goes on with these keys."""

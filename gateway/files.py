@@ -12,12 +12,15 @@ from dataclasses import replace
 
 from gateway.s3.base import Caller, ListPath
 from gateway.segments import LAST, Segment, segments
+from namespace import paths
 from namespace.consistency import Immutable
+from namespace.keys import AccessKey
 from namespace.model import Mount
 from namespace.resolver import Place, Resolver
 from policy.match import Rules
 from regioncache.asked import Asked
-from regioncache.errors import BadAnswer, NoSuchObject, NoSuchPart, RangeOutside, VersionChanged
+from regioncache.errors import BadAnswer, NoSuchObject, NoSuchPart, NotGranted, RangeOutside, VersionChanged
+from regioncache.grants import refusal
 from regioncache.lists import Lists
 from regioncache.opened import Opened, Terms
 from regioncache.origins.base import ListAsk, Listed, ListPage, Part
@@ -109,7 +112,7 @@ class Files:
 
         Raises: OriginUnavailable, OriginForbids, SlowDown; a bucket that is not there raises NoSuchObject.
         """
-        parts = segments(self._resolver.table, caller.key, ask.prefix, ask.delimiter)
+        parts = segments(self._resolver.table, self._grants(caller.key), ask.prefix, ask.delimiter)
         items: _Items = []
         ages: _Ages = []
         streams = [self._names(caller, part, ask, ages) for part in parts if not part.over(ask.after)]
@@ -125,17 +128,28 @@ class Files:
         return _page(items, ask.limit, more, max(ages, default=0.0))
 
     def place(self, path: str) -> Place:
-        """The place of a path; raises NoSuchObject where nothing is mounted, or the path is the mount itself."""
+        """The place of a path.
+
+        Raises: NoSuchObject (nothing is mounted there, or the path is the mount itself), NotGranted (to this region).
+        """
         place = self._resolver.find(path)
         if place is None:
             raise NoSuchObject(f"{path!r} is no object: no mount covers it")
         if not place.key:
             raise NoSuchObject(f"{path!r} is no object: it is a mount; name what lies beneath it")
+        own = self._resolver.topology.regions[self._resolver.region]
+        if not own.may_read(path):
+            raise NotGranted(refusal(own))
         return place
 
     def terms(self, place: Place) -> Terms:
         """What the mount and the cache rules say of reads of this place."""
         return terms(place.mount, self._rules().match(place.path).admit)
+
+    def _grants(self, key: AccessKey) -> tuple[str, ...]:
+        """What a key opens here: in a granted region nothing but of its paths."""
+        own = self._resolver.topology.regions.get(self._resolver.region)
+        return key.read if own is None or own.trust == "full" else paths.common(key.read, own.paths)
 
     def _asked(self, caller: Caller, path: str, wanted: Wanted) -> Asked:
         if self._resolver.revision != self._revision:

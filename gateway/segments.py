@@ -4,11 +4,10 @@ A list of the paths that begin with some string is the merge, in key order, of o
 grants reach into a mount, one a grant). A mount hides its parent's keys beneath it and shows as a common prefix.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from namespace import paths
-from namespace.keys import AccessKey
 from namespace.model import Mount
 from namespace.table import Table
 
@@ -74,17 +73,15 @@ class Segment:
         return after if hidden is None or after == hidden else f"{hidden}/{LAST}"
 
 
-def segments(table: Table, key: AccessKey, prefix: str, delimiter: str) -> list[Segment]:
-    """Returns the segments of the list of `prefix`, in order, as far as the key may see them."""
+def segments(table: Table, read: Sequence[str], prefix: str, delimiter: str) -> list[Segment]:
+    """Returns the segments of the list of `prefix`, in order, as far as who may read these places may see them."""
     within = table.within(prefix)
     found: list[Segment] = []
     if within.mount is not None:
         found.append(Segment(within.mount, prefix, within.prefix, table.hidden(within.mount)))
     for mount in within.mounts:
         found.append(Segment(mount, f"{mount.path}/", mount.prefix, table.hidden(mount)))
-    grants = [
-        place for place in key.read if not any(place != other and paths.covers(other, place) for other in key.read)
-    ]
+    grants = [place for place in read if not any(place != other and paths.covers(other, place) for other in read)]
     granted = [part for segment in found for part in _granted(segment, grants)]
     return sorted((_roll(part, prefix, delimiter) for part in granted), key=lambda part: part.beginning)
 

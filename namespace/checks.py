@@ -20,6 +20,7 @@ def across(topology: Topology, sections: Mapping[str, Mapping[str, object]]) -> 
     """Yields the faults between parts; `sections` are all items as they were given, wrong ones too."""
     yield from _cycles(sections["regions"])
     yield from _parents_without_line(topology, sections)
+    yield from _granted_parents(topology)
     yield from _nodes_listed_twice(topology)
     yield from _granted_paths(topology, sections["mounts"])
     for bucket in topology.buckets.values():
@@ -66,6 +67,14 @@ def _parents_without_line(topology: Topology, sections: Mapping[str, Mapping[str
             continue
         if len(topology.lines) == len(sections["lines"]):
             fault = f"no line is between {region.name!r} and its parent {region.parent!r}; add one under 'lines'"
+            yield ("regions", region.name, "parent"), fault
+
+
+def _granted_parents(topology: Topology) -> Iterator[Fault]:
+    for region in topology.regions.values():
+        parent = topology.regions.get(region.parent or "")
+        if parent is not None and parent.trust == "granted" and region.trust == "full":
+            fault = f"region {parent.name!r} is granted its paths only; a trusted region reads through a trusted one"
             yield ("regions", region.name, "parent"), fault
 
 
@@ -164,8 +173,6 @@ def _prefixes_of_directories(topology: Topology) -> Iterator[Fault]:
 
 def _not_kept(topology: Topology) -> Iterator[Fault]:
     for region in topology.regions.values():
-        if region.trust == "granted":
-            yield ("regions", region.name, "trust"), "regions are trusted; leave 'trust' and 'paths' out"
         if len(region.nodes) > 1:
             yield ("regions", region.name, "nodes", 1), "a region has one node"
     for bucket in topology.buckets.values():

@@ -62,14 +62,17 @@ class Region(_Part):
     """The region whose cache this one's misses go to first; a line is between the two. Default: none; the home region
     of each bucket is asked itself."""
     trust: Literal["full", "granted"] = "full"
-    """`full`: its nodes hold credentials and keys. `granted`: none of them, and only `paths`; not kept by this version.
-    Default: `full`; most regions are your own."""
+    """`full`: its nodes hold credentials and keys. `granted`: no credentials, and `paths` alone, through the nodes of
+    its parent or of a bucket's home, which refuse the rest. Default: `full`; most regions are your own."""
     paths: tuple[str, ...] = Field(default=(), validate_default=True)
-    """What a granted region may read, as `[/ns/train]`. Default: none; a trusted region may read everything."""
+    """What a granted region may read, with all beneath, as `[/ns/train]`. Default: none; a trusted region may read
+    everything."""
 
     def may_read(self, path: str) -> bool:
         """Whether nodes of this region may be given `path`."""
-        return self.trust == "full" or any(paths.covers(place, path) for place in self.paths)
+        return self.trust == "full" or any(
+            paths.covers(place, path) and not paths.climbs(path[len(place) :]) for place in self.paths
+        )
 
     @field_validator("parent", mode="after")
     @classmethod

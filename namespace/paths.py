@@ -4,6 +4,8 @@ A path is never tidied: `/ns/train/a//b`, `/ns/train/a/../b` and `/ns/train/dir/
 S3 keys are opaque and a tidied key is another object. A path that cannot be taken exactly is a `BadPath`.
 """
 
+from collections.abc import Iterable
+
 from namespace.errors import BadPath, KeyTooLong
 
 ROOT = "/ns"
@@ -60,6 +62,19 @@ def check_place(path: str) -> None:
 def covers(place: str, path: str) -> bool:
     """Whether `path` is `place` or lies beneath it, by whole components."""
     return path.startswith(place) and (len(path) == len(place) or path[len(place)] == "/")
+
+
+def common(some: Iterable[str], others: Iterable[str]) -> tuple[str, ...]:
+    """Returns the places that lie, with all beneath, in one of each: the deeper of two that meet."""
+    others = tuple(others)
+    return tuple(
+        dict.fromkeys(
+            place if covers(other, place) else other
+            for place in some
+            for other in others
+            if covers(other, place) or covers(place, other)
+        )
+    )
 
 
 def climbs(rest: str) -> bool:

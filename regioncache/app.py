@@ -23,6 +23,7 @@ from regioncache.doubts import Doubts
 from regioncache.fetching import FLIGHT_BYTES
 from regioncache.fill import Filler
 from regioncache.flights import Flights
+from regioncache.grants import Grants
 from regioncache.health import Health
 from regioncache.history.keeping import History
 from regioncache.hot import HotObjects
@@ -150,6 +151,7 @@ class CacheApp:
             self.ledger, settings.paths[0] / HISTORY_FILE, settings.keep_days, settings.wall, settings.tidings
         )
         self.calendar = Calendar(self.known_lines.values, self.settings.wall)
+        self.peers.grants = Grants(self.resolver, lambda: self.regrouping.shown)
         self.refresher = Refresher(
             self.cache.newest, self.lists, self.resolver, self.settings.clock, self.settings.wall
         )

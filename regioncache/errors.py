@@ -17,6 +17,10 @@ class OriginForbids(CacheError):
     """The origin refused our credentials for this object; an operator must mend the bucket's credentials."""
 
 
+class NotGranted(OriginForbids):
+    """The region that asks was granted other paths only; whether there is such an object is not said."""
+
+
 class OriginUnavailable(CacheError):
     """No source could be asked, and nothing cached may answer; ask again after `retry_after` seconds."""
 

@@ -48,6 +48,8 @@ class Status:
     uptime_seconds: float
     revision: int
     digest: str
+    granted: tuple[str, ...] = ()
+    """What the region is granted alone; empty where it is trusted."""
     listeners: tuple[tuple[str, str], ...] = ()
     mounts: int = 0
     keys: int = 0

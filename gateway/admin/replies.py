@@ -25,6 +25,7 @@ CODES: dict[type[Exception], int] = {
     UnknownKey: 404,
     errors.KeyRefused: 400,
     errors.NoSuchObject: 404,
+    errors.NotGranted: 403,
     errors.OriginForbids: 502,
     errors.OriginUnavailable: 503,
     errors.SlowDown: 503,

@@ -17,6 +17,7 @@ def picture_of(status: Status) -> Pairs:
     in_force = f"revision {status.revision}, digest {status.digest[:12]}" if status.revision else "none applied yet"
     return [
         ("node", f"{status.node} in {status.region}, version {status.version}"),
+        *((("granted", ", ".join(status.granted)),) if status.granted else ()),
         ("ready", "yes" if status.ready else "no"),
         ("up for", show_duration(status.uptime_seconds)),
         *((("members", f"{status.members}, view epoch {status.view_epoch}"),) if status.view_epoch else ()),

@@ -12,6 +12,7 @@ from namespace.paths import covers
 from namespace.resolver import Place
 from namespace.routes import candidates
 from policy.units import show_duration, show_size
+from regioncache.grants import refusal
 from regioncache.pages import Meta, ObjectId, Span, cover, page_span
 from regioncache.sources import way_id
 from regioncache.store.base import WouldBlock
@@ -100,6 +101,10 @@ class Explaining:
     def _ways(self, place: Place) -> tuple[WayShown, ...]:
         app, region = self.running.app, self.running.settings.region
         shown, chosen = [], False
+        own = app.resolver.topology.regions[region]
+        if not own.may_read(place.path):
+            why = f"{refusal(own)}: {', '.join(own.paths)}"
+            return (WayShown("none", region, f"path {place.path}", None, False, why),)
         for candidate in candidates(app.resolver.topology, place.mount, region):
             way, why = candidate.way, candidate.why
             if way is None:

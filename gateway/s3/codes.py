@@ -87,6 +87,7 @@ _KEPT_INSIDE: Final[dict[type[Exception], str]] = {
         "The store behind this path takes no such key; where it is a directory, no part of a key is empty, '.' or '..'."
     ),
     errors.NoSuchObject: "",
+    errors.NotGranted: "This region is granted other paths only.",
     errors.OriginForbids: "The gateway may not read this at its origin; an operator must mend the credentials.",
     errors.OriginNeedsMending: "The gateway cannot read this bucket until an operator mends its credentials, its "
     "address or the clock; the gateway's log says which.",

@@ -10,6 +10,7 @@ from regioncache.errors import (
     KeyRefused,
     NodeStopping,
     NoSuchObject,
+    NotGranted,
     NotHeld,
     NotOwner,
     NotSupported,
@@ -43,6 +44,7 @@ LIST_SECONDS = 12.0
 """For a list: the far node gives its origin 10 s."""
 LIST_BYTES = 16 * 1024 * 1024
 ERROR_BYTES = 4096
+_FORBIDS = {b"origin": OriginForbids, b"grant": NotGranted}
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +197,8 @@ class PeerSource:
                 return NoSuchObject(where)
             case 400 if answer.header(b"x-causeway-fault") == b"key":
                 return KeyRefused(where)
-            case 403 if answer.header(b"x-causeway-fault") == b"origin":
-                return OriginForbids(where)
+            case 403 if forbids := _FORBIDS.get(answer.header(b"x-causeway-fault") or b""):
+                return forbids(where)
             case 412:
                 return VersionChanged(where)
             case 410:

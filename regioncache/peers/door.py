@@ -6,12 +6,14 @@ from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 
+from namespace.resolver import Place
 from regioncache.asked import Asked
 from regioncache.errors import (
     CacheError,
     KeyRefused,
     NodeStopping,
     NoSuchObject,
+    NotGranted,
     NotHeld,
     NotOwner,
     NotSupported,
@@ -22,10 +24,12 @@ from regioncache.errors import (
     SlowDown,
     VersionChanged,
 )
+from regioncache.grants import Grants
 from regioncache.http.claims import SignatureFault, Verifier
 from regioncache.http.messages import Buffer, Header, Reply, Request
 from regioncache.lists import Lists
-from regioncache.opened import Opened
+from regioncache.opened import Opened, Terms
+from regioncache.origins.base import ListAsk, ListPage
 from regioncache.pages import EXTENT_BYTES, Meta, Span, Wanted
 from regioncache.peers.client import SERVICE
 from regioncache.peers.desks import Desk, operation_of, values_of
@@ -82,6 +86,8 @@ class PeerDoor:
         self._verifier = Verifier(SERVICE.encode())
         self.desks: dict[str, Desk] = {}
         """Who answers what is no reading, by operation; filled by those who assemble the node."""
+        self.grants: Grants | None = None
+        """What each region may be told; None: everything, before a node is assembled."""
 
     async def __call__(self, request: Request) -> Reply:
         """Answers one request; see `Handler`."""
@@ -150,15 +156,18 @@ class PeerDoor:
     async def _answer(self, parsed: PeerRequest) -> Reply:
         if parsed.hops > MOST_HOPS:
             raise OriginUnavailable(f"the request came over {parsed.hops} nodes: the topology sends it in a loop", 5.0)
+        granted = None if self.grants is None else self.grants.of(parsed.region)
+        if granted is not None:
+            granted.check(parsed.bucket_id, parsed.key)
         place = self._places.of(parsed.bucket, parsed.key)
         if place is None or place.bucket.id != parsed.bucket_id:
             raise OriginUnavailable(f"region {self._region} has another topology: it knows no such bucket", 5.0)
         terms = self._places.terms(place, parsed.fresh_seconds)
         standing = parsed.standing
         if parsed.ask is not None:
-            owners, of_list = self._cache.owners, (place.bucket.id, parsed.ask.prefix, standing)
-            await owners.admit(partial(owners.lists_through, *of_list), parsed.epoch)
-            page = await self._lists.page(place, parsed.ask, parsed.payer, terms, parsed.hops, standing)
+            page = await self._page(parsed, parsed.ask, place, terms)
+            if granted is not None:
+                page = granted.page(parsed.bucket_id, parsed.ask.prefix, page)
             return Reply(200, [(b"content-type", b"application/json")], list_body(page))
         if parsed.span is None:
             asked = Asked(
@@ -176,6 +185,11 @@ class PeerDoor:
         # A stream that nobody begins to read is not closed by being left.
         head, left = self._head(opened.meta, opened.span), lambda _: opened.close()
         return Reply(200, head, stream=_frames(opened), done=left)
+
+    async def _page(self, parsed: PeerRequest, ask: ListAsk, place: Place, terms: Terms) -> ListPage:
+        owners, of_list = self._cache.owners, (place.bucket.id, ask.prefix, parsed.standing)
+        await owners.admit(partial(owners.lists_through, *of_list), parsed.epoch)
+        return await self._lists.page(place, ask, parsed.payer, terms, parsed.hops, parsed.standing)
 
     async def _opened(self, asked: Asked, epoch: int) -> Opened:
         await self._admit(asked, asked.wanted.start // EXTENT_BYTES, epoch)
@@ -226,6 +240,8 @@ def _fault(fault: CacheError) -> Reply:
             return Reply(400, [(b"x-causeway-fault", b"key")], text)
         case NoSuchObject():
             return Reply(404, body=text)
+        case NotGranted():
+            return Reply(403, [(b"x-causeway-fault", b"grant")], text)
         case OriginForbids():
             return Reply(403, [(b"x-causeway-fault", b"origin")], text)
         case VersionChanged():

@@ -17,6 +17,7 @@ from gateway.pairs import File
 
 SECRET = "a-secret-between-the-two-regions"
 FAR, NEAR = "idc-bj", "aws-use1"
+RENTED = "gpu-7"
 LINE = "bj-use1"
 DIRECTION = f"{FAR}>{NEAR}"
 MIB = 1024 * 1024
@@ -49,7 +50,7 @@ def settings(
             "peer": _peer(peer, peer_tls),
             "admin": "127.0.0.1:0",
         },
-        "secrets": {other: {"file": "pair.secret"} for other in (FAR, NEAR)},
+        "secrets": {other: {"file": "pair.secret"} for other in (FAR, NEAR, RENTED)},
         "cache": {"paths": list(paths) or [f"cache-{region}"], "size": size},
         **({} if telemetry is None else {"telemetry": telemetry}),
     }

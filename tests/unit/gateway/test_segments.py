@@ -18,7 +18,9 @@ def key(*read: str) -> AccessKey:
 
 
 def shown(prefix: str, delimiter: str, *read: str) -> list[tuple[str, str, str | None]]:
-    return [(part.mount.path, part.beginning, part.rolled) for part in segments(TABLE, key(*read), prefix, delimiter)]
+    return [
+        (part.mount.path, part.beginning, part.rolled) for part in segments(TABLE, key(*read).read, prefix, delimiter)
+    ]
 
 
 def test_a_list_beneath_a_mount_asks_its_bucket_and_shows_mounts_in_it_as_prefixes() -> None:
@@ -62,7 +64,7 @@ def test_a_grant_on_a_mounts_place_opens_nothing_of_what_it_hides() -> None:
 
 
 def test_a_grant_that_is_the_beginning_of_other_names_shows_none_of_them() -> None:
-    (part,) = segments(TABLE, key("/ns/train/a"), "/ns/train/a", "")
+    (part,) = segments(TABLE, key("/ns/train/a").read, "/ns/train/a", "")
 
     assert not part.whole
     assert part.shows("p/a")
@@ -71,7 +73,7 @@ def test_a_grant_that_is_the_beginning_of_other_names_shows_none_of_them() -> No
 
 
 def test_what_a_mount_hides_is_its_place_and_all_beneath_and_nothing_beside() -> None:
-    (part, _) = segments(TABLE, key("/ns"), "/ns/train/", "/")
+    (part, _) = segments(TABLE, key("/ns").read, "/ns/train/", "/")
 
     assert part.hides("p/public") == part.hides("p/public/x") == "p/public"
     assert part.hides("p/public-a") is None
