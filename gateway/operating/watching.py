@@ -40,7 +40,6 @@ class Watching:
             digest="" if pair is None else pair.digest,
             listeners=tuple((door, running.url(door)) for door in DOORS if door in running.addresses),
             granted=() if pair is None else pair.topology.regions[running.settings.region].paths,
-            listeners=tuple((door, self._url(door)) for door in running.addresses),
             mounts=0 if pair is None else len(pair.topology.mounts),
             keys=len(running.keys),
             caches=self._caches(held),
