@@ -34,6 +34,7 @@ from gateway.operating.running import InForce, Running
 from gateway.partitionwatch import PartitionWatch
 from gateway.peercount import CountedPeers
 from gateway.peertls import PeerCertificate
+from gateway.roles import ROLES, Role, roles_of
 from gateway.s3.auth import Authenticator
 from gateway.s3.door import Door
 from gateway.s3.visit import Accounts
@@ -44,6 +45,7 @@ from gateway.walking import Walk
 from namespace.keeping import Namespace
 from namespace.keys import Keys
 from namespace.references import SecretRef
+from namespace.store.local import LocalNamespace
 from policy.match import Rules
 from regioncache.app import CacheApp, CacheAppSettings, open_files
 from regioncache.cluster.ownership import Alone, Ownership, Shared
@@ -57,6 +59,7 @@ from regioncache.tracing import untraced
 
 if TYPE_CHECKING:
     from gateway.clustering import Clustering
+    from gateway.served import ServedNamespace
 
 GRACE_SECONDS = 20.0
 """How long running replies may go on after SIGTERM; orchestrators kill after 30 s."""
@@ -73,6 +76,8 @@ class Node:
     admin: AdminServer | None = None
     watching: list[asyncio.Task[None]] = field(default_factory=list)
     control: ControlDoor | None = None
+    roles: frozenset[Role] = ROLES
+    served: "ServedNamespace | None" = None
 
     @classmethod
     async def start(
@@ -82,6 +87,7 @@ class Node:
         access_every: int = 100,
         limited: bool = True,
         adopt: bool = False,
+        roles: frozenset[Role] | None = None,
         wall: Callable[[], float] = time.time,
         ownership: Ownership | None = None,
     ) -> "Node":
@@ -92,6 +98,7 @@ class Node:
             access_every: one answered request in so many is logged; 0 = only faults.
             limited: False lets lines carry what they can, for a test that must be seen failing.
             adopt: takes the namespace that is offered, whatever the node knew.
+            roles: what it does; None: all that its settings make sense of.
             wall: seconds since the epoch.
             ownership: whose what is among the members of the region; None: everything is this node's.
 
@@ -99,7 +106,7 @@ class Node:
         LedgerUnreadable, EtcdRefused, OtherCluster, OSError.
         """
         # The others are the store's affair: one that is broken does not keep the node from starting.
-        settings.cache.directories[0].mkdir(parents=True, exist_ok=True)
+        settings.directory.mkdir(parents=True, exist_ok=True)
         admin_token = AdminToken(token.read_or_draw(settings.token_file))
         namespace = await open_namespace(settings, adopt=adopt, wall=wall)
         telemetry: Telemetry | None = None
@@ -115,9 +122,11 @@ class Node:
             raise
         node = _assembled(settings, app, namespace, access_every, wall, telemetry)
         node.running.certificates += [] if peer is None else [peer]
+        node.roles = roles_of(settings) if roles is None else roles
         try:
             node.running.clustering = _clustering(settings, app, ownership)
-            await node.running.following.catch_up(strict=settings.etcd is None)
+            await node._serve_namespace()
+            await node.running.following.catch_up(strict=isinstance(namespace, LocalNamespace))
             await node._open(admin_token)
         except BaseException:
             await node.stop(0.0)
@@ -129,6 +138,8 @@ class Node:
         clustering = self.running.clustering
         if clustering is not None:
             await clustering.membership.part()
+        if self.served is not None:
+            self.served.leave()
         # All doors at once: a reply of the admin port that hangs must not hold the others open.
         async with asyncio.TaskGroup() as doors:
             if self.admin is not None:
@@ -147,6 +158,8 @@ class Node:
             await clustering.close()
         await self.running.app.stop()
         await self.running.namespace.close()
+        if self.served is not None:
+            await self.served.close()
         if self.running.telemetry is not None:
             await self.running.telemetry.stop()
 
@@ -162,18 +175,20 @@ class Node:
         if clustering is not None:
             # Who owns what is known before anybody reads.
             await clustering.join(running.addresses)
-        await self._listen("s3", listen.s3, contexts["s3"])
-        context = _context("admin", listen.admin, certificates)
-        self.admin = await AdminServer.start(
-            listen.admin.address,
-            self.operations,
-            admin_token,
-            running.counters,
-            context,
-            connections=self.admin_connections,
-        )
-        running.visitors = self.admin.visitors
-        running.addresses["admin"] = self.admin.address
+        if "s3" in self.roles:
+            await self._listen("s3", listen.s3, contexts["s3"])
+        if "admin" in self.roles:
+            context = _context("admin", listen.admin, certificates)
+            self.admin = await AdminServer.start(
+                listen.admin.address,
+                self.operations,
+                admin_token,
+                running.counters,
+                context,
+                connections=self.admin_connections,
+            )
+            running.visitors = self.admin.visitors
+            running.addresses["admin"] = self.admin.address
         if self.control is not None and (opened := await self.control.open()) is not None:
             running.addresses["control"] = opened
         if clustering is not None:
@@ -198,6 +213,14 @@ class Node:
         """Returns, if ever, why this node must stop by itself: another process has its name."""
         clustering = self.running.clustering
         return await (asyncio.Future() if clustering is None else asyncio.shield(clustering.membership.replaced))
+
+    async def _serve_namespace(self) -> None:
+        if "namespace" not in self.roles or self.control is None:
+            return
+        from gateway.served import ServedNamespace
+
+        self.served = ServedNamespace(self.running.settings, self.running.wall)
+        await self.served.start(self.control)
 
     def _partitions(self) -> PartitionWatch:
         app, files = self.running.app, self.running.files

@@ -17,6 +17,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from gateway.telemetry.config import TelemetrySettings
 from namespace.config import NamespaceSettings
@@ -199,12 +200,14 @@ class NodeSettings(BaseModel):
     secrets: dict[str, SecretRef] = Field(default_factory=dict)
     """By region, the secret that signs requests between its nodes and ours (own region: between the nodes within); both
     sides have the same. Default: none; without one, that region's nodes are neither trusted nor asked."""
-    cache: CacheSettings
-    """Where pages are kept. No default: its paths have none."""
+    namespace: NamespaceSettings = NamespaceSettings()
+    """Where the namespace is kept. Default: embedded, in the first cache path; in the region's etcd, where `etcd` names
+    one."""
+    cache: CacheSettings = Field(default=CacheSettings.model_construct(paths=()), validate_default=True)
+    """Where pages are kept; wanted of every node but a namespace service by itself, which names `namespace.snapshot`.
+    Default: none; a cache must never land on a disk by accident."""
     ledger: LedgerSettings = LedgerSettings()
     """What is kept of who moved what over lines, in the first cache path. Default: as below."""
-    namespace: NamespaceSettings = NamespaceSettings()
-    """Where the namespace is kept. Default: embedded, in the first cache path."""
     telemetry: TelemetrySettings | None = None
     """Where traces and metrics are sent; needs `pip install 'causeway[otel]'`. Default: nowhere, and nothing is loaded
     for it; a node tells nobody anything unasked."""
@@ -221,6 +224,24 @@ class NodeSettings(BaseModel):
             raise ValueError(f"{NOT_KEPT}: leave it out, a node is one process")
         return value
 
+    @field_validator("cache", mode="after")
+    @classmethod
+    def _somewhere(cls, value: CacheSettings, info: ValidationInfo) -> CacheSettings:
+        namespace = info.data.get("namespace")
+        if not value.paths and (namespace is None or namespace.snapshot is None):
+            raise PydanticCustomError("missing", "this key is missing")
+        return value
+
+    @model_validator(mode="after")
+    def _serves_what_it_can(self) -> "NodeSettings":
+        regions = self.namespace.regions
+        if regions and self.etcd is None:
+            raise ValueError("namespace.regions: a namespace service keeps all it serves in etcd; name one by `etcd`")
+        strangers = [region for region in regions if region not in self.secrets]
+        if strangers:
+            raise ValueError(f"namespace.regions: region {strangers[0]!r} has no secret under `secrets`; add it")
+        return self
+
     @field_validator("memory", mode="after")
     @classmethod
     def _enough_memory(cls, value: int) -> int:
@@ -231,7 +252,12 @@ class NodeSettings(BaseModel):
     @property
     def token_file(self) -> Path:
         """The administrators' token: `admin.token` in the first cache path."""
-        return self.cache.directories[0] / "admin.token"
+        return self.directory / "admin.token"
+
+    @property
+    def directory(self) -> Path:
+        """What is of the node as a whole: the first cache path, or where a service by itself keeps what it has."""
+        return self.cache.directories[0] if self.cache.paths else self.namespace_directory
 
     @property
     def namespace_directory(self) -> Path:

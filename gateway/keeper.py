@@ -10,6 +10,7 @@ from gateway.config import NodeSettings
 from gateway.logs import tidings
 from namespace.errors import NamespaceError
 from namespace.keeping import Namespace
+from namespace.references import SecretUnreadable
 from namespace.store.embedded import EmbeddedStore
 from namespace.store.local import LocalNamespace
 
@@ -28,6 +29,8 @@ async def open_namespace(
 
     Raises: StoreBroken, SealBroken, SecretUnreadable, EtcdRefused.
     """
+    if settings.namespace.service:
+        return await _of_service(settings, adopt)
     if settings.etcd is not None:
         return await _of_etcd(settings, adopt, wall)
     if adopt:
@@ -58,3 +61,30 @@ async def _of_etcd(settings: NodeSettings, adopt: bool, wall: Callable[[], float
     files = SnapshotFiles(settings.namespace_directory, warn)
     holding = Holding(files, Knowing(settings.region, seal), warn)
     return await EtcdNamespace.start(settings.region, Etcd(access), holding, seal, warn, wall, adopt=adopt)
+
+
+async def _of_service(settings: NodeSettings, adopt: bool) -> Namespace:
+    from namespace.holding import Holding
+    from namespace.knowing import Knowing
+    from namespace.rpc.calling import Remote
+    from namespace.rpc.channels import RpcTls
+    from namespace.rpc.signing import Signer
+    from namespace.sealing import KEYS, Seal
+    from namespace.snapshots import SnapshotFiles
+    from namespace.store.remote import RemoteNamespace
+
+    asked = settings.namespace
+    warn = tidings("causeway.namespace").warning
+    if asked.region not in settings.secrets:
+        raise SecretUnreadable(
+            f"namespace.service: the service's region {asked.region!r} has no secret under `secrets`; add it,"
+            " or say by `namespace.region` which region it is"
+        )
+    secret = settings.secrets[asked.region].read()
+    seal = Seal(secret, KEYS)
+    named = () if asked.tls is None else (asked.tls.ca, asked.tls.cert, asked.tls.key)
+    tls = RpcTls(*(None if path is None else path.read_bytes() for path in named)) if named else None
+    signer = Signer(settings.region, asked.region, secret.decode())
+    remotes = [Remote(address, signer, tls) for address in asked.service]
+    holding = Holding(SnapshotFiles(settings.namespace_directory, warn), Knowing(settings.region, seal), warn)
+    return await RemoteNamespace.start(settings.region, remotes, holding, seal, warn, time.monotonic, adopt=adopt)

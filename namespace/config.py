@@ -2,9 +2,29 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 
-from namespace.references import SecretRef
+from namespace import fields
+from namespace.references import FilePath, SecretRef
+
+
+class ServiceTls(BaseModel):
+    """Certificates towards the namespace service."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ca: FilePath | None = None
+    """PEM file of the authorities that its certificates are of. Default: none; public authorities are trusted."""
+    cert: FilePath | None = None
+    """PEM file of this node's certificate, where the service asks for one. Default: none."""
+    key: FilePath | None = None
+    """PEM file of that certificate's private key, without a password. Default: none; it goes with `cert`."""
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> "ServiceTls":
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("a certificate goes with its key: name both `cert` and `key`, or neither")
+        return self
 
 
 class NamespaceSettings(BaseModel):
@@ -20,9 +40,17 @@ class NamespaceSettings(BaseModel):
     """The secret with which access keys lie sealed (AES-256-GCM) in etcd and in snapshots, the same for all nodes on
     that etcd. Default: that of the own region under `secrets`; an embedded namespace seals nothing, its file is
     0600."""
-    service: str | None = None
-    """Address of the global namespace service. Default: none; this version keeps the namespace embedded and refuses
-    one."""
+    service: tuple[str, ...] = ()
+    """Addresses of the global namespace service, each `"HOST:PORT"`, one or a list; one that answers is asked. Default:
+    none; the region's etcd keeps the namespace, or this node by itself."""
+    region: str = "namespace"
+    """The region that the service's nodes name as theirs: its secret under `secrets` signs what is asked of it.
+    Default: `namespace`; a service by itself is called so, one that a region's nodes run has that region's name."""
+    tls: ServiceTls | None = None
+    """How the service is known over TLS. Default: none; it is asked in plain gRPC, signed, with keys sealed."""
+    regions: tuple[str, ...] = ()
+    """The regions that this node serves as a namespace service, kept in its `etcd`; each with its secret under
+    `secrets`. Default: none; nobody is served unasked."""
 
     @field_validator("snapshot", mode="after")
     @classmethod
@@ -32,7 +60,14 @@ class NamespaceSettings(BaseModel):
 
     @field_validator("service", mode="before")
     @classmethod
-    def _no_service(cls, value: object, info: ValidationInfo) -> object:
-        if value is not None and not (info.context or {}).get("future"):
-            raise ValueError("not kept by this version: leave it out, and apply the files to each region by --to")
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("service", mode="after")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for address in value:
+            fields.node(address)
+        if len(set(value)) != len(value):
+            raise ValueError("an address is named twice; name each once")
         return value

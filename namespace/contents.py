@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from namespace.sealing import Seal
 
 REVISION, POLICY = "revision", "policy"
+TRUST = "trust"
+"""How far its region is trusted, in what the service shows: a part must not be taken for the whole of before."""
 dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
 

@@ -45,6 +45,11 @@ class Holding:
     def __repr__(self) -> str:
         return f"<Holding {Standing.of(self.snapshot)}>"
 
+    @property
+    def whole_wanted(self) -> bool:
+        """Whether a difference would not do: keys that are held do not open, and may be sealed anew by now."""
+        return bool(self._knowing.unopened)
+
     async def restore(self) -> None:
         """Takes up what is on disk, if anything is. Left out, whatever is offered first is taken."""
         found = await asyncio.to_thread(self._files.read)

@@ -100,6 +100,19 @@ def packed(items: Items) -> bytes:
     return xxh3_64_intdigest(body).to_bytes(_CHECK_BYTES, "big") + body
 
 
+def packed_difference(found: Difference) -> bytes:
+    """Returns a difference as `packed` items: each name with `+` or `-` before it."""
+    put = {f"+{name}": text for name, text in found.put.items()}
+    return packed({**put, **{f"-{name}": "" for name in found.gone}})
+
+
+def unpacked_difference(packet: bytes | bytearray | memoryview) -> Difference:
+    """Returns the difference in `packed_difference` bytes. Raises Garbled."""
+    found = unpacked(packet)
+    put = {name[1:]: text for name, text in found.items() if name[:1] == "+"}
+    return Difference(put, frozenset(name[1:] for name in found if name[:1] == "-"))
+
+
 def unpacked(packet: bytes | bytearray | memoryview) -> dict[str, str]:
     """Returns the items in `packed` bytes. Raises Garbled."""
     body = memoryview(packet)[_CHECK_BYTES:]

@@ -9,7 +9,7 @@ import gc
 import resource
 import signal
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import click
 import structlog
@@ -70,7 +70,24 @@ class Running(Protocol):
         ...
 
 
-Start = Callable[[NodeSettings], Awaitable[Running]]
+@runtime_checkable
+class Service(Protocol):
+    """A started namespace service without a node: it has no admin port."""
+
+    def ready_line(self) -> str:
+        """The one line that says where it listens, and what it still waits for."""
+        ...
+
+    async def given_up(self) -> str:
+        """Returns, if ever, why the service must stop by itself."""
+        ...
+
+    async def stop(self) -> None:
+        """Ends everything the service began."""
+        ...
+
+
+Start = Callable[[NodeSettings], Awaitable[Running | Service]]
 
 
 def run(start: Start, settings: NodeSettings, first: AppliedFiles) -> int:
@@ -147,7 +164,7 @@ async def _serve(start: Start, settings: NodeSettings, first: AppliedFiles) -> i
     try:
         await _first_apply(node, first)
         set_aside()
-        click.echo(ready_line(settings, node.operations))
+        click.echo(node.ready_line() if isinstance(node, Service) else ready_line(settings, node.operations))
         why = await _ended(node, stop)
     finally:
         with patience("finishing the running replies; another signal cuts them"):
@@ -158,7 +175,7 @@ async def _serve(start: Start, settings: NodeSettings, first: AppliedFiles) -> i
     return stop.code
 
 
-async def _ended(node: Running, stop: Stop) -> str:
+async def _ended(node: Running | Service, stop: Stop) -> str:
     """Returns once the node is to stop: why it must by itself, empty where a signal asks for it."""
     asked, giving_up = asyncio.ensure_future(stop.asked.wait()), asyncio.ensure_future(node.given_up())
     try:
@@ -169,7 +186,7 @@ async def _ended(node: Running, stop: Stop) -> str:
         giving_up.cancel()
 
 
-async def _started(start: Start, settings: NodeSettings, stop: Stop) -> Running | None:
+async def _started(start: Start, settings: NodeSettings, stop: Stop) -> Running | Service | None:
     """Returns the node, None where a signal came before it stood."""
     starting = asyncio.ensure_future(start(settings))
     waiting = asyncio.ensure_future(stop.asked.wait())
@@ -187,9 +204,11 @@ async def _started(start: Start, settings: NodeSettings, stop: Stop) -> Running 
         waiting.cancel()
 
 
-async def _first_apply(node: Running, first: AppliedFiles) -> None:
+async def _first_apply(node: Running | Service, first: AppliedFiles) -> None:
     if not first:
         return
+    if isinstance(node, Service):
+        raise CommandFault("a namespace service by itself applies nothing: apply the files at a region's node")
     revision = node.operations.status().revision
     if revision:
         structlog.stdlib.get_logger("causeway").info(
@@ -202,7 +221,7 @@ async def _first_apply(node: Running, first: AppliedFiles) -> None:
         raise CommandFault(str(fault)) from fault
 
 
-async def _stopped(node: Running, stop: Stop) -> None:
+async def _stopped(node: Running | Service, stop: Stop) -> None:
     stop.cut = asyncio.ensure_future(node.stop())
     try:
         await stop.cut

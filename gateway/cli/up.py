@@ -38,6 +38,12 @@ if TYPE_CHECKING:
     help="Log one answered request in N, and every fault of ours; 0 = only those.",
 )
 @click.option(
+    "--roles",
+    metavar="ROLES",
+    help="Of cache, s3, admin, namespace, with commas; `namespace` alone is a service without a cache. Default: all"
+    " that node.yaml makes sense of.",
+)
+@click.option(
     "--adopt",
     is_flag=True,
     help="Take over the namespace that etcd or the service has, whatever this node knew before.",
@@ -49,6 +55,7 @@ def up(
     log_format: str,
     log_level: str,
     access_log: int,
+    roles: str | None,
     adopt: bool,
 ) -> None:
     """Run this machine's node.
@@ -59,8 +66,9 @@ def up(
 
     from gateway.app import Node
     from gateway.cli.files import read
-    from gateway.cli.running import run
+    from gateway.cli.running import Start, run
     from gateway.logs import configure
+    from gateway.roles import RoleFault, chosen
 
     if policy is not None and topology is None:
         raise click.UsageError("--policy goes with --topology")
@@ -68,7 +76,16 @@ def up(
     redactor = _redactor(settings)
     configure("json" if log_format == "json" else "console", log_level, redactor)
     first = read([path for path in (topology, policy) if path is not None])
-    raise click.exceptions.Exit(run(partial(Node.start, access_every=access_log, adopt=adopt), settings, first))
+    try:
+        what = chosen(roles, settings)
+    except RoleFault as fault:
+        raise CommandFault(str(fault)) from fault
+    start: Start = partial(Node.start, access_every=access_log, adopt=adopt, roles=what)
+    if what == {"namespace"}:
+        from gateway.servicenode import ServiceNode
+
+        start = ServiceNode.start
+    raise click.exceptions.Exit(run(start, settings, first))
 
 
 def _settings(config: Path) -> "NodeSettings":
@@ -103,7 +120,10 @@ def _redactor(settings: "NodeSettings") -> "Redactor":
                 redactor.learn(secret.read())
             except SecretUnreadable as fault:
                 raise CommandFault(f"telemetry.headers.{header}: {fault}") from fault
-        redactor.learn(read_or_draw(settings.token_file))
+        if settings.cache.paths:
+            redactor.learn(read_or_draw(settings.token_file))
+        if settings.namespace.seal is not None:
+            redactor.learn(settings.namespace.seal.read())
     except TokenUnusable as fault:
         raise CommandFault(str(fault)) from fault
     return redactor

@@ -75,6 +75,10 @@ class Session:
         """Notes a key that was put under this lease by other means, as by a transaction, for `renew`."""
         self._keys[key] = value
 
+    def drop(self, key: bytes) -> None:
+        """Notes no longer a key that somebody else has by now, or that goes by other means."""
+        self._keys.pop(key, None)
+
     async def forget(self, key: bytes) -> None:
         """Removes a key of the session; raises EtcdUnavailable, EtcdUncertain, EtcdRefused."""
         self._keys.pop(key, None)

@@ -27,7 +27,7 @@ from namespace.etcdclient.values import (
     unchanged,
 )
 from namespace.etcdclient.values import Snapshot as EtcdSnapshot
-from namespace.items import Difference, Garbled, Snapshot, difference
+from namespace.items import Difference, Garbled, Snapshot, difference, packed
 from namespace.keeping import Draft, NamespaceAway, came_between
 from namespace.store.base import Revision
 from namespace.store.layout import CHANGES, CLUSTER, CURRENT, LIVE, NAMES, Head
@@ -123,6 +123,11 @@ class EtcdStore:
         except (EtcdError, ValueError) as fault:
             raise self._away(fault) from fault
         return None if found is None else dict(found)
+
+    async def packed_files(self, number: int) -> bytes | None:
+        """The same, packed as items."""
+        found = await self.files(number)
+        return None if found is None else await asyncio.to_thread(packed, found)
 
     async def add_key(self, item: str, author: str, at: float) -> None:
         """Keeps a key, given as its item. Raises KeyExists, NamespaceAway."""

@@ -11,8 +11,17 @@ from dataclasses import dataclass
 
 from namespace.etcdclient.client import Etcd
 from namespace.etcdclient.errors import EtcdUncertain
-from namespace.etcdclient.values import Delete, Get, KeyValue, Operation, Put, end_of, present, unchanged
-from namespace.items import Difference, Garbled, Items, difference, packed, sum_of, unpacked
+from namespace.etcdclient.values import Delete, Get, Operation, Put, end_of, present, unchanged
+from namespace.items import (
+    Garbled,
+    Items,
+    difference,
+    packed,
+    packed_difference,
+    sum_of,
+    unpacked,
+    unpacked_difference,
+)
 from namespace.keeping import Draft
 from namespace.store.base import Revision, digest
 from namespace.store.layout import CURRENT, HISTORY, REVISIONS, Head, begun, chunked, draft_of, history_key, place_of
@@ -22,7 +31,6 @@ MOST_BYTES = 512 << 20
 """Of all revisions' chunks: a quarter of etcd's default space (2 GiB), which it shares with what it kept of before."""
 DEAD_SECONDS = 600.0
 """An apply takes seconds; a draft of the next revision that is older belongs to one that died."""
-_GONE = "-"
 
 
 class Overtaken(Exception):
@@ -89,7 +97,7 @@ class EtcdRevisions:
             EtcdError: etcd cannot be asked.
         """
         if base.items is not None and head.base == base.number and head.base:
-            items = _changed(await self._part(head, "difference"), base.items)
+            items = unpacked_difference(await self._part(head, "difference")).applied(base.items)
             if sum_of(items.items()) == head.sum:
                 return items
         items = unpacked(await self._part(head, "items"))
@@ -178,26 +186,9 @@ def _drafted(revision: Revision, draft: Draft, base: Base) -> tuple[Head, list[t
     place = place_of(revision.number, name)
     parts = {"files": packed(draft.files), "items": packed(draft.items)}
     if base.items is not None and base.number:
-        parts["difference"] = _packed_difference(difference(base.items, draft.items))
+        parts["difference"] = packed_difference(difference(base.items, draft.items))
     chunks = [chunk for part, content in parts.items() for chunk in chunked(place, part, content)]
     counts = {part: sum(key.startswith(place + part.encode()) for key, _ in chunks) for part in parts}
     total = sum(len(value) for _, value in chunks)
     made_from = base.number if "difference" in parts else 0
     return Head(revision, name, made_from, counts, sum_of(draft.items.items()), total), chunks
-
-
-def _packed_difference(found: Difference) -> bytes:
-    return packed(
-        {**{f"+{name}": text for name, text in found.put.items()}, **{_GONE + name: "" for name in found.gone}}
-    )
-
-
-def _changed(content: bytes, items: Items) -> Items:
-    found = unpacked(content)
-    put = {name[1:]: text for name, text in found.items() if name[0] != _GONE}
-    return Difference(put, frozenset(name[1:] for name in found if name[0] == _GONE)).applied(items)
-
-
-def current(found: KeyValue | None) -> tuple[Head | None, int]:
-    """Returns the head in force and the revision of etcd that set it. Raises ValueError."""
-    return (None, 0) if found is None else (Head.decode(found.value), found.modified)

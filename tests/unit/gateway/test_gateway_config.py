@@ -60,7 +60,7 @@ def test_region_and_cache_are_enough() -> None:
 def test_the_designs_example_is_refused_only_for_what_is_not_kept_yet() -> None:
     faults = faults_of(DESIGN)
 
-    assert [fault.split(": ")[1] for fault in faults] == ["workers", "namespace.service"]
+    assert [fault.split(": ")[1] for fault in faults] == ["workers"]
     assert all("not kept by this version" in fault for fault in faults)
     assert faults[0].startswith("node.yaml:3:10: workers: ")
 
