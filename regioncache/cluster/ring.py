@@ -45,33 +45,51 @@ class Ring:
         self.members = tuple(sorted((one for one in members if one.owns), key=lambda one: one.name))
         """Those that own, by name."""
         self._seeds = [xxh3_64_intdigest(one.name.encode("utf-8", "surrogateescape")) for one in self.members]
-        weights = [weight(one.capacity) for one in self.members]
-        self._weights = weights if len(set(weights)) > 1 else []
+        self._weights = [weight(one.capacity) for one in self.members]
+        drawn = list(zip(self.members, self._seeds, self._weights, strict=True))
+        self._kinds = [
+            _Kind(part, [(one, seed) for one, seed, own in drawn if own == part]) for part in sorted(set(self._weights))
+        ]
 
     def __len__(self) -> int:
         return len(self.members)
 
     def owner(self, at: bytes) -> Member | None:
         """Returns who owns a place; None where nobody does."""
-        if not self._seeds:
-            return None
-        scores = self._scores(at)
-        return self.members[scores.index(max(scores))]
+        if len(self._kinds) == 1:
+            kind = self._kinds[0]
+            draws = [xxh3_64_intdigest(at, seed) for seed in kind.seeds]
+            return kind.members[draws.index(max(draws))]
+        best, owner = 0.0, None
+        for kind in self._kinds:
+            draws = [xxh3_64_intdigest(at, seed) for seed in kind.seeds]
+            draw = max(draws)
+            score = _score(kind.weight, draw)
+            if score > best:
+                best, owner = score, kind.members[draws.index(draw)]
+        return owner
 
     def ranks(self, at: bytes, count: int) -> tuple[Member, ...]:
         """Returns the first `count` members for a place, the owner first; fewer where there are fewer."""
-        scores = self._scores(at)
+        draws = [xxh3_64_intdigest(at, seed) for seed in self._seeds]
+        scores: Sequence[float] = draws if len(self._kinds) == 1 else list(map(_score, self._weights, draws))
         order = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)
         return tuple(self.members[one] for one in order[:count])
 
     def shares(self) -> dict[str, float]:
         """Returns the share of all places that each member owns, by name."""
-        weights = self._weights or [1] * len(self.members)
-        return {one.name: part / sum(weights) for one, part in zip(self.members, weights, strict=True)}
+        whole = sum(self._weights)
+        return {one.name: part / whole for one, part in zip(self.members, self._weights, strict=True)}
 
-    def _scores(self, at: bytes) -> Sequence[float]:
-        draws = [xxh3_64_intdigest(at, seed) for seed in self._seeds]
-        if not self._weights:
-            return draws
-        log = math.log
-        return [part / -log(((draw >> 12) + 0.5) / _SPACE) for part, draw in zip(self._weights, draws, strict=True)]
+
+class _Kind:
+    """Members of one weight: the highest draw among them has the highest score."""
+
+    def __init__(self, part: int, members: Sequence[tuple[Member, int]]) -> None:
+        self.weight = part
+        self.members = [one for one, _ in members]
+        self.seeds = [seed for _, seed in members]
+
+
+def _score(part: int, draw: int) -> float:
+    return part / -math.log(((draw >> 12) + 0.5) / _SPACE)

@@ -77,6 +77,20 @@ def test_a_leaving_member_moves_only_its_own_extents_and_the_rest_stays_even():
     assert max(counts.values()) * 15 / len(at) <= 1.05
 
 
+@pytest.mark.soak
+def test_of_a_million_extents_only_the_leavers_move_and_the_rest_is_even_to_a_fiftieth():
+    members = cluster(16)
+    before, after = Ring(members), Ring(members[:7] + members[8:])
+    counts = {one.name: 0 for one in after.members}
+
+    for one in places(1_000_000):
+        former, owner = before.owner(one), after.owner(one)
+        assert former is owner or former is members[7]
+        counts[owner.name] += 1
+
+    assert max(counts.values()) * 15 / 1_000_000 <= 1.02
+
+
 def test_each_member_owns_by_its_capacity():
     ring, at = Ring([member("small", TIB), member("middle", 2 * TIB), member("large", 5 * TIB)]), places(50_000)
 
