@@ -6,6 +6,8 @@ import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import structlog
+
 from gateway.config import Address, NodeSettings
 from gateway.logs import tidings
 from namespace.etcdclient.client import Etcd
@@ -52,7 +54,14 @@ class Clustering:
         of_member = MembershipSettings(settings.region, member, secrets.token_hex(8), settings.cache.directories[0])
         self.shared = shared
         self.membership = Membership(
-            of_member, self._etcd, shared, self._questioner, self._tidings, app.settings.clock, lambda: self._seeds(app)
+            of_member,
+            self._etcd,
+            shared,
+            self._questioner,
+            self._tidings,
+            app.settings.clock,
+            _fault,
+            lambda: self._seeds(app),
         )
         app.peers.desks[confirming.OPERATION] = for_members(settings.region, self.membership.confirming.answer)
         app.peers.desks[DRAIN] = for_members(settings.region, self._drain_desk)
@@ -146,6 +155,12 @@ class Clustering:
         return Addresses(
             urls["peer"], urls["s3"], urls["admin"], "" if control is None else str(_reached(control, own))
         )
+
+
+def _fault(fault: BaseException) -> None:
+    structlog.stdlib.get_logger("causeway.members").error(
+        "fault in the membership", exc_info=(type(fault), fault, fault.__traceback__)
+    )
 
 
 def _reached(address: Address, own: str) -> Address:

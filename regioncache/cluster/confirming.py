@@ -20,11 +20,11 @@ from regioncache.peers.wire import BadPeerRequest
 OPERATION = "confirm"
 EACH_SECONDS = 1.0
 """While etcd is away: the design's figure."""
-EACH_SECONDS_BESIDE_ETCD = 5.0
-"""While etcd tells who is there; this is for `causeway members` then, and costs a question of 0.5 ms a member."""
+SELDOM = 5
+"""Only each fifth time while etcd tells who is there: it is for `causeway members` then, and each costs 0.5 ms."""
 ANSWER_SECONDS = 2.0
-SILENT_SECONDS = 3.0
-"""Three missed answers, as three missed beats of a reply."""
+MISSED = 3
+"""A member that owes so many answers is silent, as a reply is that misses three beats."""
 MOST_BYTES = 1 << 20
 """Of an answer: a view of a thousand members."""
 
@@ -101,12 +101,21 @@ class Confirming:
         self._clock = clock
         self._wrong = wrong
         self._asking: set[str] = set()
+        self._each = EACH_SECONDS
         self.heard: dict[str, Heard] = {}
 
     def silent(self, name: str) -> bool:
-        """Whether a member was not heard for three seconds."""
+        """Whether a member was not heard for as long as three answers take."""
         heard = self.heard.get(name)
-        return heard is None or self._clock() - heard.at > SILENT_SECONDS
+        return heard is None or self._clock() - heard.at > MISSED * self._each
+
+    async def answers(self, name: str) -> bool:
+        """Whether a member answers now."""
+        member, began = None if (view := self._view()) is None else view.of(name), self._clock()
+        if member is not None:
+            await self._ask(member.addresses.peer)
+        heard = self.heard.get(name)
+        return heard is not None and heard.at >= began
 
     async def answer(self, _region: str, values: Values) -> Reply:
         """The desk of `confirm`, for members alone."""
@@ -128,13 +137,16 @@ class Confirming:
             quick: whether etcd is away.
             seeds: URLs of peer doors to ask while there is no view.
         """
+        turn = 0
         async with asyncio.TaskGroup() as group:
             while True:
-                for url in self._whom(seeds):
+                seldom = not quick()
+                self._each = EACH_SECONDS * (SELDOM if seldom else 1)
+                for url in self._whom(seeds) if turn % SELDOM == 0 or not seldom else ():
                     if url not in self._asking:
-                        self._asking.add(url)
                         group.create_task(self._ask(url))
-                await asyncio.sleep(EACH_SECONDS if quick() else EACH_SECONDS_BESIDE_ETCD)
+                turn += 1
+                await asyncio.sleep(EACH_SECONDS)
 
     def _whom(self, seeds: Callable[[], Sequence[str]]) -> Sequence[str]:
         view, own = self._view(), self._own()
@@ -144,6 +156,7 @@ class Confirming:
         return [one.addresses.peer for one in view.members if one.name != own.name]
 
     async def _ask(self, url: str) -> None:
+        self._asking.add(url)
         try:
             body = await self._questioner.ask(
                 Base.parse(url),

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from namespace.etcdclient.client import Etcd
 from namespace.etcdclient.errors import EtcdError, EtcdUnavailable
-from namespace.etcdclient.follow import Following
 from namespace.etcdclient.session import Session
 from namespace.etcdclient.values import Cause, Changes, Snapshot
 from regioncache.cluster import registering
 from regioncache.cluster.confirming import Confirming, Told
+from regioncache.cluster.following import Anew, nothing_after, unless
 from regioncache.cluster.members import Addresses, BadMember, Member, State
 from regioncache.cluster.ownership import Shared
 from regioncache.cluster.registering import Fence, Registering, Replaced
@@ -43,10 +43,6 @@ PARTING_SECONDS = 2.0
 
 class StillAlive(Exception):
     """A member that shall be removed answers; the message says what to do instead."""
-
-
-class _Anew(Exception):
-    """What was known of etcd does not hold any more: begin again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +72,7 @@ class Membership:
         questioner: Questioner,
         tidings: Tidings,
         clock: Callable[[], float],
+        on_fault: Callable[[BaseException], None],
         seeds: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         """Builds it; `start` begins.
@@ -87,6 +84,7 @@ class Membership:
             questioner: asks other members.
             tidings: what an operator shall hear.
             clock: monotonic seconds.
+            on_fault: told of what should not be; the part that failed begins again.
             seeds: URLs of peer doors that may know the view, while there is none.
         """
         self._settings = settings
@@ -97,6 +95,7 @@ class Membership:
         self._keeper = ViewKeeper(settings.directory / VIEW_FILE, tidings)
         self._clock = clock
         self._seeds = seeds
+        self._on_fault = on_fault
         self._roll = Roll(settings.region)
         self._session: Session | None = None
         self._kept: View | None = None
@@ -146,9 +145,9 @@ class Membership:
         self.registering.member = replace(self.registering.member, addresses=addresses)
         self._kept = await self._keeper.kept()
         self._tasks = [
-            asyncio.create_task(self._follow()),
-            asyncio.create_task(self.confirming.run(lambda: bool(self.away), self._seeds)),
-            asyncio.create_task(self._keeper.run()),
+            asyncio.create_task(self._ever(self._follow)),
+            asyncio.create_task(self._ever(lambda: self.confirming.run(lambda: bool(self.away), self._seeds))),
+            asyncio.create_task(self._ever(self._keeper.run)),
         ]
         if not await self._viewed(FIRST_SECONDS) and self._kept is not None:
             self._telling.by_the_disk(self.away, self._kept)
@@ -165,6 +164,8 @@ class Membership:
         if self._ending or self.replaced.done():
             return
         self._ending = True
+        if not self.registering.registered:
+            return
         with contextlib.suppress(EtcdError, TimeoutError, Replaced):
             async with asyncio.timeout(PARTING_SECONDS):
                 lease = await self._etcd.grant(self._settings.grace_seconds)
@@ -193,7 +194,7 @@ class Membership:
 
         Raises: StillAlive, EtcdError, BadMember.
         """
-        if name == self._settings.member.name or not self.confirming.silent(name):
+        if name == self._settings.member.name or await self.confirming.answers(name):
             raise StillAlive(
                 f"member {name!r} is alive and cannot be removed: `causeway drain {name}` lets it leave; or stop it"
             )
@@ -237,6 +238,15 @@ class Membership:
                 await self.registering.say(self.registering.member.state)
                 said = True
 
+    async def _ever(self, part: Callable[[], Awaitable[None]]) -> None:
+        """Runs a part until it ends; one that fails by a fault of ours begins again, or this member would go blind."""
+        while True:
+            try:
+                return await part()
+            except Exception as fault:
+                self._on_fault(fault)
+            await asyncio.sleep(AGAIN_SECONDS)
+
     async def _follow(self) -> None:
         """Follows etcd, whatever becomes of it, until another process has our name."""
         while True:
@@ -250,7 +260,7 @@ class Membership:
                 self._lost(str(fault))
             except (EtcdError, BadMember) as fault:
                 self._lost(str(fault))
-            except _Anew as why:
+            except Anew as why:
                 self._lost(str(why))
                 continue
             await asyncio.sleep(AGAIN_SECONDS)
@@ -261,10 +271,10 @@ class Membership:
         await registering.mark_of(self._etcd, region, last)
         session = await self._in_session()
         async with self._etcd.follow(members_prefix(region), cluster_key(region)) as following:
-            lost = asyncio.create_task(_nothing_after(session))
+            lost = asyncio.create_task(nothing_after(session))
             try:
                 while True:
-                    await self._heard(await _unless(lost, following), session)
+                    await self._heard(await unless(lost, following), session)
             finally:
                 lost.cancel()
 
@@ -289,12 +299,12 @@ class Membership:
 
     async def _read_whole(self, snapshot: Snapshot, session: Session) -> None:
         if snapshot.cause is Cause.LOST:
-            raise _Anew("etcd lost its data, or was set up anew")
+            raise Anew("etcd lost its data, or was set up anew")
         region, last = self._settings.region, self.views.view or self._kept
         mark, modified = await registering.mark_of(self._etcd, region, last)
         if last is not None and mark.base + snapshot.revision < last.epoch:
             await registering.raised(self._etcd, region, mark, modified, last)
-            raise _Anew("etcd was put back from an older copy")
+            raise Anew("etcd was put back from an older copy")
         self._roll.whole(snapshot, mark)
         if self._ending:
             self._roll.wrote(0)
@@ -313,7 +323,7 @@ class Membership:
             return
         if own is None:
             self.registering.forget()
-            raise _Anew("this member was removed from etcd, and is alive: it registers again")
+            raise Anew("this member was removed from etcd, and is alive: it registers again")
         if own.process != self._settings.process:
             raise Replaced(self.registering.replaced_by(own))
 
@@ -363,26 +373,3 @@ class Membership:
                 raise self._refused
             await self._ownership.newer(self._ownership.epoch, min(left, 0.1))
         return self.views.view is not None
-
-
-async def _nothing_after(session: Session) -> Snapshot | Changes | None:
-    await session.lost()
-    return None
-
-
-async def _unless(lost: "asyncio.Task[Snapshot | Changes | None]", following: Following) -> Snapshot | Changes:
-    """Returns what comes next; raises _Anew where the session is lost before."""
-
-    async def following_on() -> Snapshot | Changes | None:
-        return await following.next()
-
-    upcoming = asyncio.create_task(following_on())
-    try:
-        await asyncio.wait({upcoming, lost}, return_when=asyncio.FIRST_COMPLETED)
-        news = None if lost.done() else upcoming.result()
-    finally:
-        upcoming.cancel()
-        await asyncio.wait({upcoming})
-    if news is None:
-        raise _Anew("the session in etcd ran out")
-    return news

@@ -37,6 +37,7 @@ async def join(server: EtcdCluster, tmp_path: Path) -> AsyncIterator[Join]:
         return await member.start()
 
     yield one
+    assert not [fault for member in joined for fault in member.faults]
     for member in joined:
         with contextlib.suppress(Exception):
             await member.kill()

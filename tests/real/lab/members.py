@@ -38,6 +38,7 @@ class Joined:
         grace: float = 30.0,
     ) -> None:
         self.name, self.said = name, []
+        self.faults: list[BaseException] = []
         tell: Callable[[str], None] = self.said.append
         self.client = Client()
         self.etcd = Etcd(
@@ -49,7 +50,9 @@ class Joined:
         member = Member(name, Addresses(""), 1 << 40, state=State.JOINING)
         settings = MembershipSettings(REGION, member, secrets.token_hex(8), directory, seconds, grace)
         asker = Questioner(REGION, {REGION: secret}.get, self.client)
-        self.membership = Membership(settings, self.etcd, self.shared, asker, Tidings(tell, tell), time.monotonic)
+        self.membership = Membership(
+            settings, self.etcd, self.shared, asker, Tidings(tell, tell), time.monotonic, self.faults.append
+        )
         # Nobody reads here, so nothing stands behind the door but its desk.
         door = PeerDoor(REGION, {REGION: secret}.get, None, None, None, time.time, Digests(), print)  # type: ignore[arg-type]
         door.desks[OPERATION] = for_members(REGION, self.membership.confirming.answer)
