@@ -22,7 +22,7 @@ TALK = MIB
 
 def plan(quota: str) -> Plan:
     return Plan(
-        {"idc-bj": 1, "aws-use1": 1, "gpu-7": 1},
+        {"idc-bj": 2, "aws-use1": 3, "gpu-7": 1},
         {"bj-use1": Span(("idc-bj", "aws-use1"), quota), "use1-gpu7": Span(("aws-use1", "gpu-7"), quota)},
         {"gpu-7": "aws-use1"},
     )

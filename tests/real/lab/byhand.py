@@ -6,7 +6,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +16,6 @@ from tests.real.lab.reads import Thing
 from tests.real.lab.regions import BUCKET
 
 MIB = 1 << 20
-# As far as nodes go: until a region's nodes are one cluster, it has one.
-REGIONS = replace(THREE_REGIONS, regions=dict.fromkeys(THREE_REGIONS.regions, 1))
 AWS = Path(sys.executable).with_name("aws")
 THINGS = [*(Thing(f"small/{n:03}", 100_000 + n, n) for n in range(100)), Thing("large/model.bin", 256 * MIB, 7)]
 
@@ -78,9 +75,9 @@ def running(plan: Plan) -> Iterator[Federation]:
 def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    print(f"starting {', '.join(REGIONS.regions)} ...", flush=True)
+    print(f"starting {', '.join(THREE_REGIONS.regions)} ...", flush=True)
     try:
-        with running(REGIONS) as made:
+        with running(THREE_REGIONS) as made:
             print(show(made), flush=True)
             signal.pause()
     except pytest.skip.Exception as missing:

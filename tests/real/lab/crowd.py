@@ -46,6 +46,11 @@ class Crowd:
         """Seconds of the request that took longest."""
         return max((one.longest for one in self.seen.values()), default=0.0)
 
+    @property
+    def longest_first(self) -> float:
+        """Seconds until the first byte of the request that waited longest for it."""
+        return max((took for one in self.seen.values() for took in one.first), default=0.0)
+
     def p99_between(self, start: float, end: float) -> float:
         """Seconds to the last byte that 99 % of the requests which ended in [start, end) stayed under."""
         took = [one for loaded in self.seen.values() for one in loaded.lasts_between(start, end)]

@@ -225,7 +225,8 @@ class Federation:
         regions = {
             name: {
                 "provider": "idc" if name == self.plan.home else "aws",
-                "nodes": [machine.place.peer for machine in cluster.machines],
+                # One for each: what another of its nodes owns, it passes on.
+                "nodes": [cluster.machines[0].place.peer],
                 **({"parent": self.plan.parents[name]} if name in self.plan.parents else {}),
             }
             for name, cluster in self.clusters.items()
