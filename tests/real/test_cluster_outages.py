@@ -1,4 +1,4 @@
-"""What a cluster stands on goes away under load: the line, the origin. Cached reads do not notice.
+"""What a cluster stands on goes away under load: its etcd, the line, the origin. Cached reads do not notice.
 
 What is not cached comes by what is left, or gets one clear error. The figures of a minute are `make soak`'s.
 """
@@ -11,6 +11,7 @@ import pytest
 
 from tests.real.conftest import Note
 from tests.real.lab.crowd import crowd
+from tests.real.lab.etcd import EtcdCluster
 from tests.real.lab.federation import Federation, Machine, Plan, Span, federation
 from tests.real.lab.reads import Read, Thing
 
@@ -18,7 +19,7 @@ pytestmark = [pytest.mark.real, pytest.mark.root]
 KIB, MIB = 1 << 10, 1 << 20
 LINE, REGION = "bj-use1", "aws-use1"
 TWO = Plan(
-    {"idc-bj": 1, REGION: 1}, {LINE: Span(("idc-bj", REGION), "400 Mbit/s")}, mount={"consistency": {"max_age": "1s"}}
+    {"idc-bj": 1, REGION: 3}, {LINE: Span(("idc-bj", REGION), "400 Mbit/s")}, mount={"consistency": {"max_age": "1s"}}
 )
 CACHED = [Thing(f"cached/{n:03}", 100 * KIB + n, n) for n in range(60)] + [
     Thing(f"cached/l{n}", 3 * MIB, n) for n in range(8)
@@ -47,10 +48,66 @@ def without_origin(running: Federation) -> contextlib.AbstractContextManager[Non
     return cut(running.network.cut(running.store_host, running.home.site))
 
 
+@contextlib.contextmanager
+def with_silent_etcd(running: Federation) -> Iterator[None]:
+    member = etcd_of(running).members[0]
+    member.pause()
+    try:
+        yield
+    finally:
+        member.resume()
+
+
+@contextlib.contextmanager
+def without_etcd(running: Federation) -> Iterator[None]:
+    etcd_of(running).stop()
+    try:
+        yield
+    finally:
+        etcd_of(running).start()
+
+
+@contextlib.contextmanager
+def etcd_losing_all(running: Federation) -> Iterator[None]:
+    """Its data is gone when it comes back."""
+    etcd_of(running).stop()
+    try:
+        yield
+    finally:
+        etcd_of(running).members[0].forget()
+        etcd_of(running).start()
+
+
+@contextlib.contextmanager
+def etcd_out_of_reach_and_compacted(running: Federation) -> Iterator[None]:
+    """What happened meanwhile cannot be told any more when the watch comes back."""
+    cluster = running.clusters[REGION]
+    assert cluster.etcd_host is not None
+    heals = [running.network.cut(machine.host, cluster.etcd_host) for machine in cluster.machines]
+    try:
+        yield
+    finally:
+        for n in range(20):
+            etcd_of(running).ctl("put", "/elsewhere", str(n))
+        etcd_of(running).compact()
+        for heal in heals:
+            heal()
+
+
+def etcd_of(running: Federation) -> EtcdCluster:
+    found = running.clusters[REGION].etcd
+    assert found is not None
+    return found
+
+
 WAYS: dict[str, tuple[Way, tuple[int, ...]]] = {
     "line": (without_line, (200, 503)),
     "half a line": (half_a_line, (200, 503)),
     "origin": (without_origin, (200, 503)),
+    "etcd silent": (with_silent_etcd, (200,)),
+    "etcd killed": (without_etcd, (200,)),
+    "etcd compacted": (etcd_out_of_reach_and_compacted, (200,)),
+    "etcd's data lost": (etcd_losing_all, (200,)),
 }
 
 
@@ -106,7 +163,7 @@ def until_served(running: Federation, at: Machine, thing: Thing) -> float:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", WAYS)
 def test_cached_reads_do_not_notice_that_something_is_away(running: Federation, name: str, note: Note) -> None:
-    taken_away(running, name, 4.0, note)
+    taken_away(running, name, 3.0, note)
 
 
 @pytest.mark.soak
