@@ -1,0 +1,68 @@
+"""Owners killed and started again under readers at other nodes: nobody sees it, and little is brought twice."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.real.conftest import Note
+from tests.real.lab.crowd import crowd
+from tests.real.lab.federation import Federation, Plan, Span, federation
+from tests.real.lab.mishaps import killing
+from tests.real.lab.reads import Read, Thing, crossed
+
+pytestmark = [pytest.mark.real, pytest.mark.root]
+MIB = 1 << 20
+LINE, REGION = "bj-use1", "aws-use1"
+TWO = Plan({"idc-bj": 1, REGION: 3}, {LINE: Span(("idc-bj", REGION), "200 Mbit/s")})
+DOWN_SECONDS = 2.0
+
+
+def killed_under_readers(
+    running: Federation, total: int, every: float, seed: int, note: Note, least: float = 0.0
+) -> None:
+    """Readers at the first two nodes read all of it, cold, while the third is killed again and again."""
+    things = [Thing(f"kills-{seed}/{n:03}", 24 * MIB + n, n) for n in range(total // (24 * MIB))]
+    running.put(things)
+    cluster = running.clusters[REGION]
+    first, second, victim = cluster.machines
+    reads = [Read(thing, 0, thing.size, True) for thing in things]
+    before = cluster.kinds(LINE)
+    wire = running.cables[LINE].towards(cluster.site)
+    arrived = wire.received()
+
+    with (
+        killing([victim], every=every, down=DOWN_SECONDS, seed=seed, far=running.home.site) as kills,
+        crowd(running, {first: reads, second: reads[::-1]}, 4) as seen,
+    ):
+        pass
+
+    kinds = cluster.kinds(LINE) - before
+    unique = sum(thing.size for thing in things)
+    ratio = kinds["unique"] / crossed(kinds)
+    what = f"owner killed every {every:.0f} s, {len(kills.kills)} times, seed {seed}"
+    outside = (wire.received() - arrived) / unique
+    told = f"once_ratio {ratio:.3f}, refetch {kinds['refetch']} B, {outside:.3f} at the wire"
+    note(what, told, f">= {least or 0.85}, <= {kills.may_cost} B")
+    waits = f"{seen.longest_first:.1f} s, {kills.slowest_start:.1f} s"
+    note(f"{what}: slowest first byte, slowest start", waits, "<= 25 s, <= 2 s")
+    assert seen.faults == (), f"kills: {kills}"
+    assert seen.bytes == 2 * unique
+    assert kinds["refetch"] <= kills.may_cost, f"kills: {kills}; {dict(kinds)}"
+    assert ratio >= least, f"kills: {kills}; {dict(kinds)}"
+
+
+@pytest.mark.timeout(240)
+def test_readers_at_other_nodes_do_not_see_that_an_owner_is_killed(tmp_path: Path, note: Note) -> None:
+    with federation(tmp_path, TWO) as running:
+        killed_under_readers(running, 144 * MIB, 4.0, 1, note)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("every", "least"), [(10.0, 0.95), (3.0, 0.85)])
+def test_an_owner_killed_again_and_again_costs_little_whatever_the_seed(
+    tmp_path: Path, every: float, least: float, note: Note
+) -> None:
+    with federation(tmp_path, TWO) as running:
+        for seed in range(10):
+            killed_under_readers(running, 1200 * MIB, every, seed, note, least)
