@@ -32,7 +32,17 @@ from regioncache.origins.base import ListAsk, ListPage, Part, Question, Reading,
 from regioncache.pages import Meta, Span, Version
 from regioncache.peers.digests import HEADER, Digests, other_files
 from regioncache.peers.proto import FRAME_BYTES, HEADER_BYTES, SILENCE_SECONDS, Head, Kind, check, parse
-from regioncache.peers.wire import EPOCH, FACTS, PART, PeerRequest, parse_facts, parse_list_body, parse_part_line
+from regioncache.peers.wire import (
+    EPOCH,
+    FACTS,
+    PART,
+    SUM,
+    PeerRequest,
+    check_told,
+    parse_facts,
+    parse_list_body,
+    parse_part_line,
+)
 from regioncache.standing import Standing
 
 SERVICE = "causeway"
@@ -86,7 +96,7 @@ class PeerSource:
         try:
             if answer.status != 200:
                 raise await self._fault(answer, crossing, want.key)
-            meta, span = parse_facts(answer.header(FACTS) or b"", asked_at)
+            meta, span = parse_facts(self._told(answer, FACTS), asked_at)
             if span != want.span.within(Span(0, meta.size)):
                 raise BadAnswer(f"{self.name} sends bytes {span.start}-{span.end} instead of those asked")
             return FramedReading(answer, crossing, meta, span, self.name)
@@ -103,7 +113,7 @@ class PeerSource:
             if answer.status != 200:
                 raise await self._fault(answer, crossing, question.key)
             await meta_body(answer, crossing, ERROR_BYTES, self.name)
-            return parse_facts(answer.header(FACTS) or b"", asked_at)[0]
+            return parse_facts(self._told(answer, FACTS), asked_at)[0]
         finally:
             answer.close()
 
@@ -115,10 +125,9 @@ class PeerSource:
             if answer.status != 200:
                 raise await self._fault(answer, crossing, question.key)
             await meta_body(answer, crossing, ERROR_BYTES, self.name)
-            told = answer.header(PART)
-            if told is None:
+            if answer.header(PART) is None:
                 raise NotSupported(f"{self.name} tells no parts; its node is of an earlier version")
-            return parse_part_line(told)
+            return parse_part_line(self._told(answer, PART))
         finally:
             answer.close()
 
@@ -129,9 +138,16 @@ class PeerSource:
         try:
             if answer.status != 200:
                 raise await self._fault(answer, crossing, ask.prefix)
-            return parse_list_body(await meta_body(answer, crossing, LIST_BYTES, self.name))
+            body = await meta_body(answer, crossing, LIST_BYTES, self.name)
+            check_told(body, answer.header(SUM), self.name)
+            return parse_list_body(body)
         finally:
             answer.close()
+
+    def _told(self, answer: Answer, name: bytes) -> bytes:
+        told = answer.header(name) or b""
+        check_told(told, answer.header(SUM), self.name)
+        return told
 
     async def _send(
         self,

@@ -20,7 +20,7 @@ from regioncache.lines.crossing import NoLine
 from regioncache.origins.asking import meta_body, send
 from regioncache.peers.client import SERVICE
 from regioncache.peers.proto import PROTOCOL, SILENCE_SECONDS
-from regioncache.peers.wire import ROOT, BadPeerRequest
+from regioncache.peers.wire import ROOT, SUM, BadPeerRequest, check_told
 
 Values = Mapping[str, str]
 Desk = Callable[[str, Values], Awaitable[Reply]]
@@ -86,7 +86,9 @@ class Questioner:
         answer = await send(self.client, self._signed(base, region, secret, operation, values, seconds), counted, 0)
         try:
             if answer.status == 200:
-                return await meta_body(answer, counted, most_bytes, where)
+                body = await meta_body(answer, counted, most_bytes, where)
+                check_told(body, answer.header(SUM), where)
+                return body
             text = (await meta_body(answer, counted, ERROR_BYTES, where)).decode("utf-8", "replace")
             if answer.status == 403:
                 raise OriginUnavailable(f"{where} refuses us: both must have the same secret and the same time of day")

@@ -41,12 +41,14 @@ from regioncache.peers.wire import (
     MOST_HOPS,
     PART,
     STANDING,
+    SUM,
     BadPeerRequest,
     PeerRequest,
     facts,
     list_body,
     parse_request,
     part_line,
+    sum_of,
 )
 from regioncache.places import Places
 from regioncache.service import RegionCache
@@ -97,7 +99,7 @@ class PeerDoor:
         if self._digests.hear(asked, request.header(HEADER)):
             self._on_warning(other_files(asked))
         reply = await self._admitted_reply(request, asked)
-        reply.headers = [*reply.headers, (HEADER, self._digests.own.encode())]
+        reply.headers = [*reply.headers, (HEADER, self._digests.own.encode()), (SUM, sum_of(_told(reply)))]
         return reply
 
     async def _admitted_reply(self, request: Request, region: str) -> Reply:
@@ -204,6 +206,11 @@ class PeerDoor:
     def _head(self, meta: Meta, span: Span) -> list[Header]:
         age = max(0.0, self._wall() - meta.learned_at)
         return [(b"content-type", b"application/x-causeway-frames"), (FACTS, facts(meta, span, age))]
+
+
+def _told(reply: Reply) -> Buffer:
+    """What of a reply has no frame's checksum."""
+    return reply.body or next((value for name, value in reply.headers if name in {FACTS, PART}), b"")
 
 
 async def _frames(opened: Opened) -> AsyncIterator[Buffer]:

@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote
 
+from xxhash import xxh3_64_intdigest
+
 from regioncache.errors import BadAnswer
-from regioncache.http.messages import Header
+from regioncache.http.messages import Buffer, Header
 from regioncache.origins.base import MOST_PARTS, ListAsk, Listed, ListPage, Part, Payer
 from regioncache.pages import Meta, Span, Version
 from regioncache.peers.proto import PROTOCOL
@@ -24,6 +26,9 @@ MOST_HOPS = 4
 NAME_BYTES = 128
 FACTS = b"x-causeway-object"
 PART = b"x-causeway-part"
+SUM = b"x-causeway-sum"
+"""Of what a reply's head tells, or of its body where that is no frames: what a frame's checksum is to its bytes. Nodes
+of the former version send none."""
 STANDING = b"x-causeway-as"
 """As what a member asks another one; absent between regions."""
 EPOCH = b"x-causeway-epoch"
@@ -210,6 +215,17 @@ def parse_part_line(text: bytes) -> Part:
         return Part(Span(start, end), count)
     except ValueError as fault:
         raise BadAnswer(f"what a peer tells of a part is malformed: {fault}") from fault
+
+
+def sum_of(told: Buffer) -> bytes:
+    """Returns the checksum that goes with what is told."""
+    return b"%016x" % xxh3_64_intdigest(told)
+
+
+def check_told(told: Buffer, given: bytes | None, where: str) -> None:
+    """Raises BadAnswer where what came is not what was told; without a checksum nothing is known of that."""
+    if given is not None and given != sum_of(told):
+        raise BadAnswer(f"what {where} told arrived with a flipped bit")
 
 
 def list_body(page: ListPage) -> bytes:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.app import Node
 from regioncache.cluster.members import Addresses, Member
@@ -54,6 +54,11 @@ class Cluster:
         members = [self.known[name] for name in names]
         for name in seen_by or self.views:
             self.views[name].adopt(members, self.epoch)
+
+    def moved(self, name: str, address: str) -> None:
+        """From now on the others reach a member at this address."""
+        self.known[name] = replace(self.known[name], addresses=Addresses(f"http://{address}"))
+        self.view(*self.known)
 
     def owner(self, key: str, extent: int = 0) -> str:
         """Who owns an extent by the newest view."""
