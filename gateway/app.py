@@ -125,6 +125,7 @@ class Node:
         node.roles = roles_of(settings) if roles is None else roles
         try:
             node.running.clustering = _clustering(settings, app, ownership)
+            _lease(node.running, node.control)
             await node._serve_namespace()
             await node.running.following.catch_up(strict=isinstance(namespace, LocalNamespace))
             await node._open(admin_token)
@@ -136,6 +137,9 @@ class Node:
     async def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Stops taking requests, lets running replies end, then closes everything. Safe to call once."""
         clustering = self.running.clustering
+        leasing = self.running.app.leasing
+        if leasing is not None:
+            await leasing.resign()
         if clustering is not None:
             await clustering.membership.part()
         if self.served is not None:
@@ -154,6 +158,8 @@ class Node:
         for task in self.watching:
             task.cancel()
         await asyncio.gather(*self.watching, return_exceptions=True)
+        if leasing is not None:
+            await leasing.stop()
         if clustering is not None:
             await clustering.close()
         await self.running.app.stop()
@@ -193,6 +199,7 @@ class Node:
             running.addresses["control"] = opened
         if clustering is not None:
             await clustering.open(running.addresses)
+        await _begin_leasing(running)
         running.app.prober.start()
         running.app.calendar.start()
         running.app.refresher.start()
@@ -268,6 +275,22 @@ def _clustering(settings: NodeSettings, app: CacheApp, ownership: Ownership) -> 
     from gateway.clustering import Clustering
 
     return Clustering(settings, settings.etcd, app, ownership)
+
+
+def _lease(running: Running, control: ControlDoor | None) -> None:
+    """Has the node hold leases, and be a line's office, where it is of use: else nothing of that is loaded."""
+    if control is None or (running.clustering is None and "control" not in running.settings.listen.model_fields_set):
+        return
+    from gateway.leasing import lease
+
+    lease(running, control)
+
+
+async def _begin_leasing(running: Running) -> None:
+    if running.app.leasing is not None:
+        from gateway.leasing import reached
+
+        await running.app.leasing.start(reached(running))
 
 
 def _connections(paths: int) -> Connections:
@@ -346,6 +369,7 @@ def _cache_settings(
         low=settings.cache.low,
         keep_days=settings.ledger.keep,
         limited=limited,
+        leased=settings.etcd is not None,
         peer_tls=None if peer is None else lambda: peer.asking,
         tracing=untraced if telemetry is None else telemetry.of_peers(),
         ownership=ownership,

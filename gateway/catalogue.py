@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.admin.answers import Measured, Point
-from gateway.metrics import Histogram, LineSample, OriginSample, Snapshot
+from gateway.metrics import Histogram, LeaseSample, LineSample, OriginSample, Snapshot
 from regioncache.store.base import PathStatistics
 
 Labels = tuple[str, ...]
@@ -104,8 +104,8 @@ def _one(pick: Callable[[Snapshot], float]) -> Callable[[Snapshot], Iterator[Sam
     return lambda now: iter([((), pick(now))])
 
 
-def _none(_now: Snapshot) -> Iterator[Sample]:
-    return iter(())
+def _by_lease(pick: Callable[[LeaseSample], float]) -> Callable[[Snapshot], Iterator[Sample]]:
+    return lambda now: (((line.line,), pick(line.lease)) for line in now.lines if line.lease is not None)
 
 
 COUNTER, GAUGE, HISTOGRAM = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
@@ -193,7 +193,26 @@ LINES = (
     ),
     Metric(
         "causeway_lease_state", GAUGE, "1", ("line",),
-        "The lease on a line; no sample where the node is alone on it.", _none,
+        "What this node holds of a line: 3 a lease, 2 hold and 1 the safe rate after one, 0 nothing; no sample where it"
+        " is alone.",
+        _by_lease(lambda lease: lease.state),
+    ),
+    Metric(
+        "causeway_lease_rate_bytes_per_second", GAUGE, "By/s", ("line",), "What it may bring, in debited bytes.",
+        _by_lease(lambda lease: lease.rate),
+    ),
+    Metric(
+        "causeway_lease_safe_bytes_per_second", GAUGE, "By/s", ("line",),
+        "What it may bring when the lease office is silent.", _by_lease(lambda lease: lease.safe),
+    ),
+    Metric(
+        "causeway_lease_office_epoch", GAUGE, "1", ("line",),
+        "Of the office that granted what it holds: higher with each change of office.",
+        _by_lease(lambda lease: lease.epoch),
+    ),
+    Metric(
+        "causeway_lease_office_silent_seconds", GAUGE, "s", ("line",),
+        "Since the lease office said anything; 0 while it speaks.", _by_lease(lambda lease: lease.silent_seconds),
     ),
 )  # fmt: skip
 

@@ -44,7 +44,8 @@ class Clustering:
         """
         self._settings = settings
         self._etcd_settings = etcd
-        self._etcd = Etcd(etcd.access(), trouble=self._trouble)
+        self.etcd = Etcd(etcd.access(), trouble=self._trouble)
+        """The region's."""
         self._tidings: Tidings = tidings("causeway.members")
         self._draining: asyncio.Task[None] | None = None
         self._questioner = Questioner(settings.region, app.settings.secrets, app.peer_client, app.settings.wall)
@@ -55,7 +56,7 @@ class Clustering:
         self.shared = shared
         self.membership = Membership(
             of_member,
-            self._etcd,
+            self.etcd,
             shared,
             self._questioner,
             self._tidings,
@@ -89,7 +90,20 @@ class Clustering:
             self._draining.cancel()
             await asyncio.gather(self._draining, return_exceptions=True)
         await self.membership.close()
-        await self._etcd.close()
+        await self.etcd.close()
+
+    @property
+    def control(self) -> str:
+        """Where others reach this member's control port, `HOST:PORT`."""
+        return self.membership.registering.member.addresses.control
+
+    def process_epoch(self) -> int:
+        """This process's epoch as a member; 0 before it is registered."""
+        return self.membership.registering.member.process_epoch
+
+    def peers(self) -> Sequence[str]:
+        """The peer doors of the other members, as URLs."""
+        return [one.addresses.peer for one in self.shared.members()]
 
     async def drain(self, node: str) -> tuple[str, ...]:
         """Has all members of a node begin to leave; returns their names, none where there is no such node.

@@ -123,6 +123,19 @@ class LineSample:
     once_ratio: float
     prepaid: int
     waiting: Mapping[str, int] = field(default_factory=dict)
+    lease: "LeaseSample | None" = None
+    """None: the node is alone on the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseSample:
+    """What a node holds of a line. `state`: 3 a lease, 2 hold, 1 the safe rate, 0 nothing; rates in debited bytes/s."""
+
+    state: int
+    rate: float
+    safe: float
+    epoch: int
+    silent_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

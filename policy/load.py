@@ -10,7 +10,6 @@ from policy.model import Policy
 from policy.yamlfile import Document
 
 _NOT_KEPT = "not kept by this version"
-_LATER_LINE_KEYS = ("safe", "hold", "static_for")
 
 Loc = tuple[str | int, ...]
 
@@ -40,7 +39,6 @@ def not_kept(policy: Policy) -> list[tuple[Loc, str]]:
     """Returns the place and a message for each rule that is well written but not kept yet."""
     found: list[Loc] = []
     for name, line in policy.lines.items():
-        found += [("lines", name, key) for key in _LATER_LINE_KEYS if key in line.model_fields_set]
         found += [("lines", name, "tenants", who, "month") for who, tenant in line.tenants.items() if tenant.month]
     return [(loc, _NOT_KEPT) for loc in found]
 

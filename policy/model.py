@@ -189,13 +189,13 @@ class LinePolicy(_Written):
     windows: tuple[Window, ...] = ()
     """Other ceils for classes at certain times; of several that hold the strictest counts. Default: none."""
     safe: Fraction = 0.5
-    """What all nodes together may use of the quota when the lease office is silent; not kept by this version. Default:
-    `50%`."""
+    """What all nodes together may use of the quota when the lease office is silent. Default: `50%`; the other half is
+    for those that it still reaches."""
     hold: Duration = 30.0
-    """How long a node goes on at its last rate (at most its safe rate) after its lease ran out; not kept by this
-    version. Default: `30s`."""
+    """How long a node goes on at its last rate (at most its safe rate) after its lease ran out. Default: `30s`;
+    most silences are shorter."""
     static_for: Duration = 3600.0
-    """How long at the safe rate after that; not kept by this version. Default: `1h`."""
+    """How long at the safe rate after that, before it brings nothing. Default: `1h`; somebody has looked by then."""
 
     @classmethod
     def of_capacity(cls, capacity: float) -> Self:

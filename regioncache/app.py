@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from namespace.model import Topology
 from namespace.resolver import Resolver
@@ -62,6 +63,9 @@ from regioncache.tally import Tally
 from regioncache.tidings import UNHEARD, Tidings
 from regioncache.tracing import Tracing, untraced
 
+if TYPE_CHECKING:
+    from regioncache.leasing.app import Leasing
+
 LEDGER_FILE = "ledger"
 HISTORY_FILE = "ledger.history"
 DOUBTS_FILE = "doubts"
@@ -93,6 +97,8 @@ class CacheAppSettings:
     high: float = 1.0
     """Share of `size` above which eviction begins behind; `low` is where it ends."""
     low: float = 1.0
+    leased: bool = False
+    """Whether the region has several nodes, which bring over its lines what their leases say."""
     limited: bool = True
     """False lets lines carry what they can: only a test that must be seen failing says so."""
     keep_days: int = 400
@@ -139,6 +145,8 @@ class CacheApp:
     must count against the same quota."""
     build: RouteBuilder | None = None
     """Makes the route of a way, None: `routing`."""
+    leasing: "Leasing | None" = None
+    """The leases of lines, and the offices that this node has; None: it is alone, and nobody asks it for a lease."""
     regrouping: Regrouping = field(init=False)
     history: History = field(init=False)
     calendar: Calendar = field(init=False)
@@ -250,6 +258,8 @@ class CacheApp:
         self.refresher.adopt(mounts)
         self.sources.keep({way_id(one.bucket, way) for one in mounts for way in routes(topology, one, region)})
         self.lines = lines
+        if self.leasing is not None:
+            self.leasing.adopt(topology, policy)
 
     def trial(self, topology: Topology, policy: Policy) -> tuple[Resolver, Lists]:
         """Returns what lists the paths of a topology before it is in force; whoever asks stops the lists.
@@ -281,12 +291,17 @@ class CacheApp:
         if known is None:
             limited, tidings = self.settings.limited, self.settings.tidings
             clock, wall = self.settings.clock, self.settings.wall
-            known = Line(name, direction, rules, self.ledger, clock, limited=limited, tidings=tidings, wall=wall)
+            leased = self.settings.leased
+            known = Line(
+                name, direction, rules, self.ledger, clock, limited=limited, leased=leased, tidings=tidings, wall=wall
+            )
             self.known_lines[name, direction] = known
         return known
 
     async def stop(self) -> None:
         """Ends flights and questions, then closes what is on disk. Running replies must have ended before."""
+        if self.leasing is not None:
+            await self.leasing.stop()
         await self.prober.stop()
         await self.calendar.stop()
         await self.refresher.stop()

@@ -64,6 +64,10 @@ class Status:
     """Of the region's cluster, by the view in force."""
     view_epoch: int = 0
     """0: the node is its region's only one."""
+    leases: "tuple[tuple[str, LeaseStatus], ...]" = ()
+    """By line; none where the node is alone in its region."""
+    offices: tuple[tuple[str, int], ...] = ()
+    """The lines whose lease office this node is now, and its epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,25 @@ class LineBytes:
     bucket: str
     kind: str
     nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseStatus:
+    """What this node holds of a line. Rates are debited bytes/s; `state` is leased, hold, static, over or none."""
+
+    state: str
+    rate: float
+    safe: float
+    office: str
+    """Where the lease office is, `HOST:PORT`; empty: not found yet."""
+    office_region: str
+    epoch: int
+    silent_seconds: float
+    """Since the office said anything; 0 while it speaks."""
+    left_seconds: float | None
+    """Until what holds now is over, if no grant comes; None: it stays."""
+    fault: str = ""
+    """Why the office was not reached last; empty while it speaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +115,10 @@ class LineStatus:
     ledger: tuple[LineBytes, ...] = ()
     class_ceils: Mapping[str, float] = field(default_factory=dict)
     """What windows allow a class now, bytes/s."""
+    lease: LeaseStatus | None = None
+    """None: this node is alone on the line and holds its quota."""
+    office_epoch: int = 0
+    """Of this node's own time as the line's lease office; 0: another one is in office."""
 
 
 @dataclass(frozen=True, slots=True)

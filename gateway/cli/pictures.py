@@ -1,11 +1,11 @@
 """What a node says of itself, in words and units for people."""
 
-from gateway.admin.answers import CachePath, Explanation, LineStatus, PeerStatus, Status, WayShown
+from gateway.admin.answers import CachePath, Explanation, LeaseStatus, LineStatus, PeerStatus, Status, WayShown
 from gateway.admin.clusteranswers import MemberShown
 from gateway.cli.show import show_moment
 from policy.units import show_duration, show_rate, show_size
 
-LINE_HEADINGS = ("line", "direction", ">quota", ">rate", ">used", ">once", ">prepaid", ">waiting", "window")
+LINE_HEADINGS = ("line", "direction", ">quota", ">rate", ">used", ">once", ">prepaid", ">waiting", "window", "lease")
 LEDGER_HEADINGS = ("line", "direction", "tenant", "class", "bucket", "kind", ">bytes")
 WAY_HEADINGS = ("", "source", "region", "where", "line", "why")
 
@@ -36,7 +36,28 @@ def picture_of(status: Status) -> Pairs:
         ("memory", f"{show_size(status.memory_bytes)} of {show_size(status.memory_limit_bytes)}"),
         ("flights", str(status.flights)),
         *((f"peer {peer.region}", _peer(peer, status.digest)) for peer in status.peers),
+        *((f"lease of {line}", _lease(lease)) for line, lease in status.leases),
+        *((f"office of {line}", f"this node, epoch {epoch}") for line, epoch in status.offices),
     ]
+
+
+def _lease(lease: LeaseStatus) -> str:
+    where = f"{lease.office_region}, epoch {lease.epoch}" if lease.epoch else lease.office_region
+    office = f"office {lease.office or 'not found yet'} in {where}"
+    silent = "" if not lease.silent_seconds else f", silent for {show_duration(round(lease.silent_seconds))}"
+    why = f": {lease.fault}" if lease.fault else ""
+    return f"{_held(lease)}; {office}{silent}{why}"
+
+
+def _held(lease: LeaseStatus) -> str:
+    left = "" if lease.left_seconds is None else f", for {show_duration(max(0, round(lease.left_seconds)))}"
+    match lease.state:
+        case "leased":
+            return show_rate(lease.rate)
+        case "hold" | "static":
+            return f"{lease.state} {show_rate(lease.rate)}{left}"
+        case _:
+            return "nothing"
 
 
 def _kept(cache: CachePath, *, tiers: bool) -> str:
@@ -70,6 +91,7 @@ def line_row(line: LineStatus) -> tuple[str, ...]:
         show_size(line.prepaid_bytes),
         str(line.waiting),
         ", ".join(f"{name} to {show_rate(ceil)}" for name, ceil in sorted(line.class_ceils.items())) or "-",
+        "alone" if line.lease is None else _held(line.lease),
     )
 
 

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from gateway.admin.answers import CachePath, LineBytes, LineStatus, PeerStatus, Status
 from gateway.admin.visitors import Visitors
 from gateway.metrics import Histogram, LineLabels, LineSample, OriginSample, Snapshot
+from gateway.operating.leases import lease_faults, lease_sample, leases, offices
 from gateway.operating.running import Running
 from regioncache.cluster.members import State
 from regioncache.http.server import Server
@@ -51,13 +52,16 @@ class Watching:
             faults=self._faults(held),
             members=sum(self._members().values()),
             view_epoch=self.running.app.settings.ownership.epoch,
+            leases=leases(app),
+            offices=offices(app),
         )
 
     def lines(self) -> tuple[LineStatus, ...]:
         """Every direction of every line that this node debits."""
         totals = self.running.app.ledger.totals()
         found = []
-        for name, line in self.running.app.lines.items():
+        app = self.running.app
+        for name, line in app.lines.items():
             now = line.statistics()
             ledger = tuple(
                 LineBytes(entry.tenant, entry.cls, entry.bucket, entry.kind, nbytes)
@@ -77,6 +81,8 @@ class Watching:
                     once,
                     ledger,
                     now.class_ceils,
+                    dict(leases(app)).get(name),
+                    dict(offices(app)).get(name, 0),
                 )
             )
         return tuple(found)
@@ -176,6 +182,7 @@ class Watching:
         faults += filter(None, (self.running.app.history.fault,))
         if self.running.clustering is not None and (why := self.running.clustering.membership.away):
             faults.append(f"members: {why}; reads go on by the last view")
+        faults += lease_faults(self.running.app)
         away = self.running.app.health.away_since()
         faults += [f"bucket {bucket}: {kind} {where} is away" for bucket, kind, where in away]
         faults += filter(None, (line.statistics().clipped for line in self.running.app.lines.values()))
@@ -191,7 +198,10 @@ class Watching:
     def _sample(self, name: str, line: Line) -> LineSample:
         now = line.statistics()
         once = self.running.app.ledger.once_ratio(name)
-        return LineSample(name, line.direction, now.quota, _rate(now), once, int(now.prepaid), now.waiting_by_class)
+        return LineSample(
+            name, line.direction, now.quota, _rate(now), once, int(now.prepaid), now.waiting_by_class,
+            lease_sample(self.running.app, name),
+        )  # fmt: skip
 
     def _waits(self) -> dict[tuple[str, str], Histogram]:
         found = {}

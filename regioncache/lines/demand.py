@@ -5,6 +5,7 @@ all that its requests still have to bring, not their next step: else a stream th
 seen.
 """
 
+import math
 from collections.abc import Callable, Iterator
 
 from policy.leases.messages import Want
@@ -13,6 +14,9 @@ from regioncache.lines.waiting import GROWTH
 
 WAITED_GROWTH = 2.0
 """What a leaf that waited wants of its use."""
+ENDED_SECONDS = 0.25
+"""So long after its last request a leaf wants nothing any more, whatever it used before: its room is for others. One
+that asks for many small objects begins again sooner."""
 FRESH_SECONDS = 3.0
 """After so long an assured share is there (line-rules, Q4): until then who begins is not told to come again."""
 
@@ -39,6 +43,7 @@ class Demand:
         self.on_change: Callable[[], None] = _unheard
         self._requests: dict[Leaf, int] = {}
         self._since: dict[Leaf, float] = {}
+        self._ended: dict[Leaf, float] = {}
 
     def __repr__(self) -> str:
         return f"<Demand of {len(self._requests)} leaves>"
@@ -51,16 +56,23 @@ class Demand:
         self._requests[leaf] = self._requests.get(leaf, 0) + 1
         if self._requests[leaf] == 1:
             self._since[leaf] = now
+            self._ended.pop(leaf, None)
             self.on_change()
 
-    def went(self, leaf: Leaf) -> None:
-        """One request less of a leaf; where it was the last, the office is to hear of it."""
+    def went(self, leaf: Leaf, now: float) -> bool:
+        """One request less of a leaf; returns whether it was the last: then the office is to hear of it."""
         count = self._requests.get(leaf, 0) - 1
         if count > 0:
             self._requests[leaf] = count
         elif count == 0:
             del self._requests[leaf], self._since[leaf]
+            self._ended[leaf] = now
             self.on_change()
+        return count == 0
+
+    def over(self, leaf: Leaf, now: float) -> bool:
+        """Whether a leaf asks for nothing any more."""
+        return leaf not in self._requests and now - self._ended.get(leaf, -math.inf) >= ENDED_SECONDS
 
     def fresh(self, leaf: Leaf, now: float) -> bool:
         """Whether its demand began so short a time ago that the office may not have answered."""

@@ -4,6 +4,7 @@ The shell of the scheduler and of the prepaid room: one future for each that wai
 """
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from policy.shares import Leaf
 from policy.units import show_rate
 from regioncache.errors import NotSoon, SlowDown
 from regioncache.lines import buffers
-from regioncache.lines.demand import Demand, wanted
+from regioncache.lines.demand import ENDED_SECONDS, Demand, wanted
 from regioncache.lines.prepaid import Prepaid, PrepaidStatistics, Room
 from regioncache.lines.roundtrip import RoundTrip
 from regioncache.lines.scheduler import LEAST_PART, Scheduler, SchedulerStatistics
@@ -89,6 +90,9 @@ class Gate:
         self._prepaid = Prepaid(_prepaid_rate(terms), terms.overhead, terms.order)
         self.demand = None if terms.allowed is None else Demand()
         """Of a node that is alone nobody asks for it."""
+        self.on_lapse: Callable[[], None] = _unheard
+        """Told when the terms hold no more; it adopts others."""
+        self._until = math.inf
         self._round_trip = RoundTrip()
         self._futures: dict[Ask | Room, asyncio.Future[None]] = {}
         self._timer: Handle | None = None
@@ -100,10 +104,16 @@ class Gate:
     def __repr__(self) -> str:
         return f"<Gate {self.line}: {self._prepaid!r}, {self._scheduler!r}>"
 
-    def adopt(self, terms: Terms) -> None:
-        """Goes on by other terms: no bucket is refilled, nobody loses its place."""
+    def adopt(self, terms: Terms, since: float | None = None) -> None:
+        """Goes on by other terms: no bucket is refilled, nobody loses its place.
+
+        Args:
+            terms: What holds from now on.
+            since: Or from this moment on, where it has passed already: till then the former filled the buckets.
+        """
         self.terms = terms
-        self._scheduler.adopt(terms, self.clock())
+        self._until = math.inf if terms.allowed is None else terms.allowed.until
+        self._scheduler.adopt(terms, self.clock() if since is None else min(since, self.clock()))
         self._prepaid.adopt(_prepaid_rate(terms), terms.overhead, terms.order)
         self._turn()
 
@@ -250,9 +260,10 @@ class Gate:
         return self._scheduler.ask(leaf, nbytes, self.clock(), control)
 
     def reserve(self, leaf: Leaf, nbytes: float, left: float, small: bool, control: bool) -> Room:
+        room = self._prepaid.ask(leaf, nbytes, left, self.clock(), small=small, control=control)
         if self.demand is not None:
             self.demand.came(leaf, self.clock())
-        return self._prepaid.ask(leaf, nbytes, left, self.clock(), small=small, control=control)
+        return room
 
     def hold(self, room: Room, nbytes: float, left: float) -> None:
         """A request holds `nbytes` from now on."""
@@ -275,10 +286,15 @@ class Gate:
             self._leave(room)
 
     def _leave(self, room: Room) -> None:
-        if self.demand is not None and room.state != "over":
-            self.demand.went(room.leaf)
+        if room.state != "over":
+            self._went(room.leaf)
         if self._prepaid.release(room):
             self._turn()
+
+    def _went(self, leaf: Leaf) -> None:
+        """A leaf has one request less; that it wants nothing any more is to be heard when it is so."""
+        if self.demand is not None and self.demand.went(leaf, self.clock()):
+            self._later(ENDED_SECONDS, self.demand.on_change)
 
     def spare(self) -> float:
         """Returns the debited bytes that a running request may take beyond its reservation."""
@@ -291,7 +307,7 @@ class Gate:
         else:
             if self.demand is not None and ticket.state != "over" and ticket.leaf != leaf:
                 self.demand.came(leaf, self.clock())
-                self.demand.went(ticket.leaf)
+                self._went(ticket.leaf)
             self._prepaid.promote(ticket, leaf)
         self._turn()
 
@@ -310,6 +326,8 @@ class Gate:
             return {}
         now, found = self.clock(), {}
         for leaf in {*self._scheduler.leaves(), *self.demand}:
+            if self.demand.over(leaf, now):
+                continue
             used, queued, held_back = self._scheduler.demand(leaf, now)
             waiting, running = self._prepaid.backlog(leaf)
             backlog = waiting + (running if held_back else queued)
@@ -338,6 +356,10 @@ class Gate:
     def _turn(self) -> None:
         """Wakes whoever may go on now, and sets the timer for the next."""
         now = self.clock()
+        if now >= self._until:
+            # Before anything is debited: a late timer must not make a lease last longer.
+            self._until = math.inf
+            self.on_lapse()
         for room in self._prepaid.admitted(self._part):
             self._wake(room)
         for ask in self._scheduler.granted(now):
@@ -361,6 +383,10 @@ class Gate:
         future = self._futures.get(ticket)
         if future is not None and not future.done():
             future.set_result(None)
+
+
+def _unheard() -> None:
+    return
 
 
 def _prepaid_rate(terms: Terms) -> float:

@@ -121,13 +121,13 @@ class Line:
         self._policy, self._class_ceils = policy, policy.class_ceils(self._wall())
         self._gate.adopt(self._terms())
 
-    def allow(self, allowed: Allowed) -> None:
-        """Goes on by what a lease lets this node bring from now on; as `adopt`."""
+    def allow(self, allowed: Allowed, since: float | None = None) -> None:
+        """Goes on by what a lease lets this node bring from now on, or from a moment that has passed; as `adopt`."""
         if self._allowed is None:
             raise RuntimeError(f"line {self.name} was opened for a node that is alone: it takes no lease")
         if allowed != self._allowed:
             self._allowed = allowed
-            self._gate.adopt(self._terms())
+            self._gate.adopt(self._terms(), since)
 
     @property
     def allowed(self) -> Allowed | None:
@@ -147,6 +147,10 @@ class Line:
         """`hear` is told when a leaf's demand begins or ends; nobody else is."""
         if self._gate.demand is not None:
             self._gate.demand.on_change = hear
+
+    def on_lapse(self, hear: Callable[[], None]) -> None:
+        """`hear` is told when `Allowed.until` has passed, at the latest before the next debit; it calls `allow`."""
+        self._gate.on_lapse = hear
 
     def keep_windows(self) -> None:
         """Looks at the clock on the wall: where a window began or ended the line goes on by what holds now."""

@@ -3,6 +3,7 @@
 A node that is alone holds the quota less what is never leased; else its lease says what it may bring (line-rules).
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -43,6 +44,8 @@ class Allowed:
     control_rate: float = 0.0
     """Of the part that is never leased, what this node may use."""
     control_burst: float = 0.0
+    until: float = math.inf
+    """Monotonic seconds; from then on it holds no more, and whoever gave it says what does."""
     silence: str = ""
     """Why there is nothing, or less than the policy says, and since when; empty while the office speaks."""
     retry_after: float = 1.0

@@ -38,6 +38,8 @@ class Place:
     """Of the S3 door; None: plain http."""
     domain: str | None = None
     """Of the S3 door's virtual hosts; None: path style alone."""
+    control_port: int = field(default_factory=free_port)
+    """Opened by members of a cluster alone."""
 
     @property
     def peer(self) -> str:
@@ -178,6 +180,8 @@ def node(
         "secrets": {region: {"file": str(secret)} for region in (place.region, *far)},
         "cache": {"paths": [str(place.directory / "cache")], "size": cache},
     }
+    if settings is not None and "etcd" in settings:
+        written["listen"]["control"] = f"{host}:{place.control_port}"
     place.config.write_text(yaml.safe_dump({**written, **(settings or {})}, sort_keys=False))
     (place.directory / "cache").mkdir(exist_ok=True)
     args = [*before, PROGRAM, "up", "--config", str(place.config)]

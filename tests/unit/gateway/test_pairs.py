@@ -77,7 +77,6 @@ def test_a_line_without_policy_is_a_warning() -> None:
 @pytest.mark.parametrize(
     ("kind", "before", "after", "place"),
     [
-        ("policy", "quota: 8Gbps", "quota: 8Gbps, safe: 50%", "lines.bj-use1.safe"),
         (
             "policy",
             "quota: 8Gbps",

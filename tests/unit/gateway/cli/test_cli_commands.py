@@ -170,7 +170,7 @@ def test_a_line_without_policy_is_warned_of(causeway: Command, node: FakeNode, t
 def test_apply_tells_every_fault_with_its_place(
     causeway: Command, node: FakeNode, topology: Path, policy: Path
 ) -> None:
-    policy.write_text("lines: {a-b: {quota: 5Gbps, safe: 50%}, c-d: {quota: 1Gbps}}\n")
+    policy.write_text("lines: {a-b: {quota: 5Gbps, tenants: {t: {month: 1TB}}}, c-d: {quota: 1Gbps}}\n")
 
     ended = causeway("apply", topology, policy)
 
@@ -347,7 +347,7 @@ def test_check_passes_what_is_right(causeway: Command, topology: Path, policy: P
 
 
 def test_check_accepts_the_future_when_asked(causeway: Command, topology: Path, policy: Path, tmp_path: Path) -> None:
-    policy.write_text("lines: {a-b: {quota: 500Mbps, safe: 50%}}\n")
+    policy.write_text("lines: {a-b: {quota: 500Mbps, tenants: {t: {month: 1TB}}}}\n")
     node_yaml = tmp_path / "node.yaml"
     node_yaml.write_text("region: a\nworkers: 4\ncache: {paths: [c]}\n")
 

@@ -142,15 +142,18 @@ async def test_a_leaf_that_is_held_back_by_its_share_wants_twice_its_use_at_leas
         assert wants >= 2 * 0.9 * QUOTA / 4
 
 
-async def test_what_is_wanted_after_the_last_request_fades_with_its_use(tmp_path: Path) -> None:
+async def test_a_moment_after_its_last_request_a_leaf_wants_nothing_and_the_office_is_to_hear_of_it(
+    tmp_path: Path,
+) -> None:
     async with world(tmp_path, leased=True) as at:
         at.line.allow(Allowed(QUOTA, BURST))
-        await at.finish(at.read(REC, 8 * MIB))
-        first = demand_of(at, Leaf("other", "training"))
-        await at.alarms.run_for(20)
+        heard: list[int] = []
+        at.line.on_demand(lambda: heard.append(len(at.line.wants())))
 
-        assert first[0] > 0
-        assert at.line.wants() == {}
+        await at.finish(at.read(REC, 8 * MIB))
+        await at.alarms.run_for(1)
+
+        assert heard == [1, 1, 0]
 
 
 async def test_the_office_is_to_hear_at_once_when_a_leaf_begins_and_ends(tmp_path: Path) -> None:
@@ -167,7 +170,7 @@ async def test_the_office_is_to_hear_at_once_when_a_leaf_begins_and_ends(tmp_pat
         assert begun == 1
         assert first.done()
         assert second.done()
-        assert len(heard) == 2
+        assert len(heard) == 3
 
 
 async def test_a_node_that_is_alone_takes_no_lease_and_tells_of_no_demand(tmp_path: Path) -> None:
@@ -179,3 +182,29 @@ async def test_a_node_that_is_alone_takes_no_lease_and_tells_of_no_demand(tmp_pa
         assert at.line.allowed is None
         with pytest.raises(RuntimeError, match="alone"):
             at.line.allow(Allowed(QUOTA, BURST))
+
+
+async def test_a_lease_that_ran_out_while_nobody_looked_fills_no_bucket_beyond_its_end(tmp_path: Path) -> None:
+    async with world(tmp_path, leased=True) as at:
+        end = at.alarms() + 1.0
+        at.line.allow(Allowed(1e6, 1e7, until=end))
+        at.line.on_lapse(lambda: at.line.allow(Allowed(), since=end))
+        reading = at.start(at.read(REC, 8 * MIB))
+        await at.alarms.run_for(30)
+
+        debited = at.line.statistics().debited
+
+        assert not reading.done()
+        assert debited <= 1e6 * 1.0 + 1
+
+
+async def test_who_gave_a_lease_is_asked_what_holds_after_it(tmp_path: Path) -> None:
+    async with world(tmp_path, leased=True) as at:
+        at.line.allow(Allowed(QUOTA, BURST, until=at.alarms() + 1.0))
+        at.line.on_lapse(lambda: at.line.allow(Allowed(QUOTA / 10, BURST)))
+
+        await at.alarms.run_for(2)
+        at.start(at.read(REC, 64 * MIB))
+        await at.alarms.run_for(5)
+
+        assert at.wire.total * 1.06 <= QUOTA / 10 * 5 + 2 * BURST + 2 * MIB

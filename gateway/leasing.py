@@ -1,0 +1,55 @@
+"""Gives a node the leases of its lines, and the offices of lines that it may have.
+
+Loaded only where it is of use: where node.yaml names an etcd, so that several nodes share the lines towards their
+region, or a control port of a node that is alone, at which nodes of another region ask for leases.
+"""
+
+import socket
+
+import structlog
+
+from gateway.config import Address
+from gateway.controldoor import ControlDoor
+from gateway.logs import tidings
+from gateway.operating.running import Running
+from regioncache.leasing.app import Leasing, LeasingSettings
+from regioncache.leasing.finding import OPERATION
+from regioncache.peers.desks import Questioner
+
+
+def lease(running: Running, control: ControlDoor) -> None:
+    """Builds it over a node's cache; `app.leasing.start` begins once the doors are open."""
+    settings, app, clustering = running.settings, running.app, running.clustering
+    of_leasing = LeasingSettings(
+        region=settings.region,
+        node=settings.node,
+        process=(lambda: 0) if clustering is None else clustering.process_epoch,
+        directory=settings.cache.directories[0],
+        secrets=app.settings.secrets,
+        questioner=Questioner(settings.region, app.settings.secrets, app.peer_client, app.settings.wall),
+        members=tuple if clustering is None else clustering.peers,
+        clock=app.settings.clock,
+        wall=app.settings.wall,
+        tidings=tidings("causeway.leases"),
+        on_fault=_fault,
+        leased=clustering is not None,
+        etcd=None if clustering is None else clustering.etcd,
+    )
+    app.leasing = Leasing(of_leasing, lambda: app.lines)
+    app.peers.desks[OPERATION] = app.leasing.desk()
+    control.offer(app.leasing.service())
+
+
+def reached(running: Running) -> str:
+    """Returns where others reach the control port, `HOST:PORT`."""
+    if running.clustering is not None:
+        return running.clustering.control
+    where = running.settings.advertise.control or running.addresses["control"]
+    own = where.host in {"0.0.0.0", "::"}  # noqa: S104
+    return str(Address(socket.gethostname(), where.port) if own else where)
+
+
+def _fault(fault: BaseException) -> None:
+    structlog.stdlib.get_logger("causeway.leases").error(
+        "fault in the leases of a line", exc_info=(type(fault), fault, fault.__traceback__)
+    )
