@@ -151,8 +151,9 @@ class ListenSettings(BaseModel):
     readable."""
     control: Listener = Listener(address=Address("127.0.0.1", 9300))
     """Where nodes agree with each other (gRPC: the namespace service, shares of a line), as `listen.s3`. Default:
-    `127.0.0.1:9300`; opened only on a node that has something to say there. Every call on it must be signed with the
-    pair's secret."""
+    `127.0.0.1:9300`; opened only on a node that has something to say there, as one with `etcd`. A node without it that
+    shall be the lease office of lines for another region's nodes names this key, with an address that they reach. Every
+    call on it must be signed with the pair's secret."""
 
 
 class AdvertiseSettings(BaseModel):

@@ -110,8 +110,8 @@ class Line(_Part):
     """`private`: internal endpoints are reached over it. `public`: external ones alone. Default: `public`; a private
     address means something else, or nothing, at the other end of most lines."""
     office: RegionName | None = None
-    """The region at an end whose lease office shares the line out. Default: the first of `between` that has nodes; in
-    this version a region's only node holds the line's quota alone."""
+    """The region at an end whose lease office shares the line out among the nodes of a cluster. Default: the first of
+    `between` that has nodes; a region's only node, without `etcd`, holds the line's quota alone."""
 
     def far(self, region: str) -> str:
         """Returns the region at the other end; raises ValueError if `region` is at neither."""
