@@ -163,9 +163,7 @@ class LeaseBook:
         self._computed_at, self._stale = now, False
         self._forget(now)
         parts = self._parts(now)
-        counted = {node: debtor.cost(now) for node, debtor in self._debtors.items()}
-        rates = fitted({node: part.rate for node, part in parts.items()}, counted, self._room(now))
-        rates = shrunk(rates, {node: debtor.rest(now) for node, debtor in self._debtors.items()}, self._room(now))
+        rates = self._rates(parts, self._room(now), now)
         held = sum(debtor.safe(now).burst for debtor in self._debtors.values())
         lent_burst = max(0.0, self._burst - max(held, self._safe_part.burst))
         ceils = self._ceils(parts, now)
@@ -248,6 +246,16 @@ class LeaseBook:
         part = min(1.0, max(0.0, room - floors) / sum(says.values())) if any(says.values()) else 1.0
         parts = {node: Part(says[node] * part, debtor.said_leaves, {}) for node, debtor in known.items()}
         return parts | {node: Part(floors / len(new), {}, {}) for node in new}
+
+    def _rates(self, parts: Mapping[str, Part], room: float, now: float) -> dict[str, float]:
+        """What each is given of its part: nobody grows before what others may be using, or come to use, is free."""
+        wanted = {node: part.rate for node, part in parts.items()}
+        counted = {node: debtor.cost(now) for node, debtor in self._debtors.items()}
+        if sum(counted.values()) <= room:
+            rates = fitted(wanted, counted, room)
+        else:
+            rates = {node: min(want, self._debtors[node].use(now)) for node, want in wanted.items()}
+        return shrunk(rates, {node: debtor.rest(now) for node, debtor in self._debtors.items()}, room)
 
     def _ceils(self, parts: Mapping[str, Part], now: float) -> dict[str, dict[CeilKey, Ceil]]:
         """Each node's part of each ceil; those that shrink are counted as rates are, leaf by leaf."""

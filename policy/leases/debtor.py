@@ -54,6 +54,13 @@ class Out:
         """Returns the most that it lets a node use from now until what is granted now has run out, bytes/s."""
         return max(self.rate if now < self.expires else 0.0, self.rest(now))
 
+    def use(self, now: float) -> float:
+        """Returns the most that it lets a node use now, bytes/s."""
+        if now >= self.ends:
+            return 0.0
+        after = self.safe.rate if now >= self.rises else min(self.rate, self.safe.rate)
+        return max(self.rate, after) if now < self.expires else after
+
     def rest(self, now: float) -> float:
         """Returns the most that will be left of it when all that is granted now has run out, bytes/s."""
         if now >= self.ends:
@@ -148,6 +155,10 @@ class Debtor:
     def cost(self, now: float) -> float:
         """Returns the most that it may be using from now until what is granted now has run out, bytes/s."""
         return max((item.cost(now) for item in self.out), default=0.0)
+
+    def use(self, now: float) -> float:
+        """Returns the most that it may be using now, bytes/s."""
+        return max((item.use(now) for item in self.out), default=0.0)
 
     def rest(self, now: float) -> float:
         """Returns what it may still be using after that though it takes no grant any more, bytes/s."""
