@@ -64,6 +64,7 @@ class Clustering:
             _fault,
             lambda: self._seeds(app),
         )
+        self.membership.handover = app.handover.run
         app.peers.desks[confirming.OPERATION] = for_members(settings.region, self.membership.confirming.answer)
         app.peers.desks[DRAIN] = for_members(settings.region, self._drain_desk)
 

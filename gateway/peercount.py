@@ -9,7 +9,7 @@ from regioncache.http.messages import Reply, Request
 
 DOOR: Final = "peer"
 CLIENT_GONE: Final = 499
-_OPERATIONS: Final = frozenset((b"read", b"stat", b"list", b"held", b"alive", b"tell", b"confirm", b"drain"))
+_OPERATIONS: Final = frozenset((b"read", b"stat", b"list", b"held", b"alive", b"tell", b"pull", b"confirm", b"drain"))
 
 
 class CountedPeers:

@@ -25,6 +25,7 @@ from regioncache.fetching import FLIGHT_BYTES
 from regioncache.fill import Filler
 from regioncache.flights import Flights
 from regioncache.grants import Grants
+from regioncache.handover import Handover
 from regioncache.health import Health
 from regioncache.history.keeping import History
 from regioncache.hot import HotObjects
@@ -48,6 +49,7 @@ from regioncache.peers.door import PeerDoor
 from regioncache.peers.memberdesks import MemberDesks
 from regioncache.places import Places
 from regioncache.prober import Prober
+from regioncache.pulling import Pulling
 from regioncache.reader import Shelf
 from regioncache.refresher import Refresher
 from regioncache.regrouping import Regrouping
@@ -147,6 +149,8 @@ class CacheApp:
     """Makes the route of a way, None: `routing`."""
     leasing: "Leasing | None" = None
     """The leases of lines, and the offices that this node has; None: it is alone, and nobody asks it for a lease."""
+    handover: Handover = field(init=False)
+    """What a member that leaves does first."""
     regrouping: Regrouping = field(init=False)
     history: History = field(init=False)
     calendar: Calendar = field(init=False)
@@ -158,6 +162,7 @@ class CacheApp:
         self.history = History(
             self.ledger, settings.paths[0] / HISTORY_FILE, settings.keep_days, settings.wall, settings.tidings
         )
+        self.handover = Handover(self.store, self.cache.newest, self.cache.owners, self.places.bucket)
         self.calendar = Calendar(self.known_lines.values, self.settings.wall)
         self.peers.grants = Grants(self.resolver, lambda: self.regrouping.shown)
         self.refresher = Refresher(
@@ -233,8 +238,9 @@ class CacheApp:
             tracing=settings.tracing,
         )  # fmt: skip
         doubting = Doubting(catalog, lists, owners, wall)
-        desks = MemberDesks(settings.region, settings.ownership, store, flights, newest, doubting, doubts, wall).desks()
-        peers.desks.update(desks)
+        pulling = Pulling(shelf, newest, lambda place: places.terms(place, 0.0).keep)
+        desks = MemberDesks(settings.region, newest, doubting, doubts, places, pulling, wall)
+        peers.desks.update(desks.desks())
         return cls(
             settings, store, ledger, client, peer_client, memory, resolver, catalog, health, flights, tally, routing,
             sources, cache, lists, places, peers, digests, Prober(sources), doubts, doubting, build=build,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from namespace.resolver import Place
+from regioncache.cluster.members import Member
 from regioncache.errors import (
     CacheError,
     OriginUnavailable,
@@ -56,6 +57,8 @@ class Job:
     """Pages that were here, or partly here, before: they count `refetch`."""
     learned: Callable[[Meta], None] | None = None
     """Told once what the first reply says of an unknown object."""
+    lender: Member | None = None
+    """Who hands over what it holds, where nobody else is to be asked."""
 
 
 class Fetching:

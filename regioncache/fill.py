@@ -31,6 +31,7 @@ from regioncache.owners.owners import Leg, Moved, Owners, is_silence
 from regioncache.owners.patience import BEGUN_SECONDS
 from regioncache.pages import ObjectId
 from regioncache.sources import Route, Sources
+from regioncache.standing import Standing
 from regioncache.store.base import NotKept
 from regioncache.store.store import Store
 from regioncache.tally import Tally
@@ -139,6 +140,8 @@ class Filler:
     async def _rounds(self, job: Job) -> None:
         if job.flight.through:
             return await self._through_owner(job)
+        if job.lender is not None:
+            return await self._bring(job, self.owners.route(job.lender, job.place.bucket, Standing.HELD))
         if await self._from_members(job):
             return None
         flight, attempt, tried = job.flight, 0, set[WayId]()
@@ -224,7 +227,8 @@ class Filler:
     async def _next(self, job: Job, route: Route) -> None:
         """One request: for what another member holds, as its owner, to that one; for all else by the route."""
         flight = job.flight
-        leg = Leg(route) if flight.through else await self.owners.leg(flight, job.place, route)
+        straight = flight.through or job.lender is not None
+        leg = Leg(route) if straight else await self.owners.leg(flight, job.place, route)
         await (self._borrow(job, *leg) if isinstance(leg, tuple) else self._fetch(job, leg))
 
     async def _borrow(self, job: Job, leg: Leg, member: Member) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from namespace.consistency import Immutable, MaxAge, Validate
 from namespace.errors import BadPath
-from namespace.model import Mount, Topology
+from namespace.model import Bucket, Mount, Topology
 from namespace.resolver import Place, Resolver
 from namespace.routes import routes
 from namespace.table import Table
@@ -82,6 +82,12 @@ class Places:
             if key.startswith(prefix):
                 return replace(place, path=f"{place.mount.path}/{key[len(prefix) :]}", key=key)
         return None
+
+    def bucket(self, bucket: bytes) -> Bucket | None:
+        """The bucket with this id, of those that are mounted."""
+        if self._resolver.revision != self._revision:
+            self._work_out()
+        return next((mounts[0].bucket for mounts in self._mounts.values() if mounts[0].bucket.id == bucket), None)
 
     def terms(self, place: Place, fresh_seconds: float) -> Terms:
         """The terms of a read of this place by a node that wants an answer about the newest version so fresh."""

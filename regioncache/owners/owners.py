@@ -242,7 +242,7 @@ class Owners:
         if keeper is None:
             return await self.held(place, oid, extent)
         told, held = await asyncio.gather(
-            self._ask(keeper, place, oid, extent), self.held(place, oid, extent), return_exceptions=True
+            self.ask(keeper, place, oid, extent), self.held(place, oid, extent), return_exceptions=True
         )
         if isinstance(held, BaseException):
             raise held
@@ -290,7 +290,7 @@ class Owners:
         while True:
             epoch = self.ownership.epoch
             asked = self.holdings.to_ask(self.ownership.others(oid, extent), oid, self._clock())
-            told = await asyncio.gather(*(self._ask(one, place, oid, extent) for one in asked))
+            told = await asyncio.gather(*(self.ask(one, place, oid, extent) for one in asked))
             answers = [(one, held) for one, held in zip(asked, told, strict=True) if held is not None]
             newest = max((held.epoch for _, held in answers), default=0)
             if newest > epoch and await self.ownership.newer(newest - 1, NEWER_SECONDS):
@@ -310,7 +310,7 @@ class Owners:
                 self.holdings.nothing(member, oid)
         self.holdings.keep(oid, extent, Holding.of(answers))
 
-    async def _ask(self, member: Member, place: Place, oid: ObjectId, extent: int) -> Held | None:
+    async def ask(self, member: Member, place: Place, oid: ObjectId, extent: int) -> Held | None:
         """What one member holds; None: it is silent."""
         values = {
             "bucket": place.bucket.name,

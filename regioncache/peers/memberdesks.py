@@ -6,18 +6,18 @@ All of it is answered from memory; nothing here leads to a source. A far region 
 import json
 from collections.abc import Callable
 
-from regioncache.cluster.ownership import Ownership
 from regioncache.doubting import Doubting
 from regioncache.doubts import Doubts
-from regioncache.flights import Flights
+from regioncache.errors import NotSupported
 from regioncache.http.messages import Reply
 from regioncache.newest import Newest
 from regioncache.owners.holdings import Held
 from regioncache.pages import EXTENT_BYTES, Meta, ObjectId, Span
 from regioncache.peers.desks import Desk, Values, for_members
 from regioncache.peers.wire import BadPeerRequest, parse_facts
+from regioncache.places import Places
+from regioncache.pulling import Pulling
 from regioncache.standing import Standing
-from regioncache.store.store import Store
 
 NEWER_SECONDS = 0.5
 """Whoever asks what is held here has a newer view: it is a moment away."""
@@ -30,26 +30,28 @@ class MemberDesks:
     def __init__(
         self,
         region: str,
-        ownership: Ownership,
-        store: Store,
-        flights: Flights,
         newest: Newest,
         doubting: Doubting,
         doubts: Doubts,
+        places: Places,
+        pulling: Pulling,
         wall: Callable[[], float],
     ) -> None:
+        """`region` is our own; `wall` is epoch seconds."""
         self._region = region
-        self._ownership = ownership
-        self._store = store
-        self._flights = flights
         self._newest = newest
+        self._store = newest.shelf.store
+        self._flights = newest.shelf.flights
+        self._ownership = newest.owners.ownership
         self._doubting = doubting
         self._doubts = doubts
+        self._places = places
+        self._pulling = pulling
         self._wall = wall
 
     def desks(self) -> dict[str, Desk]:
         """The desks by operation."""
-        desks: dict[str, Desk] = {"held": self.held, "alive": self.alive, "tell": self.tell}
+        desks: dict[str, Desk] = {"held": self.held, "alive": self.alive, "tell": self.tell, "pull": self.pull}
         return {operation: for_members(self._region, desk) for operation, desk in desks.items()}
 
     async def alive(self, region: str, values: Values) -> Reply:
@@ -94,6 +96,18 @@ class MemberDesks:
             raise BadPeerRequest(f"what is told is malformed: {fault}") from fault
         await self._doubts.kept()
         return Reply(200, JSON, b"{}")
+
+    async def pull(self, region: str, values: Values) -> Reply:
+        """Takes over what the owner of an extent has of it, within the region."""
+        try:
+            oid, extent = _object(values), int(values["extent"])
+            place = self._places.of(values["bucket"], oid.key)
+        except (ValueError, KeyError) as fault:
+            raise BadPeerRequest(f"what is to be pulled is malformed: {fault}") from fault
+        if place is None or place.bucket.id != oid.bucket:
+            raise NotSupported("this member has another topology: it knows no such bucket")
+        moved = await self._pulling.pull(place, oid, extent)
+        return Reply(200, JSON, json.dumps({"moved": moved}).encode())
 
     def _learn(self, oid: ObjectId, told: str) -> None:
         meta, _ = parse_facts(told.encode("ascii"), self._wall())

@@ -6,7 +6,7 @@ kernel has in memory never wait (`*_now`); where they would, the awaiting twin r
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from regioncache.pages import EXTENT_BYTES, FilePart, Meta, ObjectId, Span, Version, by_extent
 from regioncache.store.admission import Admission
@@ -32,6 +32,7 @@ from regioncache.store.loading import Found, load
 from regioncache.store.moving import Moving
 from regioncache.store.record import HEAD_BYTES, BadRecord, decode_facts, decode_record
 from regioncache.store.tending import Tending
+from regioncache.store.walking import objects
 from regioncache.tidings import UNHEARD, Tidings
 
 
@@ -303,9 +304,7 @@ class Store:
 
     async def land(self, oid: ObjectId, meta: Meta, page_bytes: int, extent: int, pages: Span) -> Landing | None:
         """Begins to keep `pages` (counted from the object's start) of one extent; the run is noted on disk.
-
-        Runs under way on one extent must not overlap. None: not admitted, as with `pack`.
-        """
+        Runs under way on one extent must not overlap. None: not admitted, as with `pack`."""
         return await self._admission.land(oid, meta, page_bytes, extent, pages)
 
     async def relearn(self, oid: ObjectId, meta: Meta) -> None:
@@ -366,11 +365,12 @@ class Store:
         await self._tending.sweep()
 
     async def free(self, covers: Callable[[ObjectId], bool], *, pinned: bool = False) -> Freed:
-        """Drops what is held of the objects that `covers` says, `pinned` or not; of what is landing nothing is kept.
-
-        `covers` is called on the loop, once for each entry.
-        """
+        """Drops what is held of the objects that `covers` (called on the loop) says; nothing is kept of what lands."""
         return await self._tending.free(covers, pinned=pinned)
+
+    def objects(self) -> AsyncIterator[ObjectId]:
+        """Yields all objects that are held, what is pinned first and then the newest."""
+        return objects(self._paths, self._index, self._keeping)
 
     def on_gone(self, hear: Callable[[], None]) -> None:
         """Has somebody told, who keeps copies, that entries left for another reason than room."""
