@@ -5,8 +5,11 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from gateway.app import Node
+from regioncache.http.messages import Reply
 from regioncache.opened import Opened
 from regioncache.pages import WHOLE
+from regioncache.peers.desks import Values
 from tests.fakes.ramp import ramp
 from tests.fakes.s3server import FakeS3, S3Fault
 from tests.flow.journeys import get, landed, read
@@ -156,6 +159,27 @@ async def test_who_is_asked_by_a_newer_view_waits_for_it(s3: FakeS3) -> None:
         assert members.held("c", key) == 3 * MIB
 
 
+async def test_what_a_former_owner_asks_for_by_its_older_view_is_waited_for(s3: FakeS3) -> None:
+    fault = S3Fault(stall=77_777)
+    async with cluster(s3) as members:
+        members.view("a")
+        members.view("a", "c", seen_by=("c",))
+        key = members.owned_by("c")
+        s3.bucket("bucket1").put(key, 3 * MIB)
+        s3.next(fault)
+
+        asked = _asked(members.world.nodes["a"], "held")
+        new = asyncio.create_task(read(members.world, key, region="c"))
+        await asked.wait()
+        former = asyncio.create_task(read(members.world, key, region="a"))
+        await fault.reached.wait()
+        members.views["a"].adopt([members.known["a"], members.known["c"]], members.epoch)
+        fault.released.set()
+
+        assert [await new, await former] == [ramp(0, 3 * MIB)] * 2
+        assert members.brought() == {"unique": 3 * MIB}
+
+
 async def test_an_owner_that_becomes_the_owner_of_what_it_reads_through_another_goes_on(s3: FakeS3) -> None:
     async with cluster(s3) as members:
         key = members.owned_by("a")
@@ -167,6 +191,19 @@ async def test_an_owner_that_becomes_the_owner_of_what_it_reads_through_another_
         members.view("b")
 
         assert body + await _rest(reply) == ramp(0, EXTENT)
+
+
+def _asked(node: Node, operation: str) -> asyncio.Event:
+    """Set once a member is asked so at its peer door."""
+    desks, asked = node.running.app.peers.desks, asyncio.Event()
+    desk = desks[operation]
+
+    async def answer(region: str, values: Values) -> Reply:
+        asked.set()
+        return await desk(region, values)
+
+    desks[operation] = answer
+    return asked
 
 
 async def _rest(reply: AsyncIterator[bytes]) -> bytes:
