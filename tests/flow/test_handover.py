@@ -1,4 +1,4 @@
-"""A member that leaves hands over what it owns: within the region, pinned and newest first, and nothing crosses a line."""
+"""A member that leaves hands over what it owns: within the region, and nothing of it crosses a line again."""
 
 import asyncio
 

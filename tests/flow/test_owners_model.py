@@ -1,4 +1,4 @@
-"""Random views, reads, refreshes and overwritten objects: bytes are right, and without lost members each page comes once.
+"""Random views and reads: bytes are right, and as long as no member is lost each page comes once.
 
 The model is the bucket itself. A view is any set of members that has those that hold something; members that have not
 heard of it yet go by the one before.
