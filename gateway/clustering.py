@@ -20,6 +20,7 @@ from regioncache.cluster.ownership import Shared
 from regioncache.http.ask import Base
 from regioncache.http.messages import Reply
 from regioncache.peers.desks import Questioner, Values, for_members
+from regioncache.routing import node_base
 from regioncache.tidings import Tidings
 
 DRAIN = "drain"
@@ -154,7 +155,7 @@ class Clustering:
     def _seeds(self, app: CacheApp) -> Sequence[str]:
         region = app.resolver.topology.regions.get(self._settings.region)
         own = self.membership.registering.member.addresses.peer
-        urls = () if region is None else tuple(f"http://{node}" for node in region.nodes)
+        urls = () if region is None else tuple(str(node_base(node)) for node in region.nodes)
         return [url for url in urls if url != own]
 
     def _addresses(self, bound: Mapping[str, Address]) -> Addresses:

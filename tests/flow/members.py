@@ -25,22 +25,27 @@ class Cluster:
     epoch: int = 1
     started: int = 0
     known: dict[str, Member] = field(default_factory=dict)
+    tls: str = ""
+    """A folder beneath the world's with the members' certificate."""
+    far: str = ""
+    """Where the far region's node is asked, if not in plain HTTP."""
 
     async def start(self, name: str) -> Node:
         """Starts a member, again if it ran before; it is in no view yet."""
         self.started += 1
         shared = self.views.get(name) or Shared(name)
-        made = settings(self.world.folder, NEAR, paths=[f"cache-{name}"])
+        made = settings(self.world.folder, NEAR, paths=[f"cache-{name}"], peer_tls=self.tls)
         made = made.model_copy(update={"node": name})
         node = await Node.start(made, access_every=0, wall=self.world.wall, ownership=shared)
         first = name not in self.views
         self.world.nodes[name], self.views[name] = node, shared
+        scheme = "https" if self.tls else "http"
         self.known[name] = Member(
-            name, Addresses(f"http://{self.world.peer(name)}"), 1 << 30, self.started, host="127.0.0.1"
+            name, Addresses(f"{scheme}://{self.world.peer(name)}"), 1 << 30, self.started, host="127.0.0.1"
         )
         if not first:
             return node
-        await self.world.apply(name, topology(self.s3.url, self.world.peer(FAR), **self.shape))  # type: ignore[arg-type]
+        await self.world.apply(name, topology(self.s3.url, self.far or self.world.peer(FAR), **self.shape))  # type: ignore[arg-type]
         await self.world.admit(name)
         return node
 

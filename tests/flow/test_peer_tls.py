@@ -19,6 +19,7 @@ from tests.fakes.hearing import Heard
 from tests.fakes.ramp import ramp
 from tests.fakes.s3server import FakeS3
 from tests.flow.journeys import get, kinds, landed
+from tests.flow.members import Cluster
 from tests.flow.world import FAR, MIB, NEAR, World, topology, world
 
 pytestmark = pytest.mark.anyio
@@ -172,3 +173,28 @@ def _trusting(authority: Authority) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=authority.pem.decode())
     return context
+
+
+async def test_members_of_a_region_read_one_another_over_tls(s3: FakeS3, authority: Authority) -> None:
+    s3.bucket("bucket1").put("far", SIZE)
+    async with world() as made:
+        for folder in ("tls", FAR):
+            (made.folder / folder).mkdir()
+            authority.write(made.folder / folder, folder)
+        await made.start(FAR, peer_tls=FAR)
+        far = f"https://{made.peer(FAR)}"
+        await made.apply(FAR, topology(s3.url, far, endpoint_line=False))
+        members = Cluster(made, s3, {"endpoint_line": False}, tls="tls", far=far)
+        for name in ("a", "b"):
+            await members.start(name)
+        members.view("a", "b")
+        key = members.owned_by("b")
+        s3.bucket("bucket1").put(key, SIZE)
+
+        assert (await get(made, key, region="a")).body == ramp(0, SIZE)
+        await landed(made)
+
+        assert members.held("a", key) == 0
+        assert members.brought() == {"unique": SIZE}
+        account = await made.nodes["a"].operations.moved("1h", "", "node")
+        assert account.nodes == ("a", "b")
