@@ -45,7 +45,7 @@ def killed_under_readers(
     note(what, told, f">= {least or 0.85}, <= {kills.may_cost} B")
     waits = f"{seen.longest_first:.1f} s, {kills.slowest_start:.1f} s"
     note(f"{what}: slowest first byte, slowest start", waits, "<= 25 s, <= 2 s")
-    assert seen.faults == (), f"kills: {kills}"
+    assert seen.faults == (), f"{seen.faults}; kills: {kills}"
     assert seen.bytes == 2 * unique
     assert kinds["refetch"] <= kills.may_cost, f"kills: {kills}; {dict(kinds)}"
     assert ratio >= least, f"kills: {kills}; {dict(kinds)}"

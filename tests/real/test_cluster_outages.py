@@ -1,4 +1,4 @@
-"""What a cluster stands on goes away under load: its etcd, the line, the origin. Cached reads do not notice.
+"""What a cluster stands on goes away under load: etcd, namespace service, line, origin. Cached reads do not notice.
 
 What is not cached comes by what is left, or gets one clear error. The figures of a minute are `make soak`'s.
 """
@@ -19,7 +19,10 @@ pytestmark = [pytest.mark.real, pytest.mark.root]
 KIB, MIB = 1 << 10, 1 << 20
 LINE, REGION = "bj-use1", "aws-use1"
 TWO = Plan(
-    {"idc-bj": 1, REGION: 3}, {LINE: Span(("idc-bj", REGION), "400 Mbit/s")}, mount={"consistency": {"max_age": "1s"}}
+    {"idc-bj": 1, REGION: 3},
+    {LINE: Span(("idc-bj", REGION), "400 Mbit/s")},
+    mount={"consistency": {"max_age": "1s"}},
+    service=True,
 )
 CACHED = [Thing(f"cached/{n:03}", 100 * KIB + n, n) for n in range(60)] + [
     Thing(f"cached/l{n}", 3 * MIB, n) for n in range(8)
@@ -94,6 +97,24 @@ def etcd_out_of_reach_and_compacted(running: Federation) -> Iterator[None]:
             heal()
 
 
+@contextlib.contextmanager
+def without_service(running: Federation) -> Iterator[None]:
+    assert running.service is not None
+    running.service.stop()
+    try:
+        yield
+    finally:
+        running.service.start()
+
+
+@contextlib.contextmanager
+def without_all(running: Federation) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        for way in (without_service, without_etcd, without_line):
+            stack.enter_context(way(running))
+        yield
+
+
 def etcd_of(running: Federation) -> EtcdCluster:
     found = running.clusters[REGION].etcd
     assert found is not None
@@ -104,6 +125,8 @@ WAYS: dict[str, tuple[Way, tuple[int, ...]]] = {
     "line": (without_line, (200, 503)),
     "half a line": (half_a_line, (200, 503)),
     "origin": (without_origin, (200, 503)),
+    "namespace service": (without_service, (200,)),
+    "line, etcd and service": (without_all, (200, 503)),
     "etcd silent": (with_silent_etcd, (200,)),
     "etcd killed": (without_etcd, (200,)),
     "etcd compacted": (etcd_out_of_reach_and_compacted, (200,)),

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,12 @@ def show(running: Federation) -> str:
     ]
     for cluster in running.clusters.values():
         text += _show_region(running, cluster)
+    if running.service is not None:
+        text += [
+            f"namespace service, watched by all: gRPC at {running.service.address}",
+            f"  what it says  tail -f {running.service.log}",
+            "",
+        ]
     text += ["Lines (the quota is Causeway's to keep; the wire carries three times as much):"]
     for name, line in running.plan.lines.items():
         one, other = (running.clusters[end].site for end in line.between)
@@ -77,7 +84,7 @@ def main() -> int:
         signal.signal(number, signal.default_int_handler)
     print(f"starting {', '.join(THREE_REGIONS.regions)} ...", flush=True)
     try:
-        with running(THREE_REGIONS) as made:
+        with running(replace(THREE_REGIONS, service=True)) as made:
             print(show(made), flush=True)
             signal.pause()
     except pytest.skip.Exception as missing:

@@ -22,9 +22,10 @@ from tests.real.lab.nodes import Node, Place, node
 from tests.real.lab.reads import Read, Thing, ledger, put
 from tests.real.lab.regions import BUCKET, credentials
 from tests.real.lab.s3 import S3Server, versitygw
+from tests.real.lab.service import CONTROL_PORT, SERVICE, Service
 from tests.real.lab.sign import Keys
 
-S3_PORT, PEER_PORT, ADMIN_PORT, CONTROL_PORT = 9000, 9100, 9200, 9300
+S3_PORT, PEER_PORT, ADMIN_PORT = 9000, 9100, 9200
 # line-rules.md: so that Causeway, not the kernel, keeps the quota.
 ROOM = 3.0
 
@@ -53,6 +54,8 @@ class Plan:
     """Of each node's node.yaml."""
     before: Sequence[str] = ()
     """A command that starts the program of each node."""
+    service: bool = False
+    """Whether a namespace service tells the regions what is where; else each is told by itself."""
 
     @property
     def home(self) -> str:
@@ -150,6 +153,7 @@ class Federation:
         self.clusters: dict[str, Cluster] = {}
         self.cables: dict[str, Cable] = {}
         self.key = Keys(new_id(), new_secret())
+        self.service: Service | None = None
         self.store: S3Server
         self.store_host: Host
 
@@ -173,6 +177,9 @@ class Federation:
                 "control": f"{host.address}:{CONTROL_PORT}",
             }
         far = [name for name in self.plan.regions if name != region]
+        if self.service is not None:
+            settings["namespace"] = {"service": [self.service.address]}
+            far.append(SERVICE)
         made = Machine(name, host, place, far=far, settings=settings, before=self.plan.before)
         cluster.machines.append(made)
         self._stack.callback(made._end)
@@ -208,16 +215,11 @@ class Federation:
 
     def apply(self) -> None:
         """Puts the plan's files in force in every region, and a key that reads everything."""
-        for cluster in self.clusters.values():
+        made = {"name": "reader", "tenant": "rec", "read": ["/ns"], "id": self.key.access, "secret": self.key.secret}
+        told = [self.home] if self.service is not None else self.clusters.values()
+        for cluster in told:
             first = cluster.nodes[0]
             first.apply(self.topology(), self.policy())
-            made = {
-                "name": "reader",
-                "tenant": "rec",
-                "read": ["/ns"],
-                "id": self.key.access,
-                "secret": self.key.secret,
-            }
             first.ask("POST", "keys", {**made, "may_class": ["interactive", "prefetch", "backfill"]})
         self.wait_ready()
 
@@ -258,6 +260,8 @@ def federation(directory: Path, plan: Plan = THREE_REGIONS) -> Iterator[Federati
             one, other = (running.clusters[end].site for end in line.between)
             rate = 0.0 if line.delay else ROOM * units.rate(line.quota)
             running.cables[name] = made.join(one, other, rate=rate, delay=line.delay)
+        if plan.service:
+            running.service = _service(running, stack)
         running.store_host = made.host(running.home.site, "store")
         at = {"host": running.store_host.address, "netns": running.store_host.netns}
         running.store = stack.enter_context(versitygw(directory, **at))
@@ -278,3 +282,17 @@ def _etcd(running: Federation, site: Site, stack: contextlib.ExitStack) -> tuple
     directory.mkdir(parents=True)
     made = stack.enter_context(etcd(directory, host=host.address, netns=host.netns))
     return made, host
+
+
+def _service(running: Federation, stack: contextlib.ExitStack) -> Service:
+    """Outside all regions, and reached by each over a cable that is none of their lines."""
+    site = running.network.site("world")
+    for cluster in running.clusters.values():
+        running.network.join(site, cluster.site)
+    host, directory = running.network.host(site, SERVICE), running.directory / SERVICE
+    directory.mkdir()
+    kept = stack.enter_context(etcd(directory, host=host.address, netns=host.netns))
+    made = Service(host, directory, running.plan.regions, kept.urls)
+    stack.callback(made.stop)
+    made.start()
+    return made

@@ -65,6 +65,8 @@ def streams(machine: Machine, far: Site) -> tuple[int, int]:
 def killing(victims: Sequence[Machine], *, every: float, down: float, seed: int, far: Site) -> Iterator[Kills]:
     """Kills one of the victims every so many seconds while the `with` runs, and starts it `down` seconds later.
 
+    Where starting takes long the kills come later: a node serves for `every` - `down` before it is killed again.
+
     At the end the one that is down is started; a kill cuts the streams from `far`.
     """
     done, over, draw = Kills(), threading.Event(), random.Random(seed)
@@ -84,8 +86,8 @@ def killing(victims: Sequence[Machine], *, every: float, down: float, seed: int,
         try:
             next_at = time.monotonic() + every / 2
             while not over.wait(max(0.0, next_at - time.monotonic())):
-                next_at += every
                 kill_one()
+                next_at = max(next_at + every, time.monotonic() + every - down)
         except BaseException as fault:
             done.faults.append(fault)
 
