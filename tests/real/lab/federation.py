@@ -13,8 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gateway.pairs import UNITS
+from namespace import codec
 from namespace.keys import new_id, new_secret
 from policy import units
+from regioncache.cluster.members import Addresses, Member
+from regioncache.cluster.ring import Ring, place
+from regioncache.pages import ObjectId
 from tests.real.lab.etcd import EtcdCluster, etcd
 from tests.real.lab.load import Get, Load, Loaded, load, loading
 from tests.real.lab.network import Cable, Host, Network, Site, network
@@ -168,14 +173,14 @@ class Federation:
         host = self.network.host(cluster.site, name)
         place = Place(region, self.directory / region / name, host.address, host.netns, S3_PORT, PEER_PORT, ADMIN_PORT)
         settings: dict[str, Any] = {"node": name, **self.plan.settings}
+        settings["listen"] = {
+            "s3": f"{host.address}:{S3_PORT}",
+            "peer": f"{host.address}:{PEER_PORT}",
+            "admin": f"127.0.0.1:{ADMIN_PORT}",
+            "control": f"{host.address}:{CONTROL_PORT}",
+        }
         if cluster.etcd is not None:
             settings["etcd"] = cluster.etcd.urls
-            settings["listen"] = {
-                "s3": f"{host.address}:{S3_PORT}",
-                "peer": f"{host.address}:{PEER_PORT}",
-                "admin": f"127.0.0.1:{ADMIN_PORT}",
-                "control": f"{host.address}:{CONTROL_PORT}",
-            }
         far = [name for name in self.plan.regions if name != region]
         if self.service is not None:
             settings["namespace"] = {"service": [self.service.address]}
@@ -184,6 +189,15 @@ class Federation:
         cluster.machines.append(made)
         self._stack.callback(made._end)
         return made
+
+    def key_owner(self, region: str, thing: Thing) -> Machine:
+        """The machine that owns a thing's first extent, of those that run."""
+        bucket = codec.topology(self.topology(), UNITS).buckets["data-bj"].id
+        running = {one.name: one for one in self.clusters[region].machines if one.up}
+        ring = Ring(Member(name, Addresses(""), 1 << 33) for name in running)
+        owner = ring.owner(place(ObjectId(bucket, thing.key), 0))
+        assert owner is not None
+        return running[owner.name]
 
     def put(self, things: Iterable[Thing]) -> None:
         """Puts things into the bucket."""
