@@ -43,6 +43,8 @@ class Span:
     quota: str = "200 Mbit/s"
     delay: float = 0.0
     """Seconds each way; 0: a cable, limited to three times the quota."""
+    office: str | None = None
+    """The end that has the lease office; None: by the topology's default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +256,11 @@ class Federation:
             "endpoints": {"internal": self.store.url},
             "credentials": {"env": "LAB_BUCKET"},
         }
-        lines = {name: {"between": list(line.between), "capacity": "10Gbps"} for name, line in self.plan.lines.items()}
+        lines: dict[str, dict[str, Any]] = {}
+        for name, line in self.plan.lines.items():
+            lines[name] = {"between": list(line.between), "capacity": "10Gbps"}
+            if line.office is not None:
+                lines[name]["office"] = line.office
         mount = {"bucket": "data-bj", "consistency": {"max_age": "1h"}, **self.plan.mount}
         return {"regions": regions, "lines": lines, "buckets": {"data-bj": bucket}, "mounts": {"/ns/data": mount}}
 
