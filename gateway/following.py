@@ -23,7 +23,7 @@ AGAIN_SECONDS = 1.0
 class Adopting(Protocol):
     """The running parts."""
 
-    def adopt(self, pair: Pair, revision: Revision) -> None:
+    async def adopt(self, pair: Pair, revision: Revision) -> None:
         """Goes on with this topology and policy. Raises UnknownRegion, and then nothing changed."""
         ...
 
@@ -96,7 +96,7 @@ class Following:
         try:
             pair = await self._applying.read(known)
             if pair is not None:
-                self._parts.adopt(pair, revision)
+                await self._parts.adopt(pair, revision)
         except (Faults, NamespaceError, ValueError) as wrong:
             if strict:
                 raise

@@ -41,6 +41,28 @@ class Candidate:
     why: str
 
 
+class Routes:
+    """The routes of a topology as seen from one region: mounts of one bucket that are alike share theirs.
+
+    Mutable state: what was worked out.
+    """
+
+    def __init__(self, topology: Topology, caller_region: str) -> None:
+        """Raises KeyError if the region is not in the topology."""
+        self.topology = topology
+        self._region = caller_region
+        self._granted = topology.regions[caller_region].trust == "granted"
+        self._known: dict[tuple[str, bool, str], tuple[Way, ...]] = {}
+
+    def of(self, mount: Mount) -> tuple[Way, ...]:
+        """The sources of a mount, best first; empty where there is none."""
+        alike = (mount.bucket, mount.external, mount.path if self._granted else "")
+        known = self._known.get(alike)
+        if known is None:
+            known = self._known[alike] = routes(self.topology, mount, self._region)
+        return known
+
+
 def routes(topology: Topology, mount: Mount, caller_region: str) -> tuple[Way, ...]:
     """Returns the sources of `mount` for a node in `caller_region`, best first; empty where there is none."""
     return tuple(each.way for each in candidates(topology, mount, caller_region) if each.way is not None)

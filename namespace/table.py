@@ -5,12 +5,15 @@ names in the tree.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from namespace import paths
 from namespace.errors import BadPath
 from namespace.model import Mount
+
+FEW = 100
+"""Changes that are made one by one; more make a new table."""
 
 
 @dataclass(slots=True)
@@ -46,6 +49,28 @@ class Table:
             for part in mount.path.split("/")[2:]:
                 place = place.beneath.setdefault(part, _Place())
             place.mount = mount
+
+    def changed(self, gone: Collection[str], put: Collection[Mount]) -> "Table":
+        """Returns the table without the mounts at `gone` and with those of `put`; what stays is shared."""
+        if len(gone) + len(put) > max(FEW, len(self._ordered) // 10):
+            kept = {mount.path: mount for mount in self._ordered}
+            for path in gone:
+                del kept[path]
+            return Table((kept | {mount.path: mount for mount in put}).values())
+        made = Table(())
+        made._root = self._root
+        made._ordered, made._beginnings = list(self._ordered), list(self._beginnings)
+        for path in gone:
+            made._root = _with(made._root, path.split("/")[2:], None) or _Place()
+            at = bisect_left(made._beginnings, f"{path}/")
+            del made._ordered[at], made._beginnings[at]
+        for mount in put:
+            made._root = _with(made._root, mount.path.split("/")[2:], mount) or _Place()
+            beginning = f"{mount.path}/"
+            at = bisect_left(made._beginnings, beginning)
+            known = at < len(made._beginnings) and made._beginnings[at] == beginning
+            made._ordered[at : at + known], made._beginnings[at : at + known] = [mount], [beginning]
+        return made
 
     def __repr__(self) -> str:
         return f"<Table of {len(self._ordered)} mounts>"
@@ -123,6 +148,20 @@ class Table:
         for part in path.removesuffix("/").split("/")[2:]:
             place = place.beneath.get(part) if place is not None else None
         return place
+
+
+def _with(place: _Place | None, parts: Sequence[str], mount: Mount | None) -> _Place | None:
+    """A copy of a place in which what lies at `parts` beneath has another mount; None where nothing is left."""
+    made = _Place() if place is None else _Place(place.mount, dict(place.beneath))
+    if not parts:
+        made.mount = mount
+    else:
+        below = _with(made.beneath.get(parts[0]), parts[1:], mount)
+        if below is None:
+            made.beneath.pop(parts[0], None)
+        else:
+            made.beneath[parts[0]] = below
+    return made if made.mount is not None or made.beneath else None
 
 
 def _key(mount: Mount, path: str, rest: int) -> str:

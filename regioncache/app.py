@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from namespace.model import Topology
+from namespace.resolver import Prepared as Resolved
 from namespace.resolver import Resolver
-from namespace.routes import routes
+from namespace.routes import Routes
 from policy.match import Rules
 from policy.model import LinePolicy, Policy
 from regioncache.catalog import Catalog
@@ -26,7 +27,7 @@ from regioncache.fill import Filler
 from regioncache.flights import Flights
 from regioncache.grants import Grants
 from regioncache.handover import Handover
-from regioncache.health import Health
+from regioncache.health import Health, WayId
 from regioncache.history.keeping import History
 from regioncache.hot import HotObjects
 from regioncache.http.client import Client
@@ -47,7 +48,7 @@ from regioncache.peers.desks import Questioner
 from regioncache.peers.digests import Digests
 from regioncache.peers.door import PeerDoor
 from regioncache.peers.memberdesks import MemberDesks
-from regioncache.places import Places
+from regioncache.places import Places, Shown
 from regioncache.prober import Prober
 from regioncache.pulling import Pulling
 from regioncache.reader import Shelf
@@ -113,6 +114,15 @@ class CacheAppSettings:
     """Whose what is among the members of the region."""
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What was worked out of a topology before it is put in force."""
+
+    resolved: Resolved
+    shown: Shown
+    ways: set[WayId]
 
 
 @dataclass(slots=True)
@@ -246,8 +256,23 @@ class CacheApp:
             sources, cache, lists, places, peers, digests, Prober(sources), doubts, doubting, build=build,
         )  # fmt: skip
 
-    def adopt(self, topology: Topology, policy: Policy, revision: int) -> None:
-        """Puts a checked topology and policy in force; lines that go on keep their buckets and counters."""
+    def prepare(self, topology: Topology, policy: Policy) -> "Prepared":
+        """Works out what `adopt` needs, from any thread: many mounts take a while. Raises UnknownRegion."""
+        made = self.resolver.prepare(topology)
+        shown = Shown(topology, made.table)
+        if policy.cache:
+            _ = shown.digest
+        ways = Routes(topology, self.settings.region)
+        return Prepared(
+            made, shown, {way_id(one.bucket, way) for one in topology.mounts.values() for way in ways.of(one)}
+        )
+
+    def adopt(self, topology: Topology, policy: Policy, revision: int, prepared: "Prepared | None" = None) -> None:
+        """Puts a checked topology and policy in force; lines that go on keep their buckets and counters.
+
+        `prepared` is what `prepare` made of them. Raises UnknownRegion; then nothing changed.
+        """
+        made = prepared or self.prepare(topology, policy)
         region = self.settings.region
         lines: dict[str, Line] = {}
         for name, line in topology.lines.items():
@@ -256,13 +281,13 @@ class CacheApp:
             rules = policy.lines.get(name) or LinePolicy.of_capacity(line.capacity)
             lines[name] = self._line(name, f"{line.far(region)}>{region}", rules)
             lines[name].adopt(rules)
-        self.resolver.adopt(topology, revision)
-        self.regrouping.adopt(topology, policy.cache)
+        self.resolver.adopt(topology, revision, made.resolved)
+        self.regrouping.adopt(topology, policy.cache, made.shown)
         self.places.rules = Rules(policy.cache)
         self.routing.adopt(lines)
         mounts = topology.mounts.values()
         self.refresher.adopt(mounts)
-        self.sources.keep({way_id(one.bucket, way) for one in mounts for way in routes(topology, one, region)})
+        self.sources.keep(made.ways)
         self.lines = lines
         if self.leasing is not None:
             self.leasing.adopt(topology, policy)

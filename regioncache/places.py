@@ -5,14 +5,15 @@ key here, and the cache rules here, say how it is kept.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 
 from namespace.consistency import Immutable, MaxAge, Validate
 from namespace.errors import BadPath
 from namespace.model import Bucket, Mount, Topology
 from namespace.resolver import Place, Resolver
-from namespace.routes import routes
+from namespace.routes import Routes
 from namespace.table import Table
 from policy.match import Admit, Rules
 from regioncache.opened import Terms
@@ -34,27 +35,42 @@ def terms(mount: Mount, admit: Admit) -> Terms:
 class Shown:
     """Under which paths an object shows: a bucket may be mounted in several places, and a mount hide another's keys."""
 
-    def __init__(self, topology: Topology) -> None:
-        self._table = Table(topology.mounts.values())
-        self._mounts: dict[bytes, list[tuple[str, str, bool]]] = {}
-        # The narrowest mount first, as a request of another node finds its place; equals in the document's order.
-        for mount in sorted(topology.mounts.values(), key=lambda mount: len(mount.prefix), reverse=True):
-            nested = len(self._table.mounts_under(mount.path)) > 1
-            bucket = topology.buckets[mount.bucket].id
-            self._mounts.setdefault(bucket, []).append((mount.prefix, f"{mount.path}/", nested))
-        self.digest = sorted((bucket.hex(), mounts) for bucket, mounts in self._mounts.items())
+    def __init__(self, topology: Topology, table: Table | None = None) -> None:
+        """`table` is that of the topology, where somebody has made it already."""
+        self._topology = topology
+        self._table = table or Table(topology.mounts.values())
+        by_bucket = {name: bucket.id for name, bucket in topology.buckets.items()}
+        self._mounts: dict[bytes, dict[str, list[str]]] = {}
+        """By bucket and prefix, in the document's order, where its keys begin in the tree."""
+        for mount in topology.mounts.values():
+            prefixes = self._mounts.setdefault(by_bucket[mount.bucket], {})
+            prefixes.setdefault(mount.prefix, []).append(f"{mount.path}/")
+
+    @cached_property
+    def digest(self) -> list[tuple[str, list[tuple[str, str, bool]]]]:
         """All that `paths` depends on."""
+        return sorted(
+            (bucket.hex(), [(prefix, at, self._nested(at)) for prefix in sorted(mounts, key=len, reverse=True)
+                            for at in mounts[prefix]])
+            for bucket, mounts in self._mounts.items()
+        )  # fmt: skip
 
     def paths(self, oid: ObjectId) -> list[str]:
         """The paths of an object, that of the narrowest mount first; none where nothing shows it."""
         bucket, key = oid
+        mounts = self._mounts.get(bucket)
+        if mounts is None:
+            return []
         return [
             path
-            for prefix, beginning, nested in self._mounts.get(bucket, ())
-            if key.startswith(prefix)
-            and (path := beginning + key[len(prefix) :])
-            and not (nested and self._hidden(path, beginning))
+            for prefix in prefixes_of(key)
+            for beginning in mounts.get(prefix, ())
+            if (path := beginning + key[len(prefix) :])
+            and not (self._nested(beginning) and self._hidden(path, beginning))
         ]
+
+    def _nested(self, beginning: str) -> bool:
+        return len(self._table.mounts_under(beginning)) > 1
 
     def _hidden(self, path: str, beginning: str) -> bool:
         try:
@@ -64,6 +80,14 @@ class Shown:
         return found is None or f"{found[0].path}/" != beginning
 
 
+def prefixes_of(key: str) -> Iterator[str]:
+    """Yields what a mount of a key may have as its prefix, the longest first: whole components, and none."""
+    at = len(key)
+    while (at := key.rfind("/", 0, at)) >= 0:
+        yield key[: at + 1]
+    yield ""
+
+
 class Places:
     """Finds places by bucket and key. Mutable state: `rules` in force, and the mounts of a revision by bucket."""
 
@@ -71,15 +95,15 @@ class Places:
         self.rules = Rules(())
         self._resolver = resolver
         self._revision = -1
-        self._mounts: Mapping[str, tuple[Place, ...]] = {}
+        self._mounts: Mapping[str, Mapping[str, Place]] = {}
 
     def of(self, bucket: str, key: str) -> Place | None:
         """The place of `key`, through the mount of that bucket with the longest prefix that covers it."""
         if self._resolver.revision != self._revision:
             self._work_out()
-        for place in self._mounts.get(bucket, ()):
-            prefix = place.mount.prefix
-            if key.startswith(prefix):
+        places = self._mounts.get(bucket, {})
+        for prefix in prefixes_of(key):
+            if (place := places.get(prefix)) is not None:
                 return replace(place, path=f"{place.mount.path}/{key[len(prefix) :]}", key=key)
         return None
 
@@ -87,7 +111,8 @@ class Places:
         """The bucket with this id, of those that are mounted."""
         if self._resolver.revision != self._revision:
             self._work_out()
-        return next((mounts[0].bucket for mounts in self._mounts.values() if mounts[0].bucket.id == bucket), None)
+        buckets = (next(iter(places.values())).bucket for places in self._mounts.values())
+        return next((one for one in buckets if one.id == bucket), None)
 
     def terms(self, place: Place, fresh_seconds: float) -> Terms:
         """The terms of a read of this place by a node that wants an answer about the newest version so fresh."""
@@ -96,9 +121,11 @@ class Places:
 
     def _work_out(self) -> None:
         topology = self._resolver.topology
-        mounts: dict[str, tuple[Place, ...]] = {}
-        for mount in sorted(topology.mounts.values(), key=lambda mount: len(mount.prefix), reverse=True):
-            bucket = topology.buckets[mount.bucket]
-            place = Place(mount.path, mount, bucket, "", routes(topology, mount, self._resolver.region))
-            mounts[bucket.name] = (*mounts.get(bucket.name, ()), place)
+        mounts: dict[str, dict[str, Place]] = {}
+        if self._resolver.region in topology.regions:
+            ways = Routes(topology, self._resolver.region)
+            for mount in topology.mounts.values():
+                bucket = topology.buckets[mount.bucket]
+                place = Place(mount.path, mount, bucket, "", ways.of(mount))
+                mounts.setdefault(bucket.name, {}).setdefault(mount.prefix, place)
         self._mounts, self._revision = mounts, self._resolver.revision

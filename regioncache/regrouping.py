@@ -41,9 +41,9 @@ class Regrouping:
     def __repr__(self) -> str:
         return f"<Regrouping {self.now!r}>"
 
-    def adopt(self, topology: Topology, rules: Sequence[CacheRule]) -> None:
-        """Goes on with these mounts and rules."""
-        self.shown, self._rules, self._adopted = Shown(topology), tuple(rules), True
+    def adopt(self, topology: Topology, rules: Sequence[CacheRule], shown: Shown | None = None) -> None:
+        """Goes on with these mounts and rules; `shown` is what was made of the mounts before."""
+        self.shown, self._rules, self._adopted = shown or Shown(topology), tuple(rules), True
         self._regroup()
         self.on_rules()
 

@@ -141,3 +141,25 @@ def test_a_path_that_cannot_be_exact_is_not_looked_up(path: str) -> None:
 def _strictly_beneath(mount: Mount, parts: list[str]) -> bool:
     mounted = mount.path.split("/")
     return len(mounted) > len(parts) and mounted[: len(parts)] == parts
+
+
+components = st.lists(st.sampled_from(["a", "b", "ab"]), min_size=1, max_size=3)
+places = st.sets(components.map(lambda parts: "/ns/" + "/".join(parts)), max_size=6)
+
+
+@given(places, places, places)
+def test_a_table_that_was_changed_finds_what_a_new_one_finds(before: set[str], gone: set[str], put: set[str]) -> None:
+    def mounts(paths: set[str], bucket: str) -> dict[str, Mount]:
+        return {path: Mount(path=path, bucket=bucket) for path in sorted(paths)}
+
+    after = {path: mount for path, mount in mounts(before, "old").items() if path not in gone} | mounts(put, "new")
+    table = Table(mounts(before, "old").values())
+
+    changed = table.changed(sorted(gone & before), list(mounts(put, "new").values()))
+
+    new = Table(after.values())
+    for path in ("/ns", "/ns/a", "/ns/a/b", "/ns/b/a/ab/x", "/ns/ab/ab", "/ns/x"):
+        assert changed.find(path) == new.find(path)
+        assert changed.children(path) == new.children(path)
+        assert changed.mounts_under(path) == new.mounts_under(path)
+    assert table.mounts_under("/ns") == Table(mounts(before, "old").values()).mounts_under("/ns")
