@@ -142,13 +142,19 @@ class Refresher:
 
     async def _pages(self, now: Round) -> None:
         """Asks anew for the pages that are kept."""
-        for ask in self._newest.pages.asked_beneath(now.place.bucket.id, now.place.mount.prefix):
-            await self._list(now, ask)
+        bucket, owners = now.place.bucket.id, self._newest.owners
+        for ask in self._newest.pages.asked_beneath(bucket, now.place.mount.prefix):
+            if not owners.lists_through(bucket, ask.prefix):
+                await self._list(now, ask)
 
     async def _objects(self, now: Round) -> None:
         """Sees that a page of this round shows every key that is known, or asks about it."""
         bucket, prefix = now.place.bucket.id, now.place.mount.prefix
-        keys, dense = self._newest.catalog.known_beneath(bucket, prefix), True
+        owners = self._newest.owners
+        # What others own they look at; what is known of it here is asked of them when it is read.
+        known = self._newest.catalog.known_beneath(bucket, prefix)
+        keys = [key for key in known if not owners.through(ObjectId(bucket, key), 0)]
+        dense = True
         for at, key in enumerate(keys):
             if now.left <= 0:
                 return

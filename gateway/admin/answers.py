@@ -6,6 +6,7 @@ Sizes are bytes, rates bytes/s, ages and waits seconds, moments seconds since th
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.admin.clusteranswers import OwnersShown
 from regioncache.pages import Meta
 
 
@@ -240,6 +241,8 @@ class Explanation:
     rules: tuple[RuleShown, ...] = ()
     last_wait: LastWait | None = None
     keep: KeepShown | None = None
+    owners: OwnersShown | None = None
+    """None: the node is its region's only one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,3 +50,19 @@ class RemovedMember:
 
     name: str
     was: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OwnersShown:
+    """Through whom an object is read, by the view of `epoch`.
+
+    `key_owner` knows the newest version and owns the first extent; `ranks` are those that it asks for pages before a
+    line, in order. `extents` says how many each member owns, of `counted` extents looked at. `own` is this member.
+    """
+
+    epoch: int
+    own: str
+    key_owner: str
+    ranks: tuple[str, ...]
+    extents: tuple[tuple[str, int], ...]
+    counted: int

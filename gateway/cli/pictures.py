@@ -130,8 +130,22 @@ def explained(found: Explanation) -> Pairs:
         *_version(found),
         *(("rule", f"{rule.setting}: {rule.value}, by {rule.match} ({rule.at})") for rule in found.rules),
         *_keeping(found),
+        *_owners(found),
         ("last wait", _last_wait(found)),
     ]
+
+
+def _owners(found: Explanation) -> Pairs:
+    owners = found.owners
+    if owners is None:
+        return []
+    key_owner = f"{owners.key_owner} (this member)" if owners.key_owner == owners.own else owners.key_owner
+    behind = f"; it asks {', '.join(owners.ranks)} before a line" if owners.ranks else ""
+    said = [("owner", f"{key_owner}, by view {owners.epoch}{behind}")]
+    if owners.counted > 1:
+        shares = ", ".join(f"{name} {count}" for name, count in owners.extents)
+        said.append(("extents", f"{owners.counted}: {shares}"))
+    return said
 
 
 def _keeping(found: Explanation) -> Pairs:

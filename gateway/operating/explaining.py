@@ -1,8 +1,10 @@
 """Why a path is served as it is, from what is known here: mount, bucket, version, ways, pages, rules, last wait."""
 
+from collections import Counter
 from datetime import UTC, datetime
 
 from gateway.admin.answers import Explanation, KeepShown, LastWait, RuleShown, WayShown
+from gateway.admin.clusteranswers import OwnersShown
 from gateway.admin.operations import BadOperation, UnknownPath
 from gateway.operating.running import Running
 from namespace.consistency import Immutable, MaxAge
@@ -13,9 +15,12 @@ from namespace.resolver import Place
 from namespace.routes import candidates
 from policy.units import show_duration, show_size
 from regioncache.grants import refusal
-from regioncache.pages import Meta, ObjectId, Span, cover, page_span
+from regioncache.pages import EXTENT_BYTES, Meta, ObjectId, Span, cover, page_span
 from regioncache.sources import way_id
 from regioncache.store.base import WouldBlock
+
+MOST_EXTENTS = 16_384
+"""Of a larger object than 1 TiB the first are counted: 30 ms of the loop."""
 
 
 class Explaining:
@@ -48,7 +53,18 @@ class Explaining:
             rules=(*self._rules(path), *self._pinned_by_commands(path)),
             last_wait=None if waited is None else LastWait(waited.line, waited.cls, waited.seconds),
             keep=self._keep(oid, 0 if meta is None else _bytes(runs, page_bytes, meta.size)),
+            owners=self._owners(oid, 0 if meta is None else meta.size),
         )
+
+    def _owners(self, oid: ObjectId, size: int) -> OwnersShown | None:
+        ownership, own = self.running.app.cache.owners.ownership, self.running.settings.node
+        if not ownership.epoch or not ownership.ranks(oid, 0):
+            return None
+        counted = min(-(-size // EXTENT_BYTES) or 1, MOST_EXTENTS)
+        owners = (ownership.owner(oid, extent) for extent in range(counted))
+        ranks = tuple(one.name for one in ownership.ranks(oid, 0))
+        counts = Counter(own if owner is None else owner.name for owner in owners)
+        return OwnersShown(ownership.epoch, own, ranks[0], ranks[1:], tuple(sorted(counts.items())), counted)
 
     def _place(self, path: str) -> Place:
         try:

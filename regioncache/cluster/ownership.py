@@ -32,6 +32,9 @@ class Ownership(Protocol):
     def others(self, oid: ObjectId, extent: int) -> tuple[Member, ...]:
         """Whom an owner asks for pages and running flights before a line, in order."""
 
+    def ranks(self, oid: ObjectId, extent: int) -> tuple[Member, ...]:
+        """The owner and those behind it, this member among them, in order."""
+
     def list_owner(self, bucket: bytes, prefix: str) -> Member | None:
         """Who keeps the pages of a prefix's lists; `bucket` is its 16-byte id."""
 
@@ -56,6 +59,10 @@ class Alone:
         return None
 
     def others(self, oid: ObjectId, extent: int) -> tuple[Member, ...]:
+        """See `Ownership`."""
+        return ()
+
+    def ranks(self, oid: ObjectId, extent: int) -> tuple[Member, ...]:
         """See `Ownership`."""
         return ()
 
@@ -109,6 +116,10 @@ class Shared:
         """See `Ownership`."""
         ranked = self._ring.ranks(place(oid, extent), self._ranks + 1)
         return tuple(one for one in ranked if one.name != self._name)[: self._ranks]
+
+    def ranks(self, oid: ObjectId, extent: int) -> tuple[Member, ...]:
+        """See `Ownership`."""
+        return self._ring.ranks(place(oid, extent), self._ranks + 1)
 
     def list_owner(self, bucket: bytes, prefix: str) -> Member | None:
         """See `Ownership`."""

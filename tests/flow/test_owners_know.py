@@ -182,3 +182,28 @@ async def _of_far_region(
         answer.close()
         client.close()
         await asyncio.sleep(0)
+
+
+async def test_explain_says_who_owns_an_object_and_whom_it_asks(s3: FakeS3) -> None:
+    async with cluster(s3) as members:
+        key = members.owned_by("b")
+        s3.bucket("bucket1").put(key, 200 * MIB)
+        await read(members.world, key, 0, 10, region="a")
+
+        owners = [(await members.world.nodes[name].operations.explain(f"/ns/train/{key}")).owners for name in NAMES]
+
+        assert [one.key_owner for one in owners if one] == ["b"] * 3
+        assert {one.ranks for one in owners if one} in ({("a", "c")}, {("c", "a")})
+        assert next(sum(count for _, count in one.extents) for one in owners if one) == 4
+
+
+async def test_a_mount_is_looked_at_anew_by_the_owners_of_its_objects_alone(s3: FakeS3) -> None:
+    async with cluster(s3, **LATER) as members:
+        for n in range(9):
+            s3.bucket("bucket1").put(f"k{n}", 1000)
+            await everywhere(members, f"k{n}")
+
+        rounds = [await members.world.nodes[name].running.app.refresher.round("/ns/train") for name in NAMES]
+
+        owned = [sum(members.owner(f"k{n}") == name for n in range(9)) for name in NAMES]
+        assert [one.heads + one.lists <= owned[at] for at, one in enumerate(rounds)] == [True] * 3
