@@ -50,6 +50,8 @@ class Window:
     ) -> None:
         """`room(offset)` waits until the present readers have read up to `offset`, as far as they are waited for."""
         self._blocks: deque[_Block] = deque()
+        self._starting: dict[int, _Block] = {}
+        """The same by offset: who reads on begins where a block does, and there are hundreds."""
         self._free = memoryview(b"")
         self._landed = start
         self._held = 0
@@ -71,7 +73,8 @@ class Window:
             self._drop_first()
             taken = self._take(nbytes)
         # The least there must be is covered by what the flight holds for itself.
-        self._blocks.append(_Block(self._landed, data, taken))
+        block = self._starting[self._landed] = _Block(self._landed, data, taken)
+        self._blocks.append(block)
         self._held += nbytes
         self._landed += nbytes
 
@@ -83,6 +86,9 @@ class Window:
         return self._landed
 
     def read_landed(self, span: Span) -> memoryview:
+        found = self._starting.get(span.start)
+        if found is not None:
+            return found.data[: span.end - span.start]
         for block in self._blocks:
             start = block.offset
             if start <= span.start < start + len(block.data):
@@ -107,6 +113,7 @@ class Window:
 
     def _drop_first(self) -> None:
         block = self._blocks.popleft()
+        self._starting.pop(block.offset, None)
         self._held -= len(block.data)
         if block.counted:
             self._memory.give("window", len(block.data))

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from namespace.model import Bucket
 from regioncache.cluster.members import Member
-from regioncache.errors import CacheError, NotSupported
+from regioncache.errors import CacheError, NotSupported, OriginUnavailable
 from regioncache.health import MEMBER
 from regioncache.http.client import Base, Client
 from regioncache.lines.base import Crossing
@@ -116,8 +116,7 @@ class MemberRoutes:
         self, member: Member, operation: str, values: dict[str, str], *, seconds: float, most_bytes: int
     ) -> bytes:
         """Asks a member's desk; raises as `Questioner.ask`."""
-        asker = self.questioner
-        base = Base.parse(member.addresses.peer)
+        asker, base = self.questioner, _base(member)
         return await asker.ask(base, asker.region, operation, values, seconds=seconds, most_bytes=most_bytes)
 
     async def alive(self, member: Member) -> None:
@@ -133,7 +132,7 @@ class MemberRoutes:
             )
         peer = PeerSource(
             f"member {member.name}",
-            Base.parse(member.addresses.peer),
+            _base(member),
             bucket.name,
             bucket.id,
             asker.region,
@@ -149,6 +148,13 @@ class MemberRoutes:
         )
         source = MemberSource(peer, lambda: self.alive(member))
         return Route((bucket.name, MEMBER, member.name), "peer", None, source, _no_line)
+
+
+def _base(member: Member) -> Base:
+    try:
+        return Base.parse(member.addresses.peer)
+    except ValueError as wrong:
+        raise OriginUnavailable(f"member {member.name} has no peer door: {wrong}") from wrong
 
 
 def _no_line(payer: Callable[[], Payer], kind: Callable[[], str]) -> Crossing:

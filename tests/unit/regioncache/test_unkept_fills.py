@@ -82,7 +82,7 @@ async def _rest(stream: object) -> bytes:
 async def test_a_reader_that_stands_still_does_not_hold_up_another_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("regioncache.fill.PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("regioncache.fetching.PATIENCE_SECONDS", 0.05)
     async with region(tmp_path) as cache:
         cache.put("k", 40 * MIB)
         still = await cache.open("k", terms=NEVER_KEPT)
