@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from gateway import loopdelay, tls
+from gateway import loopdelay, publishing, tls
 from gateway.admin import token
 from gateway.admin.server import AdminServer
 from gateway.admin.token import AdminToken
@@ -184,17 +184,7 @@ class Node:
         if "s3" in self.roles:
             await self._listen("s3", listen.s3, contexts["s3"])
         if "admin" in self.roles:
-            context = _context("admin", listen.admin, certificates)
-            self.admin = await AdminServer.start(
-                listen.admin.address,
-                self.operations,
-                admin_token,
-                running.counters,
-                context,
-                connections=self.admin_connections,
-            )
-            running.visitors = self.admin.visitors
-            running.addresses["admin"] = self.admin.address
+            await self._open_admin(admin_token)
         if self.control is not None and (opened := await self.control.open()) is not None:
             running.addresses["control"] = opened
         if clustering is not None:
@@ -209,8 +199,25 @@ class Node:
             asyncio.create_task(tls.Watch(certificates, tidings("causeway.tls"), running.wall).follow()),
             asyncio.create_task(self._partitions().watch()),
         ]
+        if not isinstance(running.namespace, LocalNamespace):
+            self.watching.append(asyncio.create_task(publishing.publish(running)))
         if running.telemetry is not None:
             self.watching.append(asyncio.create_task(running.telemetry.tell(self.operations.metrics)))
+
+    async def _open_admin(self, admin_token: AdminToken) -> None:
+        running = self.running
+        listen = running.settings.listen
+        context = _context("admin", listen.admin, running.certificates)
+        self.admin = await AdminServer.start(
+            listen.admin.address,
+            self.operations,
+            admin_token,
+            running.counters,
+            context,
+            connections=self.admin_connections,
+        )
+        running.visitors = self.admin.visitors
+        running.addresses["admin"] = self.admin.address
 
     async def _listen(self, door: str, listener: Listener, context: ssl.SSLContext | Contexts | None) -> None:
         where = await self.servers[door].listen((listener.address.host, listener.address.port), tls=context)

@@ -16,6 +16,9 @@ from namespace.keys import AccessKey
 from namespace.model import Topology
 from namespace.store.base import PinnedPath, Revision
 
+PUBLISH_SECONDS = 5.0
+"""Between two tellings of a node; one that is not told of for thrice that is taken out."""
+
 
 class Superseded(NamespaceError):
     """Somebody else's revision came between: the message says whose, when, and what to do."""

@@ -17,5 +17,3 @@ PIECE_BYTES = 512 * 1024
 """Of a message: far below gRPC's bound, and little memory for each of a thousand who listen."""
 SIGN_SECONDS = 2.0
 """Between two messages of a watch at most: who hears nothing for three times that goes to another instance."""
-PUBLISH_SECONDS = 5.0
-"""Between two tellings of a node; one that is not told of for thrice that is taken out."""

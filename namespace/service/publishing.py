@@ -12,8 +12,7 @@ from namespace.etcdclient.client import Etcd
 from namespace.etcdclient.errors import EtcdError
 from namespace.etcdclient.session import Session
 from namespace.etcdclient.values import Delete, held_by
-from namespace.keeping import NamespaceAway
-from namespace.service.methods import PUBLISH_SECONDS
+from namespace.keeping import PUBLISH_SECONDS, NamespaceAway
 from namespace.store.layout import LIVE
 
 SILENT_SECONDS = 3 * PUBLISH_SECONDS

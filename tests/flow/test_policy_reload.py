@@ -1,10 +1,12 @@
 """Policies that change while reads run (Q10 of the line rules): nothing is reset, nothing is read twice or wrong."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
 
+from gateway.admin.operations import UnknownPath
 from gateway.pairs import File
 from policy.errors import Faults
 from tests.fakes.ramp import ramp
@@ -72,3 +74,27 @@ async def test_a_window_in_force_is_shown_with_its_line(s3: FakeS3) -> None:
         (shown,) = regions.nodes[NEAR].operations.lines()
 
         assert shown.class_ceils == {"backfill": 1_000_000}
+
+
+async def test_reads_of_a_mount_that_is_taken_out_end_whole_or_refused_and_its_memory_is_given_back(
+    s3: FakeS3,
+) -> None:
+    s3.bucket("bucket1").put("k", SIZE)
+    async with two_regions(s3.url) as regions:
+        near = regions.nodes[NEAR]
+        assert near.running.in_force.pair is not None
+        reading = asyncio.create_task(read(regions, "k"))
+        await asyncio.sleep(0)
+        document = near.running.in_force.pair.documents["topology"].value
+        assert isinstance(document, dict)
+        without = json.dumps({**document, "mounts": {}})
+        await near.operations.apply((File("topology.yaml", without),), "test", False)
+
+        (ended,) = await asyncio.gather(reading, return_exceptions=True)
+
+        assert isinstance(ended, UnknownPath) or ended == ramp(0, SIZE)
+        with pytest.raises(UnknownPath, match="no mount covers it"):
+            await read(regions, "k")
+        await landed(regions)
+        held = near.running.app.memory.held()
+        assert sum(held.values()) == 0, held

@@ -20,6 +20,10 @@ from namespace.etcdclient.client import Etcd
 from namespace.etcdclient.config import EtcdAccess
 from namespace.keeping import Draft, Known, NamespaceAway, NotGranted, Superseded
 from namespace.keys import AccessKey
+from namespace.rpc.calling import Remote
+from namespace.rpc.signing import Signer
+from namespace.service import methods
+from namespace.service.proto import namespace_pb2 as pb
 from namespace.store.base import PinnedPath
 from namespace.store.remote import RemoteNamespace
 from tests.real.lab.etcd import EtcdCluster, etcd
@@ -313,3 +317,32 @@ async def test_when_one_instance_dies_its_regions_go_on_with_the_other_and_miss_
 
     assert known.topology is not None
     assert known.topology.lines["bj-use1"].capacity == 20e9 / 8
+
+
+async def test_a_thousand_watch_clients_at_once_all_hear_of_one_change(world: World) -> None:
+    one = await world.join("idc-bj")
+    await one.apply(draft(0))
+    address, secret = str(world.services[0].address), "the secret of aws-use1 and the service"
+    signer = Signer("aws-use1", "namespace", secret)
+
+    async def hear(remote: Remote) -> int:
+        async with remote.feed(methods.WATCH, pb.WatchQuestion()) as answers:
+            while (news := await answers.receive(60)) is not None:
+                if news.last and news.base:
+                    return int(news.serial)
+        raise AssertionError("the watch ended")
+
+    async with AsyncExitStack() as stack:
+        remotes = [Remote(address, signer) for _ in range(20)]
+        for remote in remotes:
+            stack.push_async_callback(remote.close)
+        hearing = [asyncio.create_task(hear(remotes[at % 20])) for at in range(1000)]
+        async with asyncio.timeout(60):
+            while world.services[0].served.service.watching < 1000:
+                await asyncio.sleep(0.05)
+        await one.apply(draft(1, TOPOLOGY.replace("10Gbps", "20Gbps")))
+
+        heard = await asyncio.gather(*hearing)
+
+    assert len(set(heard)) <= 2
+    assert min(heard) > 0
