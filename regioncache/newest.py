@@ -18,6 +18,7 @@ from regioncache.errors import CacheError, NoSuchObject, OriginForbids, OriginUn
 from regioncache.lines.base import Crossing
 from regioncache.listpages import ListPages, Says
 from regioncache.origins.base import Question
+from regioncache.owners.holdings import Holding
 from regioncache.owners.owners import ANOTHER_SECONDS, Owners
 from regioncache.pages import EXTENT_BYTES, Meta, ObjectId
 from regioncache.questions import Questions
@@ -88,12 +89,21 @@ class Newest:
         owners = self.owners
         if owners.ownership.alone or (meta is not None and asked.version in (None, meta.version)):
             return False
-        return not owners.through(asked.oid, asked.wanted.start // EXTENT_BYTES, asked.standing)
+        return not owners.through(asked.oid, _extent(asked), asked.standing)
 
     async def told(self, asked: Asked) -> Meta | None:
         """What other members know of an object; it is as old, and as much doubted, as it is to them."""
-        oid, ticket = asked.oid, self.catalog.ticket()
-        known = await self.owners.known(asked.place, oid, asked.wanted.start // EXTENT_BYTES)
+        ticket = self.catalog.ticket()
+        return self._heard(asked.oid, await self.owners.known(asked.place, asked.oid, _extent(asked)), ticket)
+
+    async def told_by_any(self, asked: Asked) -> Meta | None:
+        """As `told`, by any member: for an owner that knows nothing while its sources are away."""
+        if not self.lacks(asked, None):
+            return None
+        ticket = self.catalog.ticket()
+        return self._heard(asked.oid, await self.owners.known_by_any(asked.place, asked.oid, _extent(asked)), ticket)
+
+    def _heard(self, oid: ObjectId, known: Holding, ticket: int) -> Meta | None:
         if known.meta is None:
             return None
         if known.doubted:
@@ -234,6 +244,11 @@ class Newest:
                 await store.relearn(oid, meta)
         finally:
             self.shelf.hot.drop(oid)
+
+
+def _extent(asked: Asked) -> int:
+    """The extent that a read begins in."""
+    return asked.wanted.start // EXTENT_BYTES
 
 
 def _head(route: Route, question: Question, crossing: Crossing) -> Awaitable[Meta]:

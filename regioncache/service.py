@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from regioncache.asked import Asked
 from regioncache.checksums import tells
-from regioncache.errors import NotHeld, RangeOutside, SlowDown, VersionChanged
+from regioncache.errors import NotHeld, OriginUnavailable, RangeOutside, SlowDown, VersionChanged
 from regioncache.fetching import Job
 from regioncache.flights import Flight, Waiter
 from regioncache.newest import Newest
@@ -145,11 +145,21 @@ class RegionCache:
             asked = replace(asked, terms=replace(asked.terms, fresh_seconds=0.0))
         if meta is None:
             with self.newest.sources.turns.guest(asked.place.bucket.name):
-                meta = await self.newest.ask(asked)
+                meta = await self._asked(asked)
             stale = self.newest.stale(asked, meta)
         elif not self.newest.fresh(asked, meta):
             meta, stale = await self.newest.renew(asked, meta)
         return Opened(meta, Span(0, 0), stale_seconds=stale)
+
+    async def _asked(self, asked: Asked) -> Meta:
+        """Asks for an unknown object; where no source answers, what any member knows."""
+        try:
+            return await self.newest.ask(asked)
+        except OriginUnavailable:
+            told = await self.newest.told_by_any(asked)
+            if told is None:
+                raise
+            return told
 
     async def refresh(self, asked: Asked) -> Meta:
         """Asks for the newest version now; raises as `open`."""
@@ -193,7 +203,13 @@ class RegionCache:
             if meta is not None:
                 fresh = self.newest.fresh(asked, meta)
                 return (meta, None, None) if fresh else (*await self.newest.renew(asked, meta), None)
-            opened = await self._open_unknown(asked, limit)
+            try:
+                opened = await self._open_unknown(asked, limit)
+            except OriginUnavailable:
+                told = await self.newest.told_by_any(asked)
+                if told is None:
+                    raise
+                return told, self.newest.stale(asked, told), None
             if opened is not None:
                 return opened[0], self.newest.stale(asked, opened[0]), opened[1]
 

@@ -250,6 +250,16 @@ class Owners:
             return Holding(told.meta, told.doubted)
         return held
 
+    async def known_by_any(self, place: Place, oid: ObjectId, extent: int) -> Holding:
+        """As `known`, of all members: for an owner whose sources are away, and who knows nothing."""
+        epoch, members = self.ownership.epoch, self.ownership.members()
+        told = await asyncio.gather(*(self.ask(one, place, oid, extent) for one in members))
+        holding = Holding.of((one, held) for one, held in zip(members, told, strict=True) if held is not None)
+        if self.ownership.epoch == epoch:
+            self.holdings.look(epoch)
+            self.holdings.keep(oid, extent, holding)
+        return holding
+
     def tell_key_owner(self, flight: Flight, meta: Meta) -> None:
         """Tells the key owner, where that is another member, what an owner's first read has learned."""
         if self.ownership.alone or flight.through:

@@ -125,6 +125,25 @@ async def test_what_members_hold_is_served_when_the_origin_is_away_and_its_owner
             assert await everywhere(members, key) == [ramp(0, 2 * MIB)] * 3
 
 
+async def test_what_any_member_holds_is_served_when_the_origin_is_away(s3: FakeS3) -> None:
+    names = (*NAMES, "d", "e")
+    async with cluster(s3, names, **LATER) as members:
+        members.view("a")
+        keys = [f"k{n}" for n in range(12)]
+        for key in keys:
+            s3.bucket("bucket1").put(key, 2 * MIB)
+            await read(members.world, key, region="a")
+        await landed(members.world)
+        await s3.away()
+        await members.world.stop(FAR)
+        members.view(*names)
+
+        for key in keys:
+            heads = await ask(members.world, f"/ns/train/{key}", method=b"HEAD", region="d")
+            assert heads.status == 200
+            assert await read(members.world, key, region="c") == ramp(0, 2 * MIB)
+
+
 async def test_a_node_of_another_region_may_ask_any_member(s3: FakeS3) -> None:
     async with cluster(s3) as members:
         key = members.owned_by("a")
