@@ -1,9 +1,7 @@
 """A line's quota is kept by all nodes of a region together, however demand moves between them: counted at the wire."""
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -12,41 +10,18 @@ import pytest
 
 from tests.real.conftest import Note
 from tests.real.lab.counters import Sampled, sampled
-from tests.real.lab.federation import Cluster, Federation, Machine, Plan, Span, federation
+from tests.real.lab.federation import Federation, Machine, Plan, Span, federation
 from tests.real.lab.reads import Read, Thing
+from tests.real.lab.shared import allowed, watched_prepaid
 from tests.real.lab.unlimited import unlimited
 
 pytestmark = [pytest.mark.real, pytest.mark.root]
 MIB = 1 << 20
 LINE, REGION = "bj-use1", "aws-use1"
-QUOTA, STEP = 25_000_000, 262_144
+QUOTA = 25_000_000
 # The overhead of the plan: what the wire carries beyond the payload is less (1.048).
 OVERHEAD = 1.06
 CLUSTER = Plan({"idc-bj": 1, REGION: 3}, {LINE: Span(("idc-bj", REGION), "200 Mbit/s")}, rules={"overhead": OVERHEAD})
-
-
-class Prepaid:
-    """The most that all nodes of a cluster said together was prepaid, read one after the other."""
-
-    def __init__(self) -> None:
-        self.most = 0
-
-
-@contextmanager
-def watched_prepaid(cluster: Cluster, every: float = 0.1) -> Iterator[Prepaid]:
-    seen, over = Prepaid(), threading.Event()
-
-    def watch() -> None:
-        while not over.wait(every):
-            seen.most = max(seen.most, int(cluster.metric("causeway_line_prepaid_bytes")))
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        over.set()
-        thread.join()
 
 
 def demand_moves(running: Federation, turns: int, seconds: float, note: Note) -> tuple[Sampled, int]:
@@ -69,7 +44,7 @@ def demand_moves(running: Federation, turns: int, seconds: float, note: Note) ->
     over = seen.most_above(QUOTA, 1.0)
     what = f"quota of 200 Mbit/s, {len(cluster.machines)} nodes, demand moves each {seconds:.0f} s"
     told = f"{over / 1e6:+.2f} MB against the quota in the fullest second, {used:.0%} of it used"
-    note(what, told, f"<= {allowed(prepaid.most) / 1e6:.2f} MB ({prepaid.most} B prepaid), >= 85 %")
+    note(what, told, f"<= {allowed(QUOTA, prepaid.most) / 1e6:.2f} MB ({prepaid.most} B prepaid), >= 85 %")
     assert [fault for one in loaded for fault in one.faults] == []
     return seen, prepaid.most
 
@@ -91,17 +66,12 @@ def cold_by_owner(running: Federation, turns: int, each: int) -> list[tuple[Mach
     return found
 
 
-def allowed(prepaid: int) -> float:
-    """Bytes above the quota times its length in any window of a second: the burst, what was prepaid, and 2 %."""
-    return STEP + prepaid + (QUOTA + STEP + prepaid) * 0.02
-
-
 @pytest.mark.timeout(240)
 def test_demand_that_moves_between_nodes_never_exceeds_the_quota_of_the_line(tmp_path: Path, note: Note) -> None:
     with federation(tmp_path, CLUSTER) as running:
         seen, prepaid = demand_moves(running, 5, 2.0, note)
 
-    assert seen.most_above(QUOTA, 1.0) <= allowed(prepaid)
+    assert seen.most_above(QUOTA, 1.0) <= allowed(QUOTA, prepaid)
 
 
 @pytest.mark.timeout(240)
@@ -109,7 +79,7 @@ def test_the_wire_shows_when_nobody_keeps_the_quota(tmp_path: Path) -> None:
     with federation(tmp_path, replace(CLUSTER, before=unlimited())) as running:
         seen, prepaid = demand_moves(running, 2, 2.0, lambda *_: None)
 
-    assert seen.most_above(QUOTA, 1.0) > allowed(prepaid)
+    assert seen.most_above(QUOTA, 1.0) > allowed(QUOTA, prepaid)
 
 
 @pytest.mark.soak
@@ -118,4 +88,4 @@ def test_demand_that_moves_for_two_minutes_never_exceeds_the_quota_of_the_line(t
     with federation(tmp_path, CLUSTER) as running:
         seen, prepaid = demand_moves(running, 60, 2.0, note)
 
-    assert seen.most_above(QUOTA, 1.0) <= allowed(prepaid)
+    assert seen.most_above(QUOTA, 1.0) <= allowed(QUOTA, prepaid)

@@ -126,12 +126,14 @@ def loading(
     rate: float = 0.0,
     receive_buffer: int = 0,
     heed: bool = False,
+    patient: bool = False,
     cpu: int | None = None,
     netns: str | None = None,
 ) -> Iterator["Load"]:
     """Starts the raw client beside what the `with` does; `load.result()` waits for it.
 
-    With `heed` a connection that is answered Retry-After waits as long, as SDKs do.
+    With `heed` a connection that is answered Retry-After waits as long, as SDKs do; with
+    `patient` one that finds nobody listening tries again until `seconds` are over.
     """
     name = f"load-{uuid.uuid4().hex[:8]}"
     plan = directory / f"{name}.plan"
@@ -140,6 +142,7 @@ def loading(
     args = [sys.executable, "-m", "tests.real.lab.loadprocess", "--to", to, "--plan", str(plan)]
     args += ["--connections", str(connections), "--seconds", str(seconds), "--rate", str(rate)]
     args += ["--receive-buffer", str(receive_buffer), *(["--heed"] if heed else [])]
+    args += ["--patient"] if patient else []
     with child(name, args, directory, cpu=cpu, netns=netns, env={"PYTHONPATH": str(ROOT)}) as process:
         yield Load(process)
 

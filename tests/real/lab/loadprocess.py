@@ -25,6 +25,7 @@ from tests.fakes.ramp import is_ramp
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _RETRY = re.compile(rb"\r\nretry-after: *(\d+)", re.IGNORECASE)
 _MERGE_SECONDS = 0.005
+_AGAIN_SECONDS = 0.2
 _FAULTS = 20
 
 
@@ -71,6 +72,10 @@ class Plan:
     def __init__(self, steps: list[Step], until: float | None) -> None:
         self._steps, self._until = steps, until
         self._at = 0
+
+    def goes_on(self) -> bool:
+        """Whether its time is not over."""
+        return self._until is not None and time.monotonic() < self._until
 
     def next(self) -> Step | None:
         if self._until is not None:
@@ -215,6 +220,9 @@ async def connection(args: argparse.Namespace, plan: Plan, result: Result) -> No
             await loop.sock_connect(sock, (host, int(port)))
         except ConnectionError as fault:
             sock.close()
+            if args.patient and plan.goes_on():
+                await asyncio.sleep(_AGAIN_SECONDS)
+                continue
             result.fault(f"cannot connect to {args.to}: {fault}")
             return
         reader: Reader
@@ -243,6 +251,9 @@ async def main() -> None:
     parser.add_argument("--rate", type=float, default=0.0, help="bytes/s a connection reads on average at most; 0: any")
     parser.add_argument("--receive-buffer", type=int, default=0)
     parser.add_argument("--heed", action="store_true", help="wait as long as Retry-After says, as SDKs do")
+    parser.add_argument(
+        "--patient", action="store_true", help="connect again where nobody listens, until the time ends"
+    )
     args = parser.parse_args()
     steps, result = load_plan(args.plan), Result()
     asyncio.get_running_loop().set_exception_handler(_die)
