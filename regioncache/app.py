@@ -22,6 +22,9 @@ from regioncache.catalog import Catalog
 from regioncache.cluster.ownership import Alone, Ownership
 from regioncache.doubting import Doubting
 from regioncache.doubts import Doubts
+from regioncache.federation.desk import NodesDesk
+from regioncache.federation.region import OPERATION
+from regioncache.federation.regions import FarRegions
 from regioncache.fetching import FLIGHT_BYTES
 from regioncache.fill import Filler
 from regioncache.flights import Flights
@@ -151,6 +154,7 @@ class CacheApp:
     prober: Prober
     doubts: Doubts
     doubting: Doubting
+    far: FarRegions
     lines: dict[str, Line] = field(default_factory=dict)
     known_lines: dict[tuple[str, str], Line] = field(default_factory=dict)
     """Each that was ever in force, by name and direction: what still crosses one that was taken out and comes back
@@ -174,6 +178,7 @@ class CacheApp:
         )
         self.handover = Handover(self.store, self.cache.newest, self.cache.owners, self.places.bucket)
         self.calendar = Calendar(self.known_lines.values, self.settings.wall)
+        self.peers.epoch = lambda: settings.ownership.epoch
         self.peers.grants = Grants(self.resolver, lambda: self.regrouping.shown)
         self.refresher = Refresher(
             self.cache.newest, self.lists, self.resolver, self.settings.clock, self.settings.wall
@@ -225,8 +230,9 @@ class CacheApp:
         doubts = Doubts(settings.paths[0] / DOUBTS_FILE, settings.tidings)
         catalog = Catalog(on_doubt=doubts.note)
         doubts.restore(catalog, wall())
-        asking = peer_client if settings.peer_tls is not None else None
-        routing = Routing(settings.region, settings.secrets, client, wall, digests, settings.tidings.warning, asking)
+        asking = None if settings.peer_tls is None else peer_client
+        far, warn = _far_regions(settings, peer_client), settings.tidings.warning
+        routing = Routing(settings.region, settings.secrets, client, wall, digests, warn, far, asking)
         bounds = settings.bounds or Bounds.of(memory.most("flight"), FLIGHT_BYTES, asking_descriptors())
         sources = Sources(health, build or routing.route, clock, settings.tidings, bounds)
         owners = _owners(settings, sources, peer_client, digests)
@@ -244,16 +250,15 @@ class CacheApp:
         cache = RegionCache(shelf, newest, means)
         lists, places = Lists(sources, pages, catalog.ticket, clock, wall, owners), Places(resolver)
         peers = PeerDoor(
-            settings.region, settings.secrets, cache, lists, places, wall, digests, settings.tidings.warning,
-            tracing=settings.tracing,
+            settings.region, settings.secrets, cache, lists, places, wall, digests, warn, tracing=settings.tracing
         )  # fmt: skip
         doubting = Doubting(catalog, lists, owners, wall)
         pulling = Pulling(shelf, newest, lambda place: places.terms(place, 0.0).keep)
         desks = MemberDesks(settings.region, newest, doubting, doubts, places, pulling, wall)
-        peers.desks.update(desks.desks())
+        peers.desks.update({**desks.desks(), OPERATION: NodesDesk(settings.ownership)})
         return cls(
             settings, store, ledger, client, peer_client, memory, resolver, catalog, health, flights, tally, routing,
-            sources, cache, lists, places, peers, digests, Prober(sources), doubts, doubting, build=build,
+            sources, cache, lists, places, peers, digests, Prober(sources), doubts, doubting, far, build=build,
         )  # fmt: skip
 
     def prepare(self, topology: Topology, policy: Policy) -> "Prepared":
@@ -311,7 +316,9 @@ class CacheApp:
         }
         warn = settings.tidings.warning
         asking = None if settings.peer_tls is None else self.peer_client
-        routing = Routing(settings.region, settings.secrets, self.client, settings.wall, self.digests, warn, asking)
+        routing = Routing(
+            settings.region, settings.secrets, self.client, settings.wall, self.digests, warn, self.far, asking
+        )
         routing.adopt(lines)
         sources = Sources(Health(), self.build or routing.route, settings.clock)
         return resolver, Lists(sources, ListPages(), self.catalog.ticket, settings.clock, settings.wall)
@@ -334,6 +341,7 @@ class CacheApp:
         if self.leasing is not None:
             await self.leasing.stop()
         await self.prober.stop()
+        await self.far.stop()
         await self.calendar.stop()
         await self.refresher.stop()
         await self.lists.stop()
@@ -352,6 +360,14 @@ def _clients(settings: CacheAppSettings) -> tuple[Client, Client]:
     """One that asks origins, and one that asks nodes: by this one's certificate, where it has one among them."""
     client = Client(tls=settings.tls)
     return client, client if settings.peer_tls is None else Client(tls=settings.peer_tls)
+
+
+def _far_regions(settings: CacheAppSettings, client: Client) -> FarRegions:
+    questioner = Questioner(settings.region, settings.secrets, client, settings.wall)
+    plain = settings.peer_tls is None
+    return FarRegions(
+        questioner, settings.clock, settings.tidings, lambda where: not (plain and where.startswith("https:"))
+    )
 
 
 def _owners(settings: CacheAppSettings, sources: Sources, client: Client, digests: Digests) -> Owners:

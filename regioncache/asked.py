@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from namespace.resolver import Place
 from regioncache.opened import Terms
-from regioncache.origins.base import Payer
+from regioncache.origins.base import Hops, Payer
 from regioncache.pages import ObjectId, Version, Wanted
 from regioncache.standing import Standing
 
@@ -13,7 +13,7 @@ NO_OBJECT = ObjectId(b"", "")
 
 @dataclass(slots=True)
 class Asked:
-    """One read: the place, the bytes, who pays, over how many nodes it came, and on what terms.
+    """One read: the place, the bytes, who pays, over which regions it came, and on what terms.
 
     `version`: only this one will do (a peer reads on from pages it has). `kept` says whether its pages are kept, once
     that was decided: a read that starts again is no second one. `checksums`: the metadata shall tell them.
@@ -23,7 +23,7 @@ class Asked:
     wanted: Wanted
     payer: Payer
     terms: Terms
-    hops: int = 0
+    hops: Hops = ()
     version: Version | None = None
     oid: ObjectId = field(default=NO_OBJECT)
     kept: bool | None = None

@@ -23,7 +23,7 @@ from regioncache.grounds import Packing, Window
 from regioncache.hot import LARGEST_BYTES, HotObjects
 from regioncache.lines.base import Crossing
 from regioncache.memory import Memory
-from regioncache.origins.base import Reading, Want
+from regioncache.origins.base import Hops, Reading, Want
 from regioncache.owners.owners import Leg
 from regioncache.pages import BLOCK_BYTES, EXTENT_BYTES, MIB, PACKED_BYTES, STEP_BYTES, Meta, ObjectId, Span, page_span
 from regioncache.sources import Route, Sources
@@ -50,7 +50,7 @@ class Job:
 
     flight: Flight
     place: Place
-    hops: int
+    hops: Hops
     keep: bool
     fresh_seconds: float = 0.0
     again: frozenset[int] = frozenset()

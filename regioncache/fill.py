@@ -38,6 +38,8 @@ from regioncache.tally import Tally
 
 ROUNDS = 3
 """Over the routes without a whole page's progress."""
+NODES = 2
+"""Of a far region that break off one after the other, before the next route."""
 BACKOFF_SECONDS = 0.1
 """Before the second round over the routes; four times as much before the third."""
 PATIENT_FLIGHTS = 16
@@ -150,7 +152,7 @@ class Filler:
             for route in routes:
                 before = flight.landed
                 try:
-                    return await self._bring(job, route)
+                    return await self._bring_by_any(job, route)
                 except (OriginUnavailable, BadAnswer) as failed:
                     fault = failed
                     if flight.landed - before >= flight.page_bytes:
@@ -170,6 +172,16 @@ class Filler:
         if isinstance(fault, BadAnswer):
             raise OriginUnavailable(str(fault)) from fault
         raise fault
+
+    async def _bring_by_any(self, job: Job, route: Route) -> None:
+        """Brings what remains by one route; where a node of a far region breaks off, by another one there."""
+        for _ in range(NODES):
+            try:
+                return await self._bring(job, route)
+            except (OriginUnavailable, BadAnswer) as fault:
+                if not is_silence(fault) or not route.others() or job.flight.abandoned:
+                    raise
+        return await self._bring(job, route)
 
     async def _from_members(self, job: Job) -> bool:
         """Brings what comes first from members that hold it, also while no source answers; True: that was all."""

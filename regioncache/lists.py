@@ -14,7 +14,7 @@ from regioncache.errors import OriginUnavailable, SlowDown
 from regioncache.lines.base import Crossing
 from regioncache.listpages import Kept, ListPages
 from regioncache.opened import Terms
-from regioncache.origins.base import ListAsk, ListPage, Payer, Question
+from regioncache.origins.base import Hops, ListAsk, ListPage, Payer, Question
 from regioncache.owners.owners import ANOTHER_SECONDS, Owners
 from regioncache.questions import Questions
 from regioncache.sources import Route, Sources
@@ -65,7 +65,7 @@ class Lists:
         ask: ListAsk,
         payer: Payer,
         terms: Terms,
-        hops: int = 0,
+        hops: Hops = (),
         standing: Standing = Standing.READER,
     ) -> ListPage:
         """Returns one page of the bucket's list, with its age.
@@ -109,7 +109,7 @@ class Lists:
         kept = self._pages.find(*coming)
         if walks and (kept is None or self._age(kept) > terms.fresh_seconds):
             through = self._owners.lists_through(place.bucket.id, following.prefix)
-            self._asking(place, following, payer, terms, 0, through=through)
+            self._asking(place, following, payer, terms, (), through=through)
             # It leaves before the reader's page is made ready and sent: that takes the loop for milliseconds.
             await asyncio.sleep(0)
 
@@ -131,7 +131,7 @@ class Lists:
         ask: ListAsk,
         payer: Payer,
         terms: Terms,
-        hops: int,
+        hops: Hops,
         *,
         through: bool,
         join: bool = True,

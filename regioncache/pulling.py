@@ -50,7 +50,7 @@ class Pulling:
         for run in missing_runs(self._shelf, oid, meta, place.bucket.page, held):
             flight = Flight(oid, run, place.bucket.page, PAYER, meta.version, meta)
             self._shelf.flights.add(flight, meta.version)
-            self._shelf.filler.start(Job(flight, place, 0, keep=True, lender=owner))
+            self._shelf.filler.start(Job(flight, place, (), keep=True, lender=owner))
             while not flight.done:
                 await flight.change()
             if flight.fault is not None:

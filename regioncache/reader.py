@@ -9,7 +9,7 @@ from regioncache.fill import Filler
 from regioncache.firstreads import FirstReads
 from regioncache.flights import Flight, Flights, Ground, Waiter, missing
 from regioncache.hot import HotObjects
-from regioncache.origins.base import Payer
+from regioncache.origins.base import Hops, Payer
 from regioncache.pages import (
     EXTENT_BYTES,
     MIB,
@@ -63,7 +63,7 @@ class Reader:
     meta: Meta
     span: Span
     payer: Payer
-    hops: int
+    hops: Hops
     keep: bool
     source: str = "page"
     waits: dict[str, float] = field(default_factory=dict)

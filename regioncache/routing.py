@@ -4,6 +4,7 @@ Routes are kept by what they are made of, so that a request pays a dictionary lo
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from namespace import fields
@@ -11,7 +12,11 @@ from namespace.fields import Credentials as Reference
 from namespace.model import Bucket, Endpoint
 from namespace.resolver import Place
 from namespace.routes import Way
+from regioncache.cluster.members import Member
 from regioncache.errors import CacheError, NotSupported, OriginUnavailable
+from regioncache.federation.region import FarRegion
+from regioncache.federation.regions import FarRegions
+from regioncache.federation.source import FarSource
 from regioncache.health import WayId
 from regioncache.http.client import Base, Client
 from regioncache.lines.base import Crossing
@@ -44,9 +49,11 @@ class Routing:
         wall: Callable[[], float],
         digests: Digests,
         on_warning: Callable[[str], None],
+        far: FarRegions,
         peers: Client | None = None,
     ) -> None:
         """Args: peers: asks nodes over TLS, with this one's certificate; None: it has none."""
+        self._far = far
         self._peers = peers
         self._region = region
         self._secrets = secrets
@@ -73,7 +80,6 @@ class Routing:
         return route
 
     def _route(self, name: WayId, bucket: Bucket, way: Way) -> Route:
-        source = self._source(bucket, way)
         line = None if way.line is None else self._lines.get(way.line)
         if line is None and way.line is not None:
             raise OriginUnavailable(f"line {way.line!r} is not in force any more: the topology has changed; ask again")
@@ -82,11 +88,14 @@ class Routing:
         def crossing(payer: Callable[[], Payer], ledger_kind: Callable[[], str]) -> Crossing:
             return NoLine() if line is None else line.crossing(payer, bucket.name, ledger_kind)
 
-        return Route(name, kind, way.line, source, crossing)
-
-    def _source(self, bucket: Bucket, way: Way) -> Source:
         if way.endpoint is not None:
-            return self._endpoint(bucket, way.endpoint)
+            return Route(name, kind, way.line, self._endpoint(bucket, way.endpoint), crossing)
+        region = self._region_of(way)
+        source = FarSource(region, bucket.id, partial(self._node, bucket, way.region), crossing)
+        return Route(name, kind, way.line, source, crossing, region.others)
+
+    def _region_of(self, way: Way) -> FarRegion:
+        """The far region of a way, whose nodes can be asked. Raises NotSupported."""
         if self._secrets(way.region) is None:
             raise NotSupported(f"no secret is shared with region {way.region!r}: name one under `secrets` in node.yaml")
         base = node_base(way.nodes[0])
@@ -94,18 +103,26 @@ class Routing:
             raise NotSupported(
                 f"node {base} of {way.region} speaks TLS: name this node's certificate under `listen.peer.tls`"
             )
+        region = self._far.of(way.region)
+        region.nodes.name(str(node_base(one)) for one in way.nodes)
+        return region
+
+    def _node(self, bucket: Bucket, region: str, node: Member, heard: Callable[[int], None]) -> PeerSource:
+        base = Base.parse(node.addresses.peer)
+        where = base.authority.decode()
         return PeerSource(
-            f"node {way.nodes[0]} of {way.region}",
+            f"node {where if node.name == node.addresses.peer else f'{node.name} ({where})'} of {region}",
             base,
             bucket.name,
             bucket.id,
             self._region,
-            way.region,
-            lambda: self._secrets(way.region) or "",
+            region,
+            lambda: self._secrets(region) or "",
             self._peers or self._client,
             self._digests,
             self._on_warning,
             self._wall,
+            heard=heard,
         )
 
     def _endpoint(self, bucket: Bucket, endpoint: Endpoint) -> Source:

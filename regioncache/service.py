@@ -112,7 +112,7 @@ class RegionCache:
         trail = asked.payer.trail
         if trail is None:
             return await self._tries(asked)
-        read = trail.begin("read", {"causeway.bucket": asked.place.bucket.name, "causeway.hops": asked.hops})
+        read = trail.begin("read", {"causeway.bucket": asked.place.bucket.name, "causeway.hops": len(asked.hops)})
         try:
             opened = await self._tries(replace(asked, payer=replace(asked.payer, trail=read)))
         except BaseException as fault:

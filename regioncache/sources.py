@@ -38,6 +38,10 @@ LISTENED_SECONDS = 1.0
 """Where nobody has listened for longer, the process stood still: answers may lie in its sockets, unread."""
 
 
+def _nobody() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One usable way: its name for health and `explain`, its source, and what a reply on it is accounted to."""
@@ -47,6 +51,8 @@ class Route:
     line: str | None
     source: Source
     open_crossing: Callable[[Callable[[], Payer], Callable[[], str]], Crossing]
+    others: Callable[[], bool] = _nobody
+    """Whether another node behind it may go on where one broke off."""
 
     @property
     def judged(self) -> bool:

@@ -44,6 +44,9 @@ class Ownership(Protocol):
     def members(self) -> tuple[Member, ...]:
         """All others, those that own nothing too."""
 
+    def everyone(self) -> tuple[Member, ...]:
+        """All of the view in force, this one among them; none without a cluster."""
+
     async def newer(self, epoch: int, seconds: float) -> bool:
         """Waits until a view newer than `epoch` is in force, `seconds` at most; returns whether one is."""
 
@@ -78,6 +81,10 @@ class Alone:
         """See `Ownership`."""
         return ()
 
+    def everyone(self) -> tuple[Member, ...]:
+        """See `Ownership`."""
+        return ()
+
     async def newer(self, epoch: int, seconds: float) -> bool:
         """See `Ownership`; there is never another view, so nobody is held."""
         return False
@@ -100,6 +107,7 @@ class Shared:
         self.epoch = epoch
         self._ranks = ranks
         self._ring = Ring(members)
+        self._everyone = tuple(members)
         self._members = tuple(one for one in members if one.name != self._name)
         # Before the first view nobody is known, and a member that owns nothing is not alone.
         self.alone = [one.name for one in self._ring.members] == [self._name]
@@ -133,6 +141,10 @@ class Shared:
     def members(self) -> tuple[Member, ...]:
         """See `Ownership`."""
         return self._members
+
+    def everyone(self) -> tuple[Member, ...]:
+        """See `Ownership`."""
+        return self._everyone
 
     async def newer(self, epoch: int, seconds: float) -> bool:
         """See `Ownership`."""

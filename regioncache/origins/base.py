@@ -22,6 +22,10 @@ def sayable(at: float) -> float:
     return min(max(0.0, at), _LAST_DATE)
 
 
+Hops = tuple[str, ...]
+"""The regions that a question has come over, the reader's first; empty for one of this region."""
+
+
 @dataclass(frozen=True, slots=True)
 class Payer:
     """Who pays for bytes on a line and how urgent they are; if the read is traced, the stretch that asks."""
@@ -39,18 +43,18 @@ class Want:
     version: Version | None
     span: Span
     payer: Payer
-    hops: int = 0
+    hops: Hops = ()
     fresh_seconds: float = 0.0
     """How old an answer about the newest version may be, where a cache answers and `version` is None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Asks about the newest version of `key`, or for a list: who pays, over how many nodes it came, how fresh."""
+    """Asks about the newest version of `key`, or for a list: who pays, over which regions it came, how fresh."""
 
     key: str
     payer: Payer
-    hops: int = 0
+    hops: Hops = ()
     fresh_seconds: float = 0.0
     checksums: bool = False
     """Whether the answer shall tell the checksums that the object was stored with; who knows none tells none."""

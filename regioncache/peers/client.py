@@ -35,6 +35,7 @@ from regioncache.peers.proto import FRAME_BYTES, HEADER_BYTES, SILENCE_SECONDS, 
 from regioncache.peers.wire import (
     EPOCH,
     FACTS,
+    MOST_HOPS,
     PART,
     SUM,
     PeerRequest,
@@ -52,8 +53,13 @@ QUESTION_SECONDS = 4.0
 """For stat: the far node asks its origin, which has 2 s."""
 LIST_SECONDS = 12.0
 """For a list: the far node gives its origin 10 s."""
+HOP_SECONDS = 0.5
+"""A node waits so much longer than the one that it asks, and half of it where that is a member of its own region: who
+asks must hear what became of it. A read needs none of it: each hop's reader gives up after 25 s."""
 LIST_BYTES = 16 * 1024 * 1024
 ERROR_BYTES = 4096
+MOST_DIGITS = 18
+"""Of an epoch."""
 _FORBIDS = {b"origin": OriginForbids, b"grant": NotGranted}
 
 
@@ -78,6 +84,8 @@ class PeerSource:
     keys: SigningKeys = field(default_factory=SigningKeys, repr=False)
     standing: Standing = Standing.READER
     epoch: Callable[[], int] | None = None
+    heard: Callable[[int], None] | None = None
+    """Told of the epoch of a far region's view where a reply tells one."""
 
     async def read(self, want: Want, crossing: Crossing) -> Reading:
         """Asks for a span; see `Source.read`."""
@@ -108,7 +116,7 @@ class PeerSource:
         """Asks for the newest version; see `Source.head`."""
         asked_at = self.wall()
         request = self._request("stat", question)
-        answer = await self._send(self._ask(request, QUESTION_SECONDS), crossing, 0)
+        answer = await self._send(self._ask(request, self._patience(QUESTION_SECONDS, question)), crossing, 0)
         try:
             if answer.status != 200:
                 raise await self._fault(answer, crossing, question.key)
@@ -120,7 +128,7 @@ class PeerSource:
     async def part(self, question: Question, number: int, version: Version, crossing: Crossing) -> Part:
         """Asks for a part; see `PartSource.part`."""
         request = self._request("stat", question, version=version, part=number)
-        answer = await self._send(self._ask(request, QUESTION_SECONDS), crossing, 0)
+        answer = await self._send(self._ask(request, self._patience(QUESTION_SECONDS, question)), crossing, 0)
         try:
             if answer.status != 200:
                 raise await self._fault(answer, crossing, question.key)
@@ -134,7 +142,7 @@ class PeerSource:
     async def list(self, ask: ListAsk, question: Question, crossing: Crossing) -> ListPage:
         """Asks for a page of a list; see `Source.list`."""
         request = self._request("list", replace(question, key=ask.prefix), ask=ask)
-        answer = await self._send(self._ask(request, LIST_SECONDS), crossing, 0)
+        answer = await self._send(self._ask(request, self._patience(LIST_SECONDS, question)), crossing, 0)
         try:
             if answer.status != 200:
                 raise await self._fault(answer, crossing, ask.prefix)
@@ -143,6 +151,11 @@ class PeerSource:
             return parse_list_body(body)
         finally:
             answer.close()
+
+    def _patience(self, least: float, question: Question) -> float:
+        """How long to wait for an answer: the farther the reader is from here, the less."""
+        left = max(0, MOST_HOPS - len(question.hops)) * HOP_SECONDS
+        return least + left + (HOP_SECONDS / 2 if self.epoch is not None else 0.0)
 
     def _told(self, answer: Answer, name: bytes) -> bytes:
         told = answer.header(name) or b""
@@ -161,6 +174,9 @@ class PeerSource:
         answer = await send(self.client, ask, crossing, length, known=known, anew=anew)
         if self.digests.hear(self.far_region, answer.header(HEADER)):
             self.on_warning(other_files(self.far_region))
+        epoch = answer.header(EPOCH)
+        if self.heard is not None and epoch is not None and epoch.isdigit() and len(epoch) <= MOST_DIGITS:
+            self.heard(int(epoch))
         return answer
 
     def _request(
@@ -181,7 +197,7 @@ class PeerSource:
             self.region,
             question.payer,
             # From region to region: within one, the standing keeps it from running in a loop.
-            question.hops + (self.epoch is None),
+            question.hops if self.epoch is not None else (*question.hops, self.region),
             question.fresh_seconds,
             version,
             span,

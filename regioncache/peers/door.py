@@ -42,6 +42,7 @@ from regioncache.peers.wire import (
     PART,
     STANDING,
     SUM,
+    VIA,
     BadPeerRequest,
     PeerRequest,
     facts,
@@ -88,6 +89,8 @@ class PeerDoor:
         self._verifier = Verifier(SERVICE.encode())
         self.desks: dict[str, Desk] = {}
         """Who answers what is no reading, by operation; filled by those who assemble the node."""
+        self.epoch: Callable[[], int] = _no_cluster
+        """Of the view here, told to other regions with each reply; 0: no cluster."""
         self.grants: Grants | None = None
         """What each region may be told; None: everything, before a node is assembled."""
 
@@ -100,6 +103,9 @@ class PeerDoor:
             self._on_warning(other_files(asked))
         reply = await self._admitted_reply(request, asked)
         reply.headers = [*reply.headers, (HEADER, self._digests.own.encode()), (SUM, sum_of(_told(reply)))]
+        epoch = self.epoch()
+        if epoch and asked != self._region:
+            reply.headers.append((EPOCH, b"%d" % epoch))  # whose nodes are others by now is asked for them anew
         return reply
 
     async def _admitted_reply(self, request: Request, region: str) -> Reply:
@@ -121,6 +127,8 @@ class PeerDoor:
                 return None
             secret = self._secrets(claim.key_id)
             if secret is None or any(name not in claim.signing.names for name in SIGNED):
+                return None
+            if VIA in request.first and VIA not in claim.signing.names:
                 return None
             among_members = STANDING in request.first
             if among_members and not {STANDING, EPOCH} <= set(claim.signing.names):
@@ -156,8 +164,7 @@ class PeerDoor:
         return reply
 
     async def _answer(self, parsed: PeerRequest) -> Reply:
-        if parsed.hops > MOST_HOPS:
-            raise OriginUnavailable(f"the request came over {parsed.hops} nodes: the topology sends it in a loop", 5.0)
+        self._check_loop(parsed)
         granted = None if self.grants is None else self.grants.of(parsed.region)
         if granted is not None:
             granted.check(parsed.bucket_id, parsed.key)
@@ -188,6 +195,19 @@ class PeerDoor:
         head, left = self._head(opened.meta, opened.span), lambda _: opened.close()
         return Reply(200, head, stream=_frames(opened), done=left)
 
+    def _check_loop(self, parsed: PeerRequest) -> None:
+        """Refuses what has been here before: to join its own flight, it would wait for itself."""
+        hops = parsed.hops
+        if len(hops) > MOST_HOPS:
+            raise OriginUnavailable(f"the request came over {len(hops)} regions: the topology sends it in a loop", 5.0)
+        if self._region in hops and parsed.region != self._region:
+            way = " > ".join((*hops, self._region))
+            raise OriginUnavailable(
+                f"the request has come over {self._region} before ({way}): the regions' topologies send it in a loop;"
+                " apply the same to all",
+                5.0,
+            )
+
     async def _page(self, parsed: PeerRequest, ask: ListAsk, place: Place, terms: Terms) -> ListPage:
         owners, of_list = self._cache.owners, (place.bucket.id, ask.prefix, parsed.standing)
         await owners.admit(partial(owners.lists_through, *of_list), parsed.epoch)
@@ -206,6 +226,10 @@ class PeerDoor:
     def _head(self, meta: Meta, span: Span) -> list[Header]:
         age = max(0.0, self._wall() - meta.learned_at)
         return [(b"content-type", b"application/x-causeway-frames"), (FACTS, facts(meta, span, age))]
+
+
+def _no_cluster() -> int:
+    return 0
 
 
 def _told(reply: Reply) -> Buffer:

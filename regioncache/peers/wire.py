@@ -15,15 +15,19 @@ from xxhash import xxh3_64_intdigest
 
 from regioncache.errors import BadAnswer
 from regioncache.http.messages import Buffer, Header
-from regioncache.origins.base import MOST_PARTS, ListAsk, Listed, ListPage, Part, Payer
+from regioncache.origins.base import MOST_PARTS, Hops, ListAsk, Listed, ListPage, Part, Payer
 from regioncache.pages import Meta, Span, Version
 from regioncache.peers.proto import PROTOCOL
 from regioncache.standing import Standing
 
 ROOT = "/causeway/"
 MOST_HOPS = 4
-"""Reader, parent, grandparent, home: a request that came over more nodes runs in a loop."""
+"""Reader, parent, grandparent, home: a request that came over more regions runs in a loop."""
+VIA = b"x-causeway-via"
+"""The regions that a request came over, the reader's first. Nodes of the former version tell only how many."""
 NAME_BYTES = 128
+MOST_TOLD = 16
+"""Regions that a request names; one over so many is refused for its loop."""
 FACTS = b"x-causeway-object"
 PART = b"x-causeway-part"
 SUM = b"x-causeway-sum"
@@ -53,7 +57,7 @@ class PeerRequest:
     key: str
     region: str
     payer: Payer
-    hops: int
+    hops: Hops
     fresh_seconds: float
     version: Version | None = None
     span: Span | None = None
@@ -85,7 +89,8 @@ class PeerRequest:
             (b"x-causeway-region", self.region.encode()),
             (b"x-causeway-tenant", quote(self.payer.tenant).encode()),
             (b"x-causeway-class", quote(self.payer.cls).encode()),
-            (b"x-causeway-hops", str(self.hops).encode()),
+            (b"x-causeway-hops", str(len(self.hops)).encode()),
+            *([(VIA, ",".join(map(quote, self.hops)).encode())] if self.hops else []),
             (b"x-causeway-fresh", repr(self.fresh_seconds).encode()),
             *self._among_members(),
             *(() if self.payer.trail is None else self.payer.trail.headers()),
@@ -114,9 +119,9 @@ def parse_request(target: bytes, headers: Mapping[bytes, bytes]) -> PeerRequest:
 
 def _request(operation: str, values: Mapping[str, str], headers: Mapping[bytes, bytes]) -> PeerRequest:
     fresh = float(headers[b"x-causeway-fresh"])
-    hops = int(headers[b"x-causeway-hops"])
-    if math.isnan(fresh) or fresh < 0 or not 0 <= hops <= 1000:
-        raise ValueError("hops or freshness out of bounds")
+    hops = _hops(headers)
+    if math.isnan(fresh) or fresh < 0:
+        raise ValueError("freshness out of bounds")
     span = Span(int(values["start"]), int(values["end"])) if operation == "read" else None
     ask = None
     if operation == "list":
@@ -141,6 +146,20 @@ def _request(operation: str, values: Mapping[str, str], headers: Mapping[bytes, 
         Standing(headers.get(STANDING, b"").decode("ascii")),
         _epoch(headers.get(EPOCH, b"0")),
     )
+
+
+def _hops(headers: Mapping[bytes, bytes]) -> Hops:
+    """The regions that a request came over; those that are not told, by a node of the former version, have no name."""
+    count = int(headers[b"x-causeway-hops"])
+    if not 0 <= count <= 1000:
+        raise ValueError("hops out of bounds")
+    told = headers.get(VIA)
+    if not told:
+        return ("",) * count
+    hops = tuple(_name(one) for one in told.split(b",", MOST_TOLD))
+    if len(hops) != count:
+        raise ValueError(f"it came over {count} regions and names {len(hops)}")
+    return hops
 
 
 def _epoch(text: bytes) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 from regioncache.errors import NoSuchObject, RangeOutside, VersionChanged
 from regioncache.lines.base import Crossing
-from regioncache.origins.base import ListAsk, Listed, ListPage, Part, Payer, Question, Reading, Want
+from regioncache.origins.base import Hops, ListAsk, Listed, ListPage, Part, Payer, Question, Reading, Want
 from regioncache.pages import Meta, Span, Version
 from tests.fakes.ramp import ramp, ramp_view
 
@@ -132,7 +132,7 @@ class Asked:
     span: Span | None = None
     version: Version | None = None
     payer: Payer | None = None
-    hops: int = 0
+    hops: Hops = ()
 
 
 class FakeOrigin:

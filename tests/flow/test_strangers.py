@@ -33,7 +33,9 @@ async def home(s3: FakeS3) -> AsyncIterator[World]:
 
 def asked(regions: World, **more: object) -> PeerRequest:
     bucket = regions.nodes[FAR].running.app.resolver.topology.buckets["train-bj"]
-    plain = PeerRequest("read", bucket.name, bucket.id, "k", NEAR, Payer("rec"), 1, 60.0, span=Span(0, 1000))
+    plain = PeerRequest(
+        "read", bucket.name, bucket.id, "k", NEAR, Payer("rec"), ("aws-use1",), 60.0, span=Span(0, 1000)
+    )
     return replace(plain, **more)  # type: ignore[arg-type]
 
 
@@ -102,7 +104,7 @@ async def test_without_a_signature_nothing_is_told(home: World) -> None:
         {"service": "s3"},
         {"at": -20 * 60},
         {"at": 20 * 60},
-        *({"without": name} for name, _ in PeerRequest("stat", "b", b"", "k", "r", Payer("t"), 1, 0.0).headers()),
+        *({"without": name} for name, _ in PeerRequest("stat", "b", b"", "k", "r", Payer("t"), ("r",), 0.0).headers()),
     ],
     ids=str,
 )
@@ -139,8 +141,8 @@ async def test_a_stranger_is_told_the_same_whether_the_object_is_there_or_not(ho
 @pytest.mark.parametrize(
     ("more", "status"),
     [
-        ({"hops": MOST_HOPS}, 200),
-        ({"hops": MOST_HOPS + 1}, 503),
+        ({"hops": ("gpu-7",) * MOST_HOPS}, 200),
+        ({"hops": ("gpu-7",) * (MOST_HOPS + 1)}, 503),
         ({"bucket": "unknown"}, 503),
         ({"bucket_id": bytes(16)}, 503),
         ({"key": "nowhere"}, 404),

@@ -302,7 +302,7 @@ async def test_a_request_over_too_many_nodes_is_refused(s3: FakeS3) -> None:
         assert place is not None
 
         def asked(hops: int) -> Asked:
-            return Asked(place, WHOLE, Payer("rec"), Terms(math.inf), hops)
+            return Asked(place, WHOLE, Payer("rec"), Terms(math.inf), ("gpu-7",) * hops)
 
         assert (await app.cache.refresh(asked(MOST_HOPS - 1))).size == 1000
         with pytest.raises(OriginUnavailable, match="loop"):

@@ -43,7 +43,7 @@ def requests(draw: st.DrawFn) -> PeerRequest:
         key,
         draw(st.sampled_from(["idc-bj", "aws-use1"])),
         Payer(draw(names), draw(names)),
-        draw(st.integers(0, 10)),
+        tuple(draw(st.lists(names, max_size=10))),
         draw(st.one_of(finite, st.just(math.inf))),
         version,
         draw(spans) if operation == "read" else None,
@@ -63,12 +63,12 @@ def test_a_request_is_parsed_as_it_was_made_whatever_its_key(request: PeerReques
 
 @pytest.mark.parametrize("key", ["a//b", "../b", "dir/", "a b+c", "%2e%2e", "ü", "&=?#", "\U0010ffff"])
 def test_an_odd_key_arrives_exactly(key: str) -> None:
-    made = PeerRequest("stat", "data", bytes(16), key, "idc-bj", Payer("rec"), 1, 60.0)
+    made = PeerRequest("stat", "data", bytes(16), key, "idc-bj", Payer("rec"), ("aws-use1",), 60.0)
 
     assert parse_request(made.target(), dict(made.headers())).key == key
 
 
-GOOD = PeerRequest("read", "data", bytes(16), "k", "idc-bj", Payer("rec"), 1, 60.0, span=Span(0, 10))
+GOOD = PeerRequest("read", "data", bytes(16), "k", "idc-bj", Payer("rec"), ("aws-use1",), 60.0, span=Span(0, 10))
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,9 @@ def test_a_target_that_no_node_sends_is_refused(target: bytes) -> None:
     [
         (b"x-causeway-hops", b"-1"),
         (b"x-causeway-hops", b"many"),
+        (b"x-causeway-hops", b"2"),
+        (b"x-causeway-via", b"aws-use1,gpu-7"),
+        (b"x-causeway-via", b","),
         (b"x-causeway-fresh", b"nan"),
         (b"x-causeway-fresh", b"-1"),
         (b"x-causeway-tenant", b""),
@@ -121,7 +124,7 @@ def test_a_header_that_no_node_sends_is_refused(name: bytes, value: bytes | None
 
 
 def test_a_list_of_more_than_a_thousand_keys_is_refused() -> None:
-    made = PeerRequest("list", "data", bytes(16), "", "idc-bj", Payer("rec"), 1, 0.0, ask=ListAsk(limit=1001))
+    made = PeerRequest("list", "data", bytes(16), "", "idc-bj", Payer("rec"), ("idc-bj",), 0.0, ask=ListAsk(limit=1001))
 
     with pytest.raises(BadPeerRequest, match="1,000"):
         parse_request(made.target(), dict(made.headers()))

@@ -1,0 +1,143 @@
+"""Regions that are clusters read from one another: the owner there is asked, and what moves or dies costs a retry."""
+
+import asyncio
+
+import pytest
+
+from regioncache.pages import WHOLE
+from tests.fakes.ramp import ramp
+from tests.fakes.s3server import FakeS3
+from tests.flow.federated import HOME, POOL, SHIELD, federation
+from tests.flow.journeys import landed, read
+from tests.flow.world import MIB, NEAR, RENTED
+
+pytestmark = pytest.mark.anyio
+SIZE = 2 * MIB + 17
+
+
+async def test_each_line_carries_each_page_once_whichever_nodes_are_asked(s3: FakeS3) -> None:
+    keys = [f"k{number}" for number in range(6)]
+    for key in keys:
+        s3.bucket("bucket1").put(key, SIZE)
+    async with federation(s3) as all_of_them:
+        for key in keys:
+            bodies = await asyncio.gather(
+                *(read(all_of_them.world, key, region=node) for node in (POOL, *SHIELD, *HOME))
+            )
+            await landed(all_of_them.world)
+            assert bodies == [ramp(0, SIZE)] * 6
+
+        assert [s3.sent[key] for key in keys] == [SIZE] * 6
+        assert all_of_them.brought(NEAR) == {"unique": 6 * SIZE}
+        assert all_of_them.brought(RENTED) == {"unique": 6 * SIZE}
+
+
+async def test_the_owner_in_the_far_region_is_asked_and_no_other_node_of_it(s3: FakeS3) -> None:
+    async with federation(s3) as all_of_them:
+        s3.bucket("bucket1").put("first", 1000)
+        await read(all_of_them.world, "first", region=POOL)
+        await all_of_them.settled()
+        before = {name: all_of_them.asked(name).count("read") for name in SHIELD}
+
+        for number, owner in enumerate(SHIELD):
+            key = all_of_them.owned_by(owner, f"n{number}-")
+            s3.bucket("bucket1").put(key, 1000)
+            assert await read(all_of_them.world, key, region=POOL) == ramp(0, 1000)
+
+        assert {name: all_of_them.asked(name).count("read") - before[name] for name in SHIELD} == dict.fromkeys(
+            SHIELD, 1
+        )
+
+
+async def test_a_dead_far_node_costs_one_retry_and_no_error(s3: FakeS3) -> None:
+    async with federation(s3) as all_of_them:
+        s3.bucket("bucket1").put("first", 1000)
+        await read(all_of_them.world, "first", region=POOL)
+        await all_of_them.settled()
+        key = all_of_them.owned_by("s2")
+        s3.bucket("bucket1").put(key, 1000)
+        await all_of_them.kill("s2")
+        all_of_them.view("s1")
+        before = all_of_them.asked("s1").count("read")
+
+        assert await read(all_of_them.world, key, region=POOL) == ramp(0, 1000)
+
+        assert s3.sent[key] == 1000
+        assert all_of_them.asked("s1").count("read") == before + 1
+        assert not all_of_them.world.nodes[POOL].running.app.health.away_since()
+
+
+async def test_a_far_owner_that_dies_in_mid_reply_is_gone_on_from_by_another_node_there(s3: FakeS3) -> None:
+    size = 24 * MIB
+    async with federation(s3) as all_of_them:
+        s3.bucket("bucket1").put("first", 1000)
+        await read(all_of_them.world, "first", region=POOL)
+        await all_of_them.settled()
+        key = all_of_them.owned_by("s2")
+        s3.bucket("bucket1").put(key, size)
+        opened = await all_of_them.world.nodes[POOL].operations.open(f"/ns/train/{key}", WHOLE)
+        pieces = opened.stream()
+        body = bytearray(await anext(pieces))
+
+        await all_of_them.kill("s2")
+        all_of_them.view("s1")
+        async for piece in pieces:
+            body += piece
+        opened.close()
+
+        assert body == ramp(0, size)
+        assert s3.sent[key] == size
+
+
+async def test_the_new_owner_is_asked_after_one_reply_that_tells_of_the_change(s3: FakeS3) -> None:
+    async with federation(s3) as all_of_them:
+        s3.bucket("bucket1").put("first", 1000)
+        await read(all_of_them.world, "first", region=POOL)
+        await all_of_them.settled()
+        await all_of_them.join("s3", NEAR)
+        all_of_them.view("s1", "s2", "s3")
+        s3.bucket("bucket1").put("second", 1000)
+        await read(all_of_them.world, "second", region=POOL)
+        await all_of_them.settled()
+        key = all_of_them.owned_by("s3")
+        s3.bucket("bucket1").put(key, 1000)
+        before = {name: all_of_them.asked(name).count("read") for name in ("s1", "s2", "s3")}
+
+        assert await read(all_of_them.world, key, region=POOL) == ramp(0, 1000)
+
+        assert {name: all_of_them.asked(name).count("read") for name in before} == {**before, "s3": before["s3"] + 1}
+        assert all_of_them.far(POOL, NEAR).nodes.view.epoch == all_of_them.epoch
+
+
+async def test_the_one_address_of_the_topology_may_die_once_others_are_known(s3: FakeS3) -> None:
+    async with federation(s3) as all_of_them:
+        for name in SHIELD:
+            known = all_of_them.owned_by(name)
+            s3.bucket("bucket1").put(known, 1000)
+            await read(all_of_them.world, known, region=name)
+        await all_of_them.settled()
+        await all_of_them.kill("h1")
+        all_of_them.view("h2", "h3")
+
+        for number in range(6):
+            s3.bucket("bucket1").put(f"n{number}", 1000)
+            assert await read(all_of_them.world, f"n{number}", region=POOL) == ramp(0, 1000)
+
+        # By the shield all the same, never by the line to the store itself.
+        assert [s3.count("GET", f"n{number}") for number in range(6)] == [1] * 6
+        assert not all_of_them.world.nodes["s1"].running.app.health.away_since()
+
+
+async def test_views_that_differ_cost_a_forwarding_and_no_second_read_of_the_origin(s3: FakeS3) -> None:
+    async with federation(s3) as all_of_them:
+        s3.bucket("bucket1").put("first", 1000)
+        await read(all_of_them.world, "first", region=POOL)
+        await all_of_them.settled()
+        all_of_them.view("s1", seen_by=("s1",))
+        key = all_of_them.owned_by("s1")
+        s3.bucket("bucket1").put(key, SIZE)
+
+        bodies = await asyncio.gather(*(read(all_of_them.world, key, region=node) for node in (POOL, "s1")))
+
+        assert bodies == [ramp(0, SIZE)] * 2
+        assert s3.sent[key] == SIZE
