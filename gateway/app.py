@@ -4,10 +4,9 @@ A node without a topology serves its admin port and is not ready; `apply` makes 
 """
 
 import asyncio
-import resource
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ from gateway.adopting import RunningParts
 from gateway.applying import Applying
 from gateway.config import Address, Listener, NodeSettings
 from gateway.controldoor import ControlDoor
-from gateway.descriptors import Connections, shared_out
+from gateway.descriptors import connections
 from gateway.files import Files
 from gateway.following import Following
 from gateway.keeper import open_namespace
@@ -47,7 +46,7 @@ from namespace.keys import Keys
 from namespace.references import SecretRef
 from namespace.store.local import LocalNamespace
 from policy.match import Rules
-from regioncache.app import CacheApp, CacheAppSettings, open_files
+from regioncache.app import CacheApp, CacheAppSettings
 from regioncache.cluster.ownership import Alone, Ownership, Shared
 from regioncache.http.handshakes import Contexts
 from regioncache.http.limits import Limits
@@ -60,6 +59,7 @@ from regioncache.tracing import untraced
 if TYPE_CHECKING:
     from gateway.clustering import Clustering
     from gateway.served import ServedNamespace
+    from gateway.workers.part import Part
 
 GRACE_SECONDS = 20.0
 """How long running replies may go on after SIGTERM; orchestrators kill after 30 s."""
@@ -78,6 +78,8 @@ class Node:
     control: ControlDoor | None = None
     roles: frozenset[Role] = ROLES
     served: "ServedNamespace | None" = None
+    part: "Part | None" = None
+    """Of a node of several workers; None: it is one process."""
 
     @classmethod
     async def start(
@@ -90,6 +92,7 @@ class Node:
         roles: frozenset[Role] | None = None,
         wall: Callable[[], float] = time.time,
         ownership: Ownership | None = None,
+        part: "Part | None" = None,
     ) -> "Node":
         """Starts a node: on return its listeners are open.
 
@@ -101,13 +104,15 @@ class Node:
             roles: what it does; None: all that its settings make sense of.
             wall: seconds since the epoch.
             ownership: whose what is among the members of the region; None: everything is this node's.
+            part: what a worker inherited from its supervisor; `settings` are its share.
 
         Raises: SecretUnreadable, TokenUnusable, TelemetryUnavailable, CertificateFault, StoreBroken, StoreError,
         LedgerUnreadable, EtcdRefused, OtherCluster, OSError.
         """
         # The others are the store's affair: one that is broken does not keep the node from starting.
         settings.directory.mkdir(parents=True, exist_ok=True)
-        admin_token = AdminToken(token.read_or_draw(settings.token_file))
+        token_file = settings.token_file if part is None else part.whole.token_file
+        admin_token = AdminToken(token.read_or_draw(token_file))
         namespace = await open_namespace(settings, adopt=adopt, wall=wall)
         telemetry: Telemetry | None = None
         try:
@@ -123,8 +128,9 @@ class Node:
         node = _assembled(settings, app, namespace, access_every, wall, telemetry)
         node.running.certificates += [] if peer is None else [peer]
         node.roles = roles_of(settings) if roles is None else roles
+        node.part = part
         try:
-            node.running.clustering = _clustering(settings, app, ownership)
+            node.running.clustering = _clustering(settings, app, ownership, part)
             _lease(node.running, node.control)
             await node._serve_namespace()
             await node.running.following.catch_up(strict=isinstance(namespace, LocalNamespace))
@@ -137,6 +143,9 @@ class Node:
     async def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Stops taking requests, lets running replies end, then closes everything. Safe to call once."""
         clustering = self.running.clustering
+        if self.part is not None:
+            await self.part.quiet(self.servers["s3"], self.admin, grace_seconds)
+            self.admin = None
         leasing = self.running.app.leasing
         if leasing is not None:
             await leasing.resign()
@@ -166,8 +175,13 @@ class Node:
         await self.running.namespace.close()
         if self.served is not None:
             await self.served.close()
+        await self._let_go()
+
+    async def _let_go(self) -> None:
         if self.running.telemetry is not None:
             await self.running.telemetry.stop()
+        if self.part is not None:
+            self.part.close()
 
     async def _open(self, admin_token: AdminToken) -> None:
         """Opens the listeners; the doors first, so that `readyz` never says more than is true."""
@@ -175,12 +189,15 @@ class Node:
         await running.app.history.start()
         certificates = running.certificates
         listen = running.settings.listen
-        contexts = {"s3": _context("s3", listen.s3, certificates), "peer": _peer_contexts(certificates)}
+        contexts = {"s3": tls.context("s3", listen.s3, certificates), "peer": tls.peer_contexts(certificates)}
         clustering = running.clustering
-        await self._listen("peer", listen.peer, contexts["peer"])
+        await self._listen("peer", listen.peer, contexts["peer"], "peer" if self.part is None else "own")
+        own = dict(running.addresses)
         if clustering is not None:
             # Who owns what is known before anybody reads.
-            await clustering.join(running.addresses)
+            await clustering.join(own)
+        if self.part is not None:
+            await self._listen("peer", listen.peer, contexts["peer"])
         if "s3" in self.roles:
             await self._listen("s3", listen.s3, contexts["s3"])
         if "admin" in self.roles:
@@ -188,7 +205,7 @@ class Node:
         if self.control is not None and (opened := await self.control.open()) is not None:
             running.addresses["control"] = opened
         if clustering is not None:
-            await clustering.open(running.addresses)
+            await clustering.open({**running.addresses, "peer": own["peer"]})
         await _begin_leasing(running)
         running.app.prober.start()
         running.app.calendar.start()
@@ -207,7 +224,7 @@ class Node:
     async def _open_admin(self, admin_token: AdminToken) -> None:
         running = self.running
         listen = running.settings.listen
-        context = _context("admin", listen.admin, running.certificates)
+        context = tls.context("admin", listen.admin, running.certificates)
         self.admin = await AdminServer.start(
             listen.admin.address,
             self.operations,
@@ -215,18 +232,24 @@ class Node:
             running.counters,
             context,
             connections=self.admin_connections,
+            sock=None if self.part is None else self.part.sockets["admin"],
         )
         running.visitors = self.admin.visitors
         running.addresses["admin"] = self.admin.address
 
-    async def _listen(self, door: str, listener: Listener, context: ssl.SSLContext | Contexts | None) -> None:
-        where = await self.servers[door].listen((listener.address.host, listener.address.port), tls=context)
+    async def _listen(
+        self, door: str, listener: Listener, context: ssl.SSLContext | Contexts | None, inherited: str = ""
+    ) -> None:
+        address = (listener.address.host, listener.address.port)
+        at = address if self.part is None else self.part.sockets[inherited or door]
+        where = await self.servers[door].listen(at, tls=context)
         self.running.addresses[door] = Address(listener.address.host, where[1])
 
     async def given_up(self) -> str:
         """Returns, if ever, why this node must stop by itself: another process has its name."""
         clustering = self.running.clustering
-        return await (asyncio.Future() if clustering is None else asyncio.shield(clustering.membership.replaced))
+        replaced = asyncio.Future[str]() if clustering is None else asyncio.shield(clustering.membership.replaced)
+        return await (replaced if self.part is None else self.part.orphaned_or(replaced))
 
     async def _serve_namespace(self) -> None:
         if "namespace" not in self.roles or self.control is None:
@@ -267,7 +290,7 @@ def _assembled(
     accounts = Accounts(running.counters, AccessLog(access_every), time.perf_counter, tracing)
     domain = settings.listen.s3.domain
     door = Door(files, app.resolver, Authenticator(keys, wall), accounts, faults_in("s3"), domain)
-    shares = _connections(len(settings.cache.paths))
+    shares = connections(len(settings.cache.paths))
     peers = CountedPeers(app.peers, running.counters, time.perf_counter)
     running.servers = {"s3": _server(door, "s3", shares.s3), "peer": _server(peers, "peer", shares.peer)}
     operating = Operating(running)
@@ -276,12 +299,18 @@ def _assembled(
     return Node(running, operating, running.servers, shares.admin, control=control)
 
 
-def _clustering(settings: NodeSettings, app: CacheApp, ownership: Ownership) -> "Clustering | None":
+def _clustering(
+    settings: NodeSettings, app: CacheApp, ownership: Ownership, part: "Part | None"
+) -> "Clustering | None":
     if settings.etcd is None or not isinstance(ownership, Shared):
         return None
     from gateway.clustering import Clustering
 
-    return Clustering(settings, settings.etcd, app, ownership)
+    process = None if part is None else part.order.process
+    clustering = Clustering(settings, settings.etcd, app, ownership, process)
+    if part is not None:
+        part.attach(clustering.sibling_ended)
+    return clustering
 
 
 def _lease(running: Running, control: ControlDoor | None) -> None:
@@ -298,14 +327,6 @@ async def _begin_leasing(running: Running) -> None:
         from gateway.leasing import reached
 
         await running.app.leasing.start(reached(running))
-
-
-def _connections(paths: int) -> Connections:
-    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    shares = shared_out(allowed, open_files(allowed, paths) * 2 * paths)
-    if short := shares.short(allowed):
-        structlog.stdlib.get_logger("causeway").warning(short)
-    return shares
 
 
 def _server(handler: Handler, door: str, connections: int) -> Server:
@@ -330,20 +351,6 @@ def _partition_fault(fault: BaseException) -> None:
     structlog.stdlib.get_logger("causeway.partitions").error(
         "fault in listing partitions", exc_info=(type(fault), fault, fault.__traceback__)
     )
-
-
-def _context(door: str, listener: Listener, certificates: list[tls.Certificate]) -> ssl.SSLContext | None:
-    if listener.tls is None:
-        return None
-    certificate = tls.Certificate(listener.tls, door)
-    certificates.append(certificate)
-    return certificate.context
-
-
-def _peer_contexts(certificates: Sequence[tls.Certificate]) -> Contexts | None:
-    """The context of each connection to the peer door, by the authority as it is then."""
-    peer = next((one for one in certificates if one.door == "peer"), None)
-    return None if peer is None else lambda: peer.context
 
 
 def _telemetry(settings: NodeSettings) -> Telemetry | None:

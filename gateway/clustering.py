@@ -12,9 +12,10 @@ from gateway.config import Address, NodeSettings
 from gateway.logs import tidings
 from namespace.etcdclient.client import Etcd
 from namespace.etcdclient.config import EtcdSettings, Server
+from namespace.etcdclient.errors import EtcdError
 from regioncache.app import CacheApp
 from regioncache.cluster import confirming
-from regioncache.cluster.members import Addresses, Member, State
+from regioncache.cluster.members import Addresses, BadMember, Member, State
 from regioncache.cluster.membership import Membership, MembershipSettings
 from regioncache.cluster.ownership import Shared
 from regioncache.http.ask import Base
@@ -30,9 +31,14 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Clustering:
-    """A node's membership, and what its administrators may ask of it. Mutable state: the drain under way."""
+    """A node's membership, and what its administrators may ask of it.
 
-    def __init__(self, settings: NodeSettings, etcd: EtcdSettings, app: CacheApp, shared: Shared) -> None:
+    Mutable state: the drain under way, and what is done about a supervisor's words.
+    """
+
+    def __init__(
+        self, settings: NodeSettings, etcd: EtcdSettings, app: CacheApp, shared: Shared, process: str | None = None
+    ) -> None:
         """Builds it; `join` begins.
 
         Args:
@@ -40,6 +46,7 @@ class Clustering:
             etcd: the region's, as it says.
             app: whose ownership is `shared`.
             shared: is told of every view.
+            process: random, known to this worker's supervisor; None: drawn here.
 
         Raises: SecretUnreadable, EtcdRefused.
         """
@@ -49,11 +56,14 @@ class Clustering:
         """The region's."""
         self._tidings: Tidings = tidings("causeway.members")
         self._draining: asyncio.Task[None] | None = None
+        self._words: set[asyncio.Task[None]] = set()
         self._questioner = Questioner(settings.region, app.settings.secrets, app.peer_client, app.settings.wall)
         member = Member(
             settings.node, Addresses(""), app.store.statistics().limit_bytes, state=State.JOINING, host=_host()
         )
-        of_member = MembershipSettings(settings.region, member, secrets.token_hex(8), settings.cache.directories[0])
+        of_member = MembershipSettings(
+            settings.region, member, process or secrets.token_hex(8), settings.cache.directories[0]
+        )
         self.shared = shared
         self.membership = Membership(
             of_member,
@@ -91,6 +101,9 @@ class Clustering:
         if self._draining is not None:
             self._draining.cancel()
             await asyncio.gather(self._draining, return_exceptions=True)
+        for word in self._words:
+            word.cancel()
+        await asyncio.gather(*self._words, return_exceptions=True)
         await self.membership.close()
         await self.etcd.close()
 
@@ -124,6 +137,19 @@ class Clustering:
                 base, self._settings.region, DRAIN, {"name": name}, seconds=DRAIN_SECONDS, most_bytes=64
             )
         return names
+
+    def sibling_ended(self, name: str, process: str) -> None:
+        """A supervisor's word that a process it started has ended: it is taken out of the view, behind."""
+        task = asyncio.create_task(self._sibling_ended(name, process))
+        self._words.add(task)
+        task.add_done_callback(self._words.discard)
+
+    async def _sibling_ended(self, name: str, process: str) -> None:
+        try:
+            if await self.membership.ended(name, process):
+                self._tidings.news(f"member {name} has died, by its supervisor's word: what it owned is others' now")
+        except (EtcdError, BadMember) as fault:
+            self._tidings.warning(f"member {name} has died, and is taken out once its session runs out: {fault}")
 
     def leave(self) -> None:
         """Begins to hand over and leave, behind; once is enough."""

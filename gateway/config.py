@@ -24,9 +24,9 @@ from namespace.config import NamespaceSettings
 from namespace.etcdclient.config import EtcdSettings
 from namespace.references import FilePath, SecretRef
 from policy import yamlfile
+from policy.units import show_size
 from regioncache.config import Bytes, CacheSettings, LedgerSettings
 
-NOT_KEPT = "not kept by this version"
 GIB = 1 << 30
 # Below this a handful of slow readers and one flight already fill the budget.
 SMALLEST_MEMORY = 64 << 20
@@ -188,8 +188,6 @@ class NodeSettings(BaseModel):
     node: str = Field(default_factory=socket.gethostname, min_length=1)
     """This node's name in logs and in the status of others. Default: the host's name; it is unique in most places
     already."""
-    workers: int = 1
-    """Processes of this node. Default: `1`; this version keeps 1 and refuses more."""
     memory: Bytes = Field(default_factory=memory_by_default)
     """Bytes that flights and doors may hold together, 64MiB at least; the interpreter and the index (at most 400 bytes
     for each extent or small object) come on top. Default: a quarter of the machine's memory, 4GiB at most; the kernel's
@@ -215,15 +213,10 @@ class NodeSettings(BaseModel):
     etcd: EtcdSettings | None = None
     """The region's etcd, by which its nodes are one cluster: a list of its servers' URLs, or the keys below. Default:
     none; the node is a cluster of one, and loads nothing of this."""
-
-    @field_validator("workers", mode="after")
-    @classmethod
-    def _one_worker(cls, value: int, info: ValidationInfo) -> int:
-        if value < 1:
-            raise ValueError("a node has at least one process")
-        if value != 1 and not _asks_for_future(info):
-            raise ValueError(f"{NOT_KEPT}: leave it out, a node is one process")
-        return value
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes of this node, each a member of its region's cluster: more than one want `etcd`. They share the doors,
+    the memory and each cache path; each has an address of its own for nodes, at the ports behind that of `listen.peer`.
+    Default: `1`; one process fills one core, and needs no supervisor."""
 
     @field_validator("cache", mode="after")
     @classmethod
@@ -250,6 +243,19 @@ class NodeSettings(BaseModel):
             raise ValueError("a node needs a budget of 64MiB at least")
         return value
 
+    @field_validator("workers", mode="after")
+    @classmethod
+    def _with_a_cluster(cls, value: int, info: ValidationInfo) -> int:
+        if value > 1 and info.data.get("etcd") is None:
+            raise ValueError(
+                "several workers are members of a cluster, which is kept in etcd: name the region's, as `etcd:"
+                " [http://10.0.0.11:2379]`, or leave this out"
+            )
+        if value * SMALLEST_MEMORY > info.data.get("memory", value * SMALLEST_MEMORY):
+            least = show_size(value * SMALLEST_MEMORY)
+            raise ValueError(f"{value} workers share `memory`, 64MiB at least each: give {least}, or fewer workers")
+        return value
+
     @property
     def token_file(self) -> Path:
         """The administrators' token: `admin.token` in the first cache path."""
@@ -266,31 +272,36 @@ class NodeSettings(BaseModel):
         return self.namespace.snapshot or self.cache.directories[0]
 
 
-def load(path: Path) -> NodeSettings:
+def load(path: Path, workers: int | None = None) -> NodeSettings:
     """Returns the settings in the file at `path`; relative paths in it begin at its directory.
+
+    `workers` goes over what the file says.
 
     Raises:
         policy.yamlfile.Faults: everything wrong with it, each with line and column.
         OSError: the file cannot be read.
     """
-    return parse(path.read_text("utf-8"), str(path), path.resolve().parent)
+    return parse(path.read_text("utf-8"), str(path), path.resolve().parent, workers=workers)
 
 
-def parse(text: str, file: str, directory: Path, *, future: bool = False) -> NodeSettings:
+def parse(text: str, file: str, directory: Path, *, workers: int | None = None) -> NodeSettings:
     """Returns the settings in `text`; `file` names it in faults.
 
     Args:
         text: the YAML.
         file: its name, for faults.
         directory: where relative paths begin.
-        future: accept what this version checks but does not keep.
+        workers: goes over what the text says.
 
     Raises:
         policy.yamlfile.Faults: everything wrong with it.
     """
     document = yamlfile.parse(text, file)
+    value = document.value
+    if workers is not None and isinstance(value, dict):
+        value = {**value, "workers": workers}
     try:
-        return NodeSettings.model_validate(document.value, context={"directory": directory, "future": future})
+        return NodeSettings.model_validate(value, context={"directory": directory})
     except ValidationError as invalid:
         raise yamlfile.Faults(document.faults_of(invalid)) from invalid
 
@@ -302,7 +313,3 @@ def is_node(text: str, file: str) -> bool:
     except yamlfile.Faults:
         return False
     return isinstance(value, dict) and ("region" in value or isinstance(value.get("cache"), dict))
-
-
-def _asks_for_future(info: ValidationInfo) -> bool:
-    return bool((info.context or {}).get("future"))

@@ -3,9 +3,13 @@
 Without this share a stranger's idle connections would leave none to ask an origin with, or to say `healthz`.
 """
 
+import resource
 from dataclasses import dataclass
 
+import structlog
+
 from gateway.admin.visitors import MOST as MOST_ADMINS
+from regioncache.app import open_files
 from regioncache.http.limits import Limits
 
 MOST = Limits().connections
@@ -42,3 +46,12 @@ def shared_out(allowed: int, cache_files: int) -> Connections:
     peer = max(_LEAST, min(_MOST_PEERS, left // 8))
     admin = max(_LEAST, min(MOST_ADMINS, allowed // 32))  # of that eighth, with as many handshakes a half of it
     return Connections(max(_LEAST, min(MOST, (left - 2 * peer) * 4 // 9)), peer, admin)
+
+
+def connections(paths: int) -> Connections:
+    """Returns the doors' shares of what this process may open, with so many cache paths; tells of a low limit."""
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    shares = shared_out(allowed, open_files(allowed, paths) * 2 * paths)
+    if short := shares.short(allowed):
+        structlog.stdlib.get_logger("causeway").warning(short)
+    return shares

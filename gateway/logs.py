@@ -28,7 +28,9 @@ _BEFORE: tuple[Any, ...] = (
 )
 
 
-def configure(form: LogFormat, level: str, redactor: Redactor, stream: TextIO | None = None) -> None:
+def configure(
+    form: LogFormat, level: str, redactor: Redactor, stream: TextIO | None = None, worker: int | None = None
+) -> None:
     """Sets up structlog and the standard library's logging for the whole process.
 
     Args:
@@ -36,8 +38,10 @@ def configure(form: LogFormat, level: str, redactor: Redactor, stream: TextIO | 
         level: the least that is written, one of `LEVELS`.
         redactor: what hides secrets; the caller teaches it those it reads.
         stream: where lines go; standard error by default, since standard output belongs to the command.
+        worker: the number of this process in its node, said on every line; None: the node is one process.
     """
     out = sys.stderr if stream is None else stream
+    of_worker = [] if worker is None else [_says_worker(worker)]
     structlog.configure(
         processors=[
             structlog.stdlib.add_log_level,
@@ -52,7 +56,7 @@ def configure(form: LogFormat, level: str, redactor: Redactor, stream: TextIO | 
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processors=[*_BEFORE, redactor, _renderer(form, out)],
+            processors=[*_BEFORE, *of_worker, redactor, _renderer(form, out)],
             foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name],
         )
     )
@@ -62,6 +66,14 @@ def configure(form: LogFormat, level: str, redactor: Redactor, stream: TextIO | 
     # Libraries tell of every connection at INFO; our own lines say what an operator needs.
     for noisy in ("boto3", "botocore", "urllib3", "aiohttp.access"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, _number(level)))
+
+
+def _says_worker(number: int) -> Any:
+    def says(_logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+        event.setdefault("worker", number)
+        return event
+
+    return says
 
 
 def _renderer(form: LogFormat, out: TextIO) -> Any:

@@ -12,8 +12,9 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway.config import TlsSettings
+from gateway.config import Listener, TlsSettings
 from gateway.validity import valid_until
+from regioncache.http.handshakes import Contexts
 from regioncache.tidings import Tidings
 
 EVERY_SECONDS = 5.0
@@ -184,3 +185,18 @@ def _days(seconds: float) -> str:
 
 def _date(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def context(door: str, listener: Listener, certificates: list[Certificate]) -> ssl.SSLContext | None:
+    """Returns the context of a door's certificate, which is added to those that are watched; None: plain HTTP."""
+    if listener.tls is None:
+        return None
+    certificate = Certificate(listener.tls, door)
+    certificates.append(certificate)
+    return certificate.context
+
+
+def peer_contexts(certificates: Sequence[Certificate]) -> Contexts | None:
+    """Returns what gives the context of each connection to the peer door, by the authority as it is then."""
+    peer = next((one for one in certificates if one.door == "peer"), None)
+    return None if peer is None else lambda: peer.context

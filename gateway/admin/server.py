@@ -20,8 +20,8 @@ from gateway.admin.token import AdminToken
 from gateway.admin.visitors import MOST, Visitors
 from gateway.config import Address
 from gateway.metrics import DoorCounters
+from regioncache.http.binding import bound
 from regioncache.http.handshakes import Handshakes
-from regioncache.http.server import bound
 
 OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
 # For running replies when the node stops: aiohttp's own minute is longer than orchestrators wait.
@@ -53,6 +53,7 @@ class AdminServer:
         tls: ssl.SSLContext | None = None,
         grace_seconds: float = GRACE_SECONDS,
         connections: int = MOST,
+        sock: socket.socket | None = None,
     ) -> "AdminServer":
         """Opens the port.
 
@@ -64,6 +65,7 @@ class AdminServer:
             tls: The certificate's context; None: plain HTTP.
             grace_seconds: For running replies when it stops.
             connections: Open ones at most, and TLS handshakes besides.
+            sock: Bound already; None: it is bound here.
 
         Raises:
             OSError: The address cannot be used.
@@ -79,7 +81,7 @@ class AdminServer:
         server = runner.server
         assert server is not None, "set up a line before"
         try:
-            sock = bound((address.host, address.port))
+            sock = sock or bound((address.host, address.port))
             port = int(sock.getsockname()[1])
             listening = await _listen(sock, visitors.received_by(server), tls, connections)
         except OSError:

@@ -27,7 +27,7 @@ def check(files: tuple[Path, ...], future: bool) -> None:
     remarks = pairs.Remarks()
     for node in nodes:
         try:
-            config.parse(node.text, node.name, Path(node.name).resolve().parent, future=future)
+            config.parse(node.text, node.name, Path(node.name).resolve().parent)
         except Faults as wrong:
             faults += wrong.faults
     try:

@@ -90,20 +90,29 @@ class Service(Protocol):
 Start = Callable[[NodeSettings], Awaitable[Running | Service]]
 
 
-def run(start: Start, settings: NodeSettings, first: AppliedFiles) -> int:
+Announce = Callable[[NodeSettings, Operations], None]
+
+
+def announced(settings: NodeSettings, operations: Operations) -> None:
+    """Says where the node listens."""
+    click.echo(ready_line(settings, operations))
+
+
+def run(start: Start, settings: NodeSettings, first: AppliedFiles, announce: Announce = announced) -> int:
     """Runs a node until a signal; returns the exit code: 0 after SIGTERM or SIGHUP, 130 after Ctrl-C, 3 if replaced.
 
     Args:
         start: starts the node.
         settings: the node's.
         first: topology and policy to put in force if nothing is yet.
+        announce: told once that the node stands.
 
     Raises:
         CommandFault: the node cannot start.
     """
     allow_files()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(start, settings, first))
+        return runner.run(_serve(start, settings, first, announce))
 
 
 def allow_files() -> None:
@@ -151,7 +160,7 @@ class Stop:
         return 130 if self.by is signal.SIGINT else 0
 
 
-async def _serve(start: Start, settings: NodeSettings, first: AppliedFiles) -> int:
+async def _serve(start: Start, settings: NodeSettings, first: AppliedFiles, announce: Announce) -> int:
     stop = Stop()
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
@@ -164,7 +173,10 @@ async def _serve(start: Start, settings: NodeSettings, first: AppliedFiles) -> i
     try:
         await _first_apply(node, first)
         set_aside()
-        click.echo(node.ready_line() if isinstance(node, Service) else ready_line(settings, node.operations))
+        if isinstance(node, Service):
+            click.echo(node.ready_line())
+        else:
+            announce(settings, node.operations)
         why = await _ended(node, stop)
     finally:
         with patience("finishing the running replies; another signal cuts them"):

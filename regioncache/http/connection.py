@@ -24,13 +24,13 @@ class ServerConnection(asyncio.Protocol):
     All of its state: `_held` bytes not taken yet (a partial head, or the next requests), `_deaf` the socket is not
     read; `_busy` a reply is under way, to the request whose head `_parser` holds, `_body` its body if it has one,
     `_task` who makes the reply if it takes a task (`_begun` once it ran), `_pulling` it goes on without one; `_keep`
-    another request is welcome; `stage` what the peer is waited for ("idle", "head", "linger", "") and `deadline`
-    when it is given up.
+    another request is welcome, `_last` but no more than one; `stage` what the peer is waited for ("idle", "head",
+    "linger", "") and `deadline` when it is given up.
     """
 
     __slots__ = (
-        "_begun", "_body", "_busy", "_client", "_deaf", "_held", "_keep", "_loop", "_out", "_parser", "_pulling",
-        "_replying", "_server", "_task", "_tls", "_transport", "deadline", "stage",
+        "_begun", "_body", "_busy", "_client", "_deaf", "_held", "_keep", "_last", "_loop", "_out", "_parser",
+        "_pulling", "_replying", "_server", "_task", "_tls", "_transport", "deadline", "stage",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -47,6 +47,7 @@ class ServerConnection(asyncio.Protocol):
         self._busy = self._begun = self._pulling = False
         self._deaf = False
         self._keep = True
+        self._last = False
         self.stage = ""
         self.deadline = inf
 
@@ -120,9 +121,13 @@ class ServerConnection(asyncio.Protocol):
         else:
             self._abort()
 
+    def last_request(self) -> None:
+        """One more request is answered, and told that it was the last."""
+        self._last = True
+
     def wind_down(self) -> None:
-        """No request after the one under way; at once closed if there is none."""
-        self._keep = False
+        """No request after the one under way, but a last one that was granted; at once closed if there is none."""
+        self._keep = self._last and self._busy
         if self.stage == "idle":
             self._close()
 
@@ -134,8 +139,6 @@ class ServerConnection(asyncio.Protocol):
         """Cuts the connection off; returns the task that is ending because of it."""
         self._abort()
         return self._task
-
-    # Requests.
 
     def _advance(self, data: bytes) -> None:
         """Answers the requests in `data`, as far as they are complete and their replies can be written at once."""
@@ -332,7 +335,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _may_keep(self) -> bool:
         """Whether another request may follow this reply: a body that was not read whole would be taken for one."""
-        return self._keep and self._parser.keep_alive and (self._body is None or self._body.complete)
+        return self._keep and not self._last and self._parser.keep_alive and (self._body is None or self._body.complete)
 
     def _break_off(self, request: Request, error: Exception) -> None:
         """The reply is not what its head said: the peer must see that."""
@@ -354,7 +357,7 @@ class ServerConnection(asyncio.Protocol):
             self._linger() if unread else self._close()
             return False
         self.stage = "idle"
-        self.deadline = self._server.now + self._server.limits.idle_seconds
+        self.deadline = self._server.now + self._server.idle_seconds
         return True
 
     def _finish_later(self) -> None:
@@ -362,8 +365,6 @@ class ServerConnection(asyncio.Protocol):
             if self._held:
                 self._advance(self._held)
             self._listen()
-
-    # Ends.
 
     def _refuse(self, status: int) -> None:
         """Answers what is no request, or no longer waited for, and takes nothing more."""

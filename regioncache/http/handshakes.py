@@ -65,8 +65,8 @@ class Handshakes:
     def __len__(self) -> int:
         return len(self._under_way)
 
-    def close(self) -> None:
-        """Accepts no more and breaks off what is under way. Safe to call twice."""
+    def refuse(self) -> None:
+        """Accepts no more; what is under way goes on. Safe to call twice."""
         if self._sock.fileno() < 0:
             return
         if self._pause is not None:
@@ -74,6 +74,10 @@ class Handshakes:
         self._loop.remove_reader(self._sock.fileno())
         self._pause = None
         self._sock.close()
+
+    def close(self) -> None:
+        """Accepts no more and breaks off what is under way. Safe to call twice."""
+        self.refuse()
         for task in self._under_way:
             task.cancel()
 

@@ -5,6 +5,7 @@ up in bounded time and holds bounded memory meanwhile.
 """
 
 import asyncio
+import contextlib
 import heapq
 import socket
 import ssl
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from email.utils import formatdate
 
+from regioncache.http.binding import bound
 from regioncache.http.connection import ServerConnection
 from regioncache.http.handshakes import Contexts, Handshakes
 from regioncache.http.limits import Limits
@@ -91,7 +93,9 @@ class Server:
         self._wall = wall
         self._connections: dict[ServerConnection, None] = {}  # in the order in which they came
         self._listeners: list[asyncio.Server | Handshakes] = []
+        self.idle_seconds = self.limits.idle_seconds
         self._let_go: set[ServerConnection] = set()
+        self._winding = False
         self._stopping = False
         self._empty = asyncio.Event()
         self._empty.set()
@@ -128,12 +132,15 @@ class Server:
         self._listeners.append(shaking)
         return str(host), int(port)
 
-    async def stop(self, grace_seconds: float) -> int:
+    async def stop(self, grace_seconds: float, linger_seconds: float = 0.0) -> int:
         """Stops accepting, closes idle connections, lets running replies finish for `grace_seconds`, cuts the rest.
 
-        Returns how many it cut.
+        For `linger_seconds` before, clients that still ask on connections of theirs are answered, with `Connection:
+        close`: they go elsewhere, and no request of theirs meets a closed connection. Returns how many it cut.
         """
         cut = 0
+        if linger_seconds:
+            await self._wind_down(linger_seconds)
         self._stopping = True
         for listener in self._listeners:
             listener.close()
@@ -173,11 +180,25 @@ class Server:
         for connection in tuple(self._connections):
             connection.sweep(now)
 
+    async def _wind_down(self, seconds: float) -> None:
+        self._winding, self.idle_seconds = True, self.limits.linger_seconds
+        for listener in self._listeners:
+            if isinstance(listener, Handshakes):
+                listener.refuse()
+            else:
+                listener.close()
+        for connection in tuple(self._connections):
+            connection.last_request()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), seconds)
+
     def admit(self, connection: ServerConnection) -> bool:
         """Counts a new connection in; False if there are too many, or no more are wanted."""
         self.counters.accepted += 1
         self._connections[connection] = None
         self._empty.clear()
+        if self._winding:
+            connection.last_request()
         if self._stopping:
             return False
         if len(self._connections) - len(self._let_go) <= self.limits.connections or self._make_room():
@@ -212,16 +233,3 @@ class Server:
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         self.sweep()
         self._sweeper = loop.call_later(_SWEEP_SECONDS, self._tick, loop)
-
-
-def bound(address: tuple[str, int]) -> socket.socket:
-    """Returns a socket bound to `address`, at once after another process left it too. Raises OSError."""
-    host, port = address
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, port))
-    except BaseException:
-        sock.close()
-        raise
-    return sock

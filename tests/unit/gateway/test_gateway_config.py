@@ -57,17 +57,24 @@ def test_region_and_cache_are_enough() -> None:
     assert node.namespace_directory == Path("/nvme0/causeway")
 
 
-def test_the_designs_example_is_refused_only_for_what_is_not_kept_yet() -> None:
-    faults = faults_of(DESIGN)
+def test_several_workers_want_a_cluster_and_memory_for_each() -> None:
+    alone = faults_of(DESIGN.replace("etcd: [http://10.0.0.11:2379]\n", ""))
+    poor = faults_of(DESIGN.replace("4GiB", "128MiB"))
 
-    assert [fault.split(": ")[1] for fault in faults] == ["workers"]
-    assert all("not kept by this version" in fault for fault in faults)
-    assert faults[0].startswith("node.yaml:3:10: workers: ")
+    assert [fault.partition(": several")[0] for fault in alone] == ["node.yaml:3:10: workers"]
+    assert "etcd: [http://10.0.0.11:2379]" in alone[0]
+    assert [fault.partition(": 4")[0] for fault in poor] == ["node.yaml:3:10: workers"]
+    assert "give 256 MiB" in poor[0]
 
 
-def test_the_designs_example_without_that_is_read_whole() -> None:
-    kept = DESIGN.replace("workers: 4\n", "")
-    kept = kept.replace(", service: ns.example.com:9300", "")
+def test_a_number_of_workers_goes_over_what_the_file_says() -> None:
+    assert parse(DESIGN, "node.yaml", HERE, workers=2).workers == 2
+    with pytest.raises(Faults, match="workers: several workers are members of a cluster"):
+        parse(LEAST, "node.yaml", HERE, workers=2)
+
+
+def test_the_designs_example_is_read_whole() -> None:
+    kept = DESIGN.replace(", service: ns.example.com:9300", "")
 
     node = settings(kept)
 

@@ -337,7 +337,7 @@ def test_check_finds_faults_of_all_files_at_once(
 
     assert ended.code == 1
     assert ended.err.startswith("causeway: 3 faults:\n")
-    assert f"{node_yaml}:2:10: workers: not kept by this version" in ended.err
+    assert f"{node_yaml}:2:10: workers: several workers are members of a cluster" in ended.err
     assert f"{policy}:1:" in ended.err
 
 
@@ -346,13 +346,11 @@ def test_check_passes_what_is_right(causeway: Command, topology: Path, policy: P
     assert causeway("check", policy).code == 0
 
 
-def test_check_accepts_the_future_when_asked(causeway: Command, topology: Path, policy: Path, tmp_path: Path) -> None:
+def test_check_accepts_the_future_when_asked(causeway: Command, topology: Path, policy: Path) -> None:
     policy.write_text("lines: {a-b: {quota: 500Mbps, tenants: {t: {month: 1TB}}}}\n")
-    node_yaml = tmp_path / "node.yaml"
-    node_yaml.write_text("region: a\nworkers: 4\ncache: {paths: [c]}\n")
 
-    assert causeway("check", topology, policy, node_yaml).code == 1
-    assert causeway("check", "--future", topology, policy, node_yaml).code == 0
+    assert causeway("check", topology, policy).code == 1
+    assert causeway("check", "--future", topology, policy).code == 0
 
 
 def test_a_file_that_is_no_text_is_refused_with_its_line(causeway: Command, tmp_path: Path) -> None:

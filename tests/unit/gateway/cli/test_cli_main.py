@@ -125,7 +125,7 @@ def test_settings_with_faults_are_told_with_their_places(causeway: Command, tmp_
     ended = causeway("status", "--config", tmp_path / "node.yaml")
 
     assert ended.code == 1
-    assert "node.yaml:2:10: workers: not kept by this version" in ended.err
+    assert "node.yaml:2:10: workers: several workers are members of a cluster" in ended.err
     assert "cache" in ended.err
 
 

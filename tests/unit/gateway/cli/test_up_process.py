@@ -86,7 +86,10 @@ def test_a_node_that_has_its_files_is_ready_and_is_so_after_a_restart(config: Pa
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("region: a\nworkers: 2\ncache: {paths: [c]}\n", "node.yaml:2:10: workers: not kept by this version"),
+        (
+            "region: a\nworkers: 2\ncache: {paths: [c]}\n",
+            "node.yaml:2:10: workers: several workers are members of a cluster",
+        ),
         ("region: a\ncache: {paths: [c]}\nsecrets: {b: {file: none}}\n", "secrets.b: secret file "),
         ('region: a\ncache: {paths: [c]}\nlisten: {s3: "192.0.2.1:1"}\n', "node n1 cannot start: "),
     ],

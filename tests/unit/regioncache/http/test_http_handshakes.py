@@ -12,11 +12,12 @@ from typing import Any, cast
 import pytest
 
 from regioncache.http.ask import Base
+from regioncache.http.binding import bound
 from regioncache.http.client import Client
 from regioncache.http.connection import ServerConnection
 from regioncache.http.handshakes import Handshakes
 from regioncache.http.limits import Limits
-from regioncache.http.server import Server, bound
+from regioncache.http.server import Server
 from tests.fakes.http_ramp import RAMP, by_target, fetch
 
 pytestmark = pytest.mark.anyio

@@ -1,6 +1,7 @@
 """A stop is graceful, up to a point."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -66,3 +67,48 @@ async def test_a_stop_cuts_off_what_outlives_its_grace(serve: Serve) -> None:
     with pytest.raises(AnswerCutShort):
         await asking
     client.close()
+
+
+async def test_who_lingers_answers_once_more_on_an_idle_connection_and_says_that_it_was_the_last(serve: Serve) -> None:
+    server, port = await serve(lambda request: Reply(200, body=b"x"))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    first = await reader.readuntil(b"\r\n\r\nx")
+
+    stopping = asyncio.create_task(server.stop(30, linger_seconds=30))
+    await settle()
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    last = await reader.read()
+    await stopping
+
+    assert b"Connection: close" not in first
+    assert b"HTTP/1.1 200" in last
+    assert b"Connection: close" in last
+    writer.close()
+
+
+async def test_who_lingers_keeps_a_connection_whose_reply_had_promised_it(serve: Serve) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def halves() -> AsyncIterator[bytes]:
+        yield b"a"
+        begun.set()
+        await go.wait()
+        yield b"b"
+
+    server, port = await serve(lambda request: Reply(200, stream=halves(), length=2))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    await begun.wait()
+
+    stopping = asyncio.create_task(server.stop(30, linger_seconds=0.001))
+    await settle()
+    go.set()
+    promised = await reader.readuntil(b"\r\n\r\nab")
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    last = await reader.read()
+    await stopping
+
+    assert b"Connection: close" not in promised
+    assert b"Connection: close" in last
+    writer.close()

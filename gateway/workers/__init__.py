@@ -1,0 +1,1 @@
+"""Several processes of one node, under a supervisor that owns their listening sockets."""
