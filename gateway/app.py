@@ -233,6 +233,7 @@ class Node:
             context,
             connections=self.admin_connections,
             sock=None if self.part is None else self.part.sockets["admin"],
+            whole=None if self.part is None else self.part.answering(running, self.operations),
         )
         running.visitors = self.admin.visitors
         running.addresses["admin"] = self.admin.address

@@ -1,16 +1,21 @@
 """`/metrics`: a snapshot of the node's counters as Prometheus text, by the catalogue."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.core import Metric as Family
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from gateway.admin.answers import Measured, Point
 from gateway.catalogue import CATALOGUE, Kind, Metric
 from gateway.metrics import Histogram, Snapshot
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+_NOTHING = Snapshot()
 
 
 class NodeCollector(Collector):
@@ -36,6 +41,37 @@ class Exposition:
     def text(self) -> bytes:
         """Returns the text, as `CONTENT_TYPE`."""
         return generate_latest(self._registry)
+
+
+def text_of(measured: Iterable[Measured]) -> bytes:
+    """Returns the text of figures that were added up; labels of their own come behind the catalogue's."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Added(measured))
+    return generate_latest(registry)
+
+
+class _Added(Collector):
+    def __init__(self, measured: Iterable[Measured]) -> None:
+        self._measured = {one.name: one for one in measured}
+
+    def collect(self) -> Iterator[Family]:
+        for metric in CATALOGUE:
+            found = self._measured.get(metric.shown)
+            points = () if found is None else found.points
+            labels = [
+                *metric.labels,
+                *(name for name in (points[0].labels if points else ()) if name not in metric.labels),
+            ]
+            now = [(tuple(point.labels[name] for name in labels), _seen(metric, point)) for point in points]
+            yield _family(replace(metric, labels=tuple(labels), read=lambda _, now=now: now), _NOTHING)  # type: ignore[misc]
+
+
+def _seen(metric: Metric, point: Point) -> float | Histogram:
+    if metric.kind is not Kind.HISTOGRAM:
+        return point.value
+    histogram = Histogram(point.bounds)
+    histogram.counts, histogram.total = [int(count) for count in point.counts], point.value
+    return histogram
 
 
 def _family(metric: Metric, now: Snapshot) -> Family:

@@ -18,6 +18,7 @@ from gateway.admin.operations import Operations
 from gateway.admin.replies import TOLD, code_of, refusal
 from gateway.admin.token import AdminToken
 from gateway.admin.visitors import MOST, Visitors
+from gateway.admin.whole import Whole, routes_of
 from gateway.config import Address
 from gateway.metrics import DoorCounters
 from regioncache.http.binding import bound
@@ -53,7 +54,9 @@ class AdminServer:
         tls: ssl.SSLContext | None = None,
         grace_seconds: float = GRACE_SECONDS,
         connections: int = MOST,
+        *,
         sock: socket.socket | None = None,
+        whole: Whole | None = None,
     ) -> "AdminServer":
         """Opens the port.
 
@@ -66,13 +69,14 @@ class AdminServer:
             grace_seconds: For running replies when it stops.
             connections: Open ones at most, and TLS handshakes besides.
             sock: Bound already; None: it is bound here.
+            whole: Answers for all workers of the node; None: the operations are the node's.
 
         Raises:
             OSError: The address cannot be used.
         """
         visitors = Visitors(connections)
         runner = web.AppRunner(
-            application(operations, token, counters, visitors.busy),
+            application(operations, token, counters, visitors.busy, whole),
             access_log=None,
             handle_signals=False,
             shutdown_timeout=grace_seconds,
@@ -121,6 +125,7 @@ def application(
     token: AdminToken,
     counters: DoorCounters,
     busy: Callable[[asyncio.BaseProtocol], AbstractContextManager[None]],
+    whole: Whole | None = None,
 ) -> web.Application:
     """Returns the port's handlers as an application; `busy` marks a connection while a request is under way on it."""
     marks = [_counted(counters), _marked(busy), _told, _guarded(token)]
@@ -139,16 +144,16 @@ def application(
     async def metrics(_request: web.Request) -> web.StreamResponse:
         return web.Response(body=exposition.text(), headers={"Content-Type": CONTENT_TYPE})
 
-    app.add_routes(
-        [
-            web.get("/healthz", healthz, name="healthz"),
-            web.get("/readyz", readyz, name="readyz"),
-            web.get("/metrics", metrics, name="metrics"),
-            *Api(operations).routes(),
-            *CacheApi(operations).routes(),
-            *ClusterApi(operations).routes(),
-        ]
-    )
+    routes = [
+        web.get("/healthz", healthz, name="healthz"),
+        web.get("/readyz", readyz, name="readyz"),
+        web.get("/metrics", metrics, name="metrics"),
+        *Api(operations).routes(),
+        *CacheApi(operations).routes(),
+        *ClusterApi(operations).routes(),
+    ]
+    added = [] if whole is None else routes_of(operations, whole)
+    app.add_routes({(one.method, one.path): one for one in [*routes, *added]}.values())
     return app
 
 

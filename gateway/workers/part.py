@@ -4,11 +4,14 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+from gateway.admin.operations import Operations
 from gateway.admin.server import AdminServer
 from gateway.config import NodeSettings
+from gateway.operating.running import Running
 from gateway.workers.link import Link
 from gateway.workers.order import Order
 from gateway.workers.shares import share
+from gateway.workers.whole import Whole
 from regioncache.http.server import Server
 
 LINGER_SECONDS = 1.0
@@ -62,6 +65,10 @@ class Part:
         finally:
             orphaned.cancel()
             other.cancel()
+
+    def answering(self, running: Running, operations: Operations) -> Whole:
+        """Returns what answers for all workers of the node."""
+        return Whole(self.whole.node, running, operations)
 
     def close(self) -> None:
         """Closes what was inherited and is still held here."""

@@ -150,6 +150,10 @@ def test_workers_are_members_that_share_one_door_and_end_with_their_supervisor(r
         assert {line.split()[0] for line in started.cli("members").splitlines() if "active" in line} == {"n1/0", "n1/1"}
         with region.read(started, 4, *SIZES) as reading:
             started.process.wait_until(lambda: min(reading.reads) >= 6)
+        answered = {"door": "s3", "operation": "GetObject", "code": "200"}
+        started.process.wait_until(lambda: started.metric("causeway_requests_total", **answered) == sum(reading.reads))
+        assert started.ask("GET", "status")["node"] == "n1"
+        assert len(started.ask("GET", "status")["caches"]) == 2
         pids = workers(started)
         assert len(pids) == 2
 
