@@ -172,9 +172,6 @@ def _prefixes_of_directories(topology: Topology) -> Iterator[Fault]:
 
 
 def _not_kept(topology: Topology) -> Iterator[Fault]:
-    for region in topology.regions.values():
-        if len(region.nodes) > 1:
-            yield ("regions", region.name, "nodes", 1), "a region has one node"
     for bucket in topology.buckets.values():
         if bucket.provider not in {"s3", "file"}:
             yield ("buckets", bucket.name, "provider"), "buckets are of provider s3 or file"

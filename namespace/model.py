@@ -56,8 +56,8 @@ class Region(_Part):
     """Who runs the place, a name for people: `aws`, `idc`, `rental`. Default: `idc`; nothing depends on it."""
     nodes: tuple[Annotated[str, AfterValidator(fields.node)], ...] = ()
     """Peer addresses of its cache, each `"HOST:PORT"` as the other regions reach it, or `"https://HOST:PORT"` where its
-    peer door has a certificate (`listen.peer.tls`); this version keeps one for each region. Default: none; others then
-    read its buckets at their endpoints."""
+    peer door has a certificate (`listen.peer.tls`). Several for a cluster of several nodes: any that answers tells of
+    all its members. Default: none; others then read its buckets at their endpoints."""
     parent: RegionName | None = None
     """The region whose cache this one's misses go to first; a line is between the two. Default: none; the home region
     of each bucket is asked itself."""

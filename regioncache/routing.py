@@ -98,13 +98,14 @@ class Routing:
         """The far region of a way, whose nodes can be asked. Raises NotSupported."""
         if self._secrets(way.region) is None:
             raise NotSupported(f"no secret is shared with region {way.region!r}: name one under `secrets` in node.yaml")
-        base = node_base(way.nodes[0])
-        if base.scheme == "https" and self._peers is None:
+        bases = [node_base(node) for node in way.nodes]
+        secure = next((base for base in bases if base.scheme == "https"), None)
+        if secure is not None and self._peers is None:
             raise NotSupported(
-                f"node {base} of {way.region} speaks TLS: name this node's certificate under `listen.peer.tls`"
+                f"node {secure} of {way.region} speaks TLS: name this node's certificate under `listen.peer.tls`"
             )
         region = self._far.of(way.region)
-        region.nodes.name(str(node_base(one)) for one in way.nodes)
+        region.nodes.name(str(base) for base in bases)
         return region
 
     def _node(self, bucket: Bucket, region: str, node: Member, heard: Callable[[int], None]) -> PeerSource:

@@ -128,6 +128,23 @@ async def test_the_one_address_of_the_topology_may_die_once_others_are_known(s3:
         assert not all_of_them.world.nodes["s1"].running.app.health.away_since()
 
 
+async def test_of_several_addresses_in_the_topology_any_that_answers_is_enough(s3: FakeS3) -> None:
+    async with federation(s3) as all_of_them:
+        dead, alive = (all_of_them.world.peer(name) for name in SHIELD)
+        await all_of_them.kill("s1")
+        all_of_them.view("s2")
+        all_of_them.named[NEAR] = [dead, alive]
+        await all_of_them.apply()
+        key = all_of_them.owned_by("s2")
+        s3.bucket("bucket1").put(key, SIZE)
+
+        assert await read(all_of_them.world, key, region=POOL) == ramp(0, SIZE)
+
+        # By the shield all the same, and nothing came twice.
+        assert s3.sent[key] == SIZE
+        assert all_of_them.brought(RENTED) == all_of_them.brought(NEAR) == {"unique": SIZE}
+
+
 async def test_views_that_differ_cost_a_forwarding_and_no_second_read_of_the_origin(s3: FakeS3) -> None:
     async with federation(s3) as all_of_them:
         s3.bucket("bucket1").put("first", 1000)

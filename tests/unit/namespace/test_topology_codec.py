@@ -82,7 +82,6 @@ def test_what_the_example_asks_of_later_versions_is_named() -> None:
     [
         (("buckets", "data", "provider"), "gcs", ("buckets", "data", "provider")),
         (("mounts", "/ns/data", "mode"), "rw", ("mounts", "/ns/data", "mode")),
-        (("regions", "bj", "nodes"), ["a:1", "a:2"], ("regions", "bj", "nodes", 1)),
     ],
 )
 def test_what_a_later_version_keeps_is_right_and_named(
@@ -95,6 +94,13 @@ def test_what_a_later_version_keeps_is_right_and_named(
 
 def test_this_version_keeps_all_of_the_read_side() -> None:
     assert not_kept(topology(_GOOD, _UNITS)) == []
+
+
+def test_a_region_may_name_several_of_its_nodes() -> None:
+    loaded = topology(_with("regions", "bj", "nodes", value=["a:1", "https://b:2"]), _UNITS)
+
+    assert loaded.regions["bj"].nodes == ("a:1", "https://b:2")
+    assert not_kept(loaded) == []
 
 
 def test_sections_keep_the_order_of_the_document() -> None:
