@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.real.conftest import Note
 from tests.real.lab.crowd import crowd
 from tests.real.lab.federation import Cluster, Federation, Machine, Plan, Span, federation
 from tests.real.lab.reads import Read, Thing, crossed
+from tests.real.lab.reads import ledger as read_ledger
 from tests.real.lab.sdk import clients
 
 pytestmark = [pytest.mark.real, pytest.mark.root]
@@ -57,6 +59,10 @@ def crossed_by(cluster: Cluster) -> int:
     return crossed(cluster.kinds(LINE))
 
 
+def ledger_of(machine: Machine) -> Counter[str]:
+    return read_ledger(machine.node, line=LINE)
+
+
 @pytest.mark.timeout(240)
 def test_a_node_joins_under_load_and_nothing_crosses_the_line(warm: Federation, note: Note) -> None:
     cluster = warm.clusters[REGION]
@@ -77,6 +83,41 @@ def test_a_node_joins_under_load_and_nothing_crosses_the_line(warm: Federation, 
     assert crossed_by(cluster) == ledger
     assert outside <= TALK
     assert travelled <= held * 1.1 + 4 * MIB
+
+
+@pytest.mark.timeout(300)
+def test_a_node_is_drained_under_load_and_nothing_crosses_the_line(tmp_path: Path, note: Note) -> None:
+    with federation(tmp_path, THREE) as running:
+        running.put(THINGS)
+        cluster = running.clusters[REGION]
+        first, second, leaver = cluster.machines
+        assert running.load(first, whole(THINGS), 4).faults == ()
+        owned = leaver.node.metric("causeway_cache_bytes", state="clean")
+        wire, ledger = running.cables[LINE].towards(cluster.site), crossed_by(cluster)
+        before = wire.received()
+
+        with crowd(running, {first: whole(THINGS), second: whole(THINGS)}, 2, seconds=10.0) as seen:
+            told = leaver.node.cli("drain")
+            wait_for(first, dict.fromkeys(("cache-1", "cache-2"), "active"))
+            lines_of_leaver = crossed(ledger_of(leaver))
+            assert leaver.stop() == 0
+        outside = wire.received() - before
+
+        held = sum(one.metric("causeway_cache_bytes", state="clean") for one in cluster.nodes)
+        note("a node is drained under load", f"{outside} B over the line, {seen.count} reads right", "0 B of data")
+        note("a node is drained under load: it owned", f"{owned:.0f} B, the rest holds {held:.0f} B of {HELD} B", "all")
+        assert told == "cache-3: has left; it may be stopped\n"
+        assert owned > 0
+        assert seen.faults == ()
+        # What it owned is with the others now, and nobody has anything twice.
+        assert HELD <= held <= HELD * 1.02
+        assert crossed_by(cluster) + lines_of_leaver == ledger
+        assert outside <= TALK
+
+        again = running.load(first, whole(THINGS), 4)
+
+        assert again.faults == ()
+        assert crossed_by(cluster) + lines_of_leaver == ledger
 
 
 @pytest.mark.timeout(240)
