@@ -4,6 +4,7 @@ import asyncio
 
 from gateway.operating.running import InForce
 from gateway.pairs import Pair
+from namespace.contents import PublishedNode
 from namespace.keys import AccessKey, Keys
 from namespace.model import Region
 from namespace.store.base import PinnedPath, Revision
@@ -52,3 +53,7 @@ class RunningParts:
     def adopt_pins(self, pins: tuple[PinnedPath, ...]) -> None:
         """Goes on with these pins."""
         self._app.regrouping.pin([pin.path for pin in pins])
+
+    def adopt_nodes(self, nodes: tuple[PublishedNode, ...]) -> None:
+        """These nodes are published by the regions now."""
+        self._app.far.publish(nodes)

@@ -341,6 +341,10 @@ PROCESS = (
         _by_label(lambda now: now.members),
     ),
     Metric(
+        "causeway_far_nodes", GAUGE, "{node}", ("region", "state"), "Nodes of other regions: up, away, or unknown yet.",
+        lambda now: iter(now.far_nodes.items()),
+    ),
+    Metric(
         "causeway_view_epoch", GAUGE, "1", (), "Epoch of the view of the members, the same on all of them; 0 = alone.",
         _one(lambda now: now.view_epoch),
     ),
@@ -393,5 +397,4 @@ def _with_labels(metric: Metric) -> str:
 
 
 def _unit(unit: str) -> str:
-    names = {"By": "bytes", "By/s": "bytes/s", "s": "seconds", "1": "", "{reply}": "replies"}
-    return names.get(unit, unit.strip("{}") + "s")
+    return {"By": "bytes", "By/s": "bytes/s", "s": "seconds", "1": "", "{reply}": "replies"}.get(unit, f"{unit[1:-1]}s")

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from gateway.applying import Applying
 from gateway.pairs import Pair
+from namespace.contents import PublishedNode
 from namespace.errors import NamespaceError, UnknownRegion
 from namespace.keeping import Known, Namespace
 from namespace.keys import AccessKey
@@ -33,6 +34,10 @@ class Adopting(Protocol):
 
     def adopt_pins(self, pins: tuple[PinnedPath, ...]) -> None:
         """Goes on with these pins."""
+        ...
+
+    def adopt_nodes(self, nodes: tuple[PublishedNode, ...]) -> None:
+        """These nodes are published by the regions now."""
         ...
 
 
@@ -87,6 +92,8 @@ class Following:
             await self._revise(known, strict)
             if known.pins != self._known.pins:
                 self._parts.adopt_pins(known.pins)
+            if known.nodes != self._known.nodes:
+                self._parts.adopt_nodes(known.nodes)
             self._known = known
 
     async def _revise(self, known: Known, strict: bool) -> None:

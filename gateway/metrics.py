@@ -213,6 +213,8 @@ class Snapshot:
     uptime_seconds: float = 0.0
     members: Mapping[str, int] = field(default_factory=dict)
     """state -> members of the region's cluster."""
+    far_nodes: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """(far region, state `up`, `away` or `unknown`) -> nodes of it that are known here."""
     view_epoch: int = 0
     """Of the view of the members in force; 0: no cluster."""
     revision: int = 0

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.admin.clusteranswers import OwnersShown
+from gateway.admin.wayanswers import LeaseStatus, WayShown
 from regioncache.pages import Meta
 
 
@@ -65,7 +66,7 @@ class Status:
     """Of the region's cluster, by the view in force."""
     view_epoch: int = 0
     """0: the node is its region's only one."""
-    leases: "tuple[tuple[str, LeaseStatus], ...]" = ()
+    leases: tuple[tuple[str, LeaseStatus], ...] = ()
     """By line; none where the node is alone in its region."""
     offices: tuple[tuple[str, int], ...] = ()
     """The lines whose lease office this node is now, and its epoch."""
@@ -80,25 +81,6 @@ class LineBytes:
     bucket: str
     kind: str
     nbytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseStatus:
-    """What this node holds of a line. Rates are debited bytes/s; `state` is leased, hold, static, over or none."""
-
-    state: str
-    rate: float
-    safe: float
-    office: str
-    """Where the lease office is, `HOST:PORT`; empty: not found yet."""
-    office_region: str
-    epoch: int
-    silent_seconds: float
-    """Since the office said anything; 0 while it speaks."""
-    left_seconds: float | None
-    """Until what holds now is over, if no grant comes; None: it stays."""
-    fault: str = ""
-    """Why the office was not reached last; empty while it speaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,18 +151,6 @@ class Measured:
     kind: str
     unit: str
     points: tuple[Point, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class WayShown:
-    """One source of a path, in order of preference. `why` says why it is taken, or why it is passed over."""
-
-    kind: str
-    region: str
-    where: str
-    line: str | None
-    chosen: bool
-    why: str
 
 
 @dataclass(frozen=True, slots=True)

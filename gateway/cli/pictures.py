@@ -1,13 +1,17 @@
 """What a node says of itself, in words and units for people."""
 
-from gateway.admin.answers import CachePath, Explanation, LeaseStatus, LineStatus, PeerStatus, Status, WayShown
+from collections.abc import Iterable
+
+from gateway.admin.answers import CachePath, Explanation, LineStatus, PeerStatus, Status
 from gateway.admin.clusteranswers import MemberShown
+from gateway.admin.wayanswers import LeaseStatus, WayShown
 from gateway.cli.show import show_moment
 from policy.units import show_duration, show_rate, show_size
 
 LINE_HEADINGS = ("line", "direction", ">quota", ">rate", ">used", ">once", ">prepaid", ">waiting", "window", "lease")
 LEDGER_HEADINGS = ("line", "direction", "tenant", "class", "bucket", "kind", ">bytes")
 WAY_HEADINGS = ("", "source", "region", "where", "line", "why")
+NODE_HEADINGS = ("", "of region", "node", "at", "state", "owns it there")
 
 Pairs = list[tuple[str, str]]
 
@@ -183,4 +187,21 @@ def _last_wait(found: Explanation) -> str:
 
 def way_row(way: WayShown) -> tuple[str, ...]:
     """Returns one row under `WAY_HEADINGS`; the chosen source is marked."""
-    return ("*" if way.chosen else "", way.kind, way.region, way.where, way.line or "-", way.why)
+    line = "-" if way.line is None else way.line if way.lease is None else f"{way.line}, {_held(way.lease)}"
+    return ("*" if way.chosen else "", way.kind, way.region, way.where, line, way.why)
+
+
+def node_rows(ways: Iterable[WayShown]) -> list[tuple[str, ...]]:
+    """Returns the rows under `NODE_HEADINGS`, of all regions; the node that would be asked is marked."""
+    return [
+        (
+            "*" if node.asked else "",
+            way.region,
+            node.name,
+            node.address,
+            node.state if node.away_seconds is None else f"away for {show_duration(round(node.away_seconds))}",
+            f"owner, by view {way.epoch}" if node.owner else "",
+        )
+        for way in ways
+        for node in way.nodes
+    ]

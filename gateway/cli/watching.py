@@ -34,7 +34,7 @@ def explain(client: AdminClient, path: str, as_json: bool) -> None:
     """Say why PATH is served as it is: mount, version, source, line, rule, pages, waiting."""
     from gateway.admin.answers import Explanation
     from gateway.cli.paths import ns_path
-    from gateway.cli.pictures import WAY_HEADINGS, explained, way_row
+    from gateway.cli.pictures import NODE_HEADINGS, WAY_HEADINGS, explained, node_rows, way_row
 
     with patience(f"asking about {path}"):
         plain = client.get("explain", {"path": ns_path(path)})
@@ -45,6 +45,9 @@ def explain(client: AdminClient, path: str, as_json: bool) -> None:
     print_pairs(explained(found))
     click.echo()
     print_table(WAY_HEADINGS, [way_row(way) for way in found.ways])
+    if nodes := node_rows(found.ways):
+        click.echo()
+        print_table(NODE_HEADINGS, nodes)
 
 
 @click.command()

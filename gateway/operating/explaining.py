@@ -1,21 +1,26 @@
 """Why a path is served as it is, from what is known here: mount, bucket, version, ways, pages, rules, last wait."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from gateway.admin.answers import Explanation, KeepShown, LastWait, RuleShown, WayShown
+from gateway.admin.answers import Explanation, KeepShown, LastWait, RuleShown
 from gateway.admin.clusteranswers import OwnersShown
 from gateway.admin.operations import BadOperation, UnknownPath
+from gateway.admin.wayanswers import FarNodeShown, WayShown
+from gateway.operating.leases import leases
 from gateway.operating.running import Running
 from namespace.consistency import Immutable, MaxAge
 from namespace.errors import NamespaceError
 from namespace.model import Mount
 from namespace.paths import covers
 from namespace.resolver import Place
-from namespace.routes import candidates
+from namespace.routes import Way, candidates
 from policy.units import show_duration, show_size
+from regioncache.cluster.ring import place as extent_place
 from regioncache.grants import refusal
 from regioncache.pages import EXTENT_BYTES, Meta, ObjectId, Span, cover, page_span
+from regioncache.routing import node_base
 from regioncache.sources import way_id
 from regioncache.store.base import WouldBlock
 
@@ -126,12 +131,36 @@ class Explaining:
             if way is None:
                 shown.append(WayShown("none", region, candidate.what, None, False, why))
                 continue
-            away = app.health.away(way_id(place.bucket.name, way))
-            taken = not away and not chosen
+            away = app.health.away_since().get(way_id(place.bucket.name, way))
+            taken = away is None and not chosen
             chosen = chosen or taken
-            why = f"{why}; away at present" if away else why
-            shown.append(WayShown(way.kind, way.region, candidate.what, way.line, taken, why))
+            seconds = None if away is None else max(0.0, app.settings.clock() - away)
+            why = why if seconds is None else f"{why}; away for {show_duration(round(seconds))}"
+            one = WayShown(way.kind, way.region, candidate.what, way.line, taken, why, seconds)
+            shown.append(self._further(one, way, place))
         return tuple(shown)
+
+    def _further(self, shown: WayShown, way: Way, place: Place) -> WayShown:
+        """The same way, with what is known of its nodes and its line."""
+        lease = dict(leases(self.running.app)).get(way.line or "")
+        if way.kind != "region":
+            return replace(shown, lease=lease)
+        known = self.running.app.far.of(way.region).nodes
+        known.name(str(node_base(one)) for one in way.nodes)
+        at = extent_place(ObjectId(place.bucket.id, place.key), 0)
+        asked, owner = next(iter(known.order(at)), None) or known.last_resort(at), known.owner(at)
+        nodes = tuple(
+            FarNodeShown(
+                one.node.name,
+                one.node.addresses.peer,
+                one.state,
+                one.node == owner,
+                one.node == asked,
+                one.away_seconds,
+            )
+            for one in known.standings(self.running.app.settings.clock())
+        )
+        return replace(shown, epoch=known.view.epoch, nodes=nodes, lease=lease)
 
     def _rules(self, path: str) -> tuple[RuleShown, ...]:
         in_force = self.running.in_force

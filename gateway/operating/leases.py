@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
-from gateway.admin.answers import LeaseStatus
+from gateway.admin.wayanswers import LeaseStatus
 from gateway.metrics import LeaseSample
 from policy.units import show_rate
 from regioncache.app import CacheApp

@@ -1,6 +1,7 @@
 """How the node fares: status, lines and every counter. Nothing here waits for an origin."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from importlib.metadata import version
 
@@ -9,6 +10,7 @@ from gateway.admin.visitors import Visitors
 from gateway.metrics import Histogram, LineLabels, LineSample, OriginSample, Snapshot
 from gateway.operating.leases import lease_faults, lease_sample, leases, offices
 from gateway.operating.running import Running
+from regioncache.app import CacheApp
 from regioncache.cluster.members import State
 from regioncache.http.server import Server
 from regioncache.isolation import DELAYS
@@ -124,6 +126,7 @@ class Watching:
             cpu_seconds=time.process_time(),
             uptime_seconds=max(0.0, running.wall() - running.began),
             members=self._members(),
+            far_nodes=_far_nodes(app),
             view_epoch=app.settings.ownership.epoch,
             revision=app.resolver.revision,
             snapshot_age_seconds=running.namespace.age_seconds(),
@@ -218,6 +221,13 @@ def _connections(
 ) -> dict[str, int]:
     found = {door: of_server(server) for door, server in running.servers.items()}
     return found if running.visitors is None else found | {"admin": of_admin(running.visitors)}
+
+
+def _far_nodes(app: CacheApp) -> dict[tuple[str, str], int]:
+    now, found = app.settings.clock(), Counter[tuple[str, str]]()
+    for region in app.far.known():
+        found.update((region.name, one.state) for one in region.nodes.standings(now))
+    return dict(found)
 
 
 def _origin(way: WayStatistics) -> OriginSample:

@@ -8,9 +8,10 @@ never heard is probed before a reader is sent to it: its address may be one that
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from namespace.contents import PublishedNode
 from regioncache.cluster.members import Addresses, Member, State
 from regioncache.cluster.ring import Ring
-from regioncache.federation.farview import FarView
+from regioncache.federation.farview import MOST_NODES, FarView
 from regioncache.health import Health, WayId
 
 FRESH_SECONDS = 30.0
@@ -58,10 +59,17 @@ class FarNodes:
         self._named = tuple(_of_address(one) for one in dict.fromkeys(addresses))
         self._rebuild()
 
-    def publish(self, nodes: Iterable[Member]) -> None:
-        """The namespace service tells of these nodes."""
-        self._published = tuple(nodes)
+    def publish(self, nodes: Iterable[PublishedNode]) -> None:
+        """The namespace service tells of these nodes: they are whom to ask until one of them has told the view."""
+        told = [one for one in nodes if one.addresses.get("peer")]
+        # One that says what ails it is asked where there is no other.
+        self._published = tuple(map(self._of_published, [one for one in told if not one.fault] or told))[:MOST_NODES]
         self._rebuild()
+
+    def _of_published(self, node: PublishedNode) -> Member:
+        secure = self._secure() if self._named else self._askable("https://")
+        address = f"{'https' if secure else 'http'}://{node.addresses['peer']}"
+        return Member(node.name, Addresses(address), node.capacity)
 
     def adopt(self, view: FarView, now: float) -> bool:
         """The region has told its view; returns whether that changed who its nodes are.
@@ -141,8 +149,10 @@ class FarNodes:
     def _allowed(self, node: Member) -> bool:
         """A region whose nodes are named with https:// is asked by nothing less, whatever is told of it."""
         where = node.addresses.peer
-        secure = any(one.name.startswith("https:") for one in self._named)
-        return self._askable(where) and (where.startswith("https:") or not secure)
+        return self._askable(where) and (where.startswith("https:") or not self._secure())
+
+    def _secure(self) -> bool:
+        return any(one.name.startswith("https:") for one in self._named)
 
     def _ranked(self, at: bytes) -> list[Member]:
         owners = self._ring.ranks(at, len(self._ring))

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 
-from regioncache.cluster.members import Member
+from namespace.contents import PublishedNode
 from regioncache.federation.region import FarRegion
 from regioncache.peers.desks import Questioner
 from regioncache.tidings import Tidings
@@ -34,10 +34,13 @@ class FarRegions:
         """All of them."""
         return tuple(self._regions.values())
 
-    def publish(self, nodes: dict[str, tuple[Member, ...]]) -> None:
-        """The namespace service tells of these nodes, by region; of a region that it does not name, of none."""
-        for name in {*nodes, *self._regions}:
-            self.of(name).nodes.publish(nodes.get(name, ()))
+    def publish(self, nodes: Iterable[PublishedNode]) -> None:
+        """The namespace service tells of these nodes; of a region that has none among them, of none."""
+        told: dict[str, list[PublishedNode]] = {}
+        for one in nodes:
+            told.setdefault(one.region, []).append(one)
+        for name in {*told, *self._regions}:
+            self.of(name).nodes.publish(told.get(name, ()))
 
     async def settled(self) -> None:
         """Waits until nothing is being asked behind."""

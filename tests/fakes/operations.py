@@ -27,10 +27,10 @@ from gateway.admin.answers import (
     Stat,
     Status,
     Unpinned,
-    WayShown,
 )
 from gateway.admin.clusteranswers import Draining, MemberShown, MembersShown, RemovedMember
 from gateway.admin.operations import UnknownPath
+from gateway.admin.wayanswers import WayShown
 from gateway.applying import Applied, AppliedFiles, Applying, Revision
 from gateway.metrics import Snapshot
 from namespace.errors import KeyExists

@@ -7,6 +7,7 @@ import pytest
 from gateway.applying import Applying
 from gateway.following import Following
 from gateway.pairs import File, Pair, check
+from namespace.contents import PublishedNode
 from namespace.errors import UnknownRegion
 from namespace.keeping import Known, Namespace
 from namespace.keys import AccessKey
@@ -39,6 +40,7 @@ class Parts:
     def __init__(self) -> None:
         self.revisions: list[int] = []
         self.keys: tuple[AccessKey, ...] = ()
+        self.nodes: tuple[PublishedNode, ...] = ()
 
     async def adopt(self, pair: Pair, revision: Revision) -> None:
         if "a" not in pair.topology.regions:
@@ -47,6 +49,9 @@ class Parts:
 
     def adopt_keys(self, keys: tuple[AccessKey, ...]) -> None:
         self.keys = keys
+
+    def adopt_nodes(self, nodes: tuple[PublishedNode, ...]) -> None:
+        self.nodes = nodes
 
     def adopt_pins(self, pins: tuple[PinnedPath, ...]) -> None:
         assert pins == ()
@@ -111,3 +116,15 @@ async def test_at_a_start_by_itself_a_node_refuses_what_it_cannot_put_in_force(w
 
     with pytest.raises(UnknownRegion):
         await world.following.catch_up(strict=True)
+
+
+async def test_nodes_that_regions_publish_are_told_without_a_new_revision() -> None:
+    world, node = World(), PublishedNode("b", "n1", {"peer": "10.0.0.1:9100"})
+    world.keeper.said = known(1, "a", "b")
+    await world.following.catch_up()
+
+    world.keeper.said = replace(world.keeper.said, serial=2, nodes=(node,))
+    await world.following.catch_up()
+
+    assert world.parts.nodes == (node,)
+    assert world.parts.revisions == [1]
