@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.fakes.clock import FakeClock
+from tests.fakes.loop import TestLoop
 
 # A loaded machine is slow at times: no asserted timings, so no deadlines. Derandomized: the same run every time.
 _QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -44,8 +45,8 @@ def _no_root() -> str | None:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    return "asyncio", {"loop_factory": TestLoop}
 
 
 @pytest.fixture
