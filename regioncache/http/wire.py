@@ -8,6 +8,9 @@ from typing import Protocol, cast
 
 from regioncache.http.faults import AnswerCutShort, AnswerTimeout
 
+_IN_A_ROW_BYTES = 512 * 1024
+"""What came already is taken at once, up to so much; then the loop has its turn: a fast peer must not keep it."""
+
 
 class Wire(Protocol):
     """Plain or TLS."""
@@ -41,12 +44,14 @@ class PlainWire(asyncio.BufferedProtocol):
     """A wire over TCP.
 
     All of its state: `_into` where bytes may go and `_waiter` who is told, both None while nobody pulls; `_deadline`
-    when the waiter is given up, looked at by one timer that is moved on lazily; `_reading` the socket is read;
-    `_over` the peer ended, `_error` why; `broken`.
+    when the waiter is given up, looked at by one timer that is moved on lazily; `_reading` the socket is read by the
+    loop; `_in_a_row` bytes taken past it since it had its turn; `_over` the peer ended, `_error` why; `broken`.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
         self._loop = loop
+        self._sock = sock
+        self._in_a_row = 0
         self._transport: asyncio.Transport | None = None
         self._into: memoryview | None = None
         self._waiter: asyncio.Future[int] | None = None
@@ -62,7 +67,7 @@ class PlainWire(asyncio.BufferedProtocol):
     async def open(cls, sock: socket.socket) -> "PlainWire":
         """Takes over a connected, non-blocking socket."""
         loop = asyncio.get_running_loop()
-        wire = cls(loop)
+        wire = cls(loop, sock)
         try:
             await loop.create_connection(lambda: wire, sock=sock)
         except BaseException:
@@ -103,6 +108,8 @@ class PlainWire(asyncio.BufferedProtocol):
         """Reads at least one byte into `into`, 0 at the end. Raises AnswerTimeout, AnswerCutShort."""
         if self._over or self._transport is None or self.broken:
             return self._ended()
+        if got := self._at_once(into):
+            return got
         waiter: asyncio.Future[int] = self._loop.create_future()
         self._waiter = waiter
         self._into = into
@@ -117,6 +124,24 @@ class PlainWire(asyncio.BufferedProtocol):
             raise
         finally:
             self._waiter = self._into = None
+
+    def _at_once(self, into: memoryview) -> int:
+        """Takes what the kernel has; 0: nothing yet, or the end, or it is the loop's turn: that one finds out."""
+        # While the loop reads the socket too, it may have been told of the same bytes.
+        if self._reading or self._in_a_row >= _IN_A_ROW_BYTES:
+            self._in_a_row = 0
+            return 0
+        try:
+            got = self._sock.recv_into(into)
+        except (BlockingIOError, InterruptedError):
+            self._in_a_row = 0
+            return 0
+        except OSError as error:
+            self._end(error)
+            self.close()
+            raise _cut(error) from error
+        self._in_a_row += got
+        return got
 
     def rest(self) -> None:
         """Notices if the peer closes, or speaks unasked."""

@@ -1,0 +1,109 @@
+"""A plain wire: what came already is taken without waiting, and the loop has its turn all the same."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from regioncache.http import wire as wires
+from regioncache.http.faults import AnswerCutShort
+from regioncache.http.wire import PlainWire
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def joined() -> AsyncIterator[tuple[PlainWire, socket.socket]]:
+    """A wire that was used once, and its other end."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    wire = await PlainWire.open(ours)
+    theirs.send(b"a")
+    assert await wire.pull(memoryview(bytearray(9)), 5.0) == 1
+    yield wire, theirs
+    wire.close()
+    theirs.close()
+    await asyncio.sleep(0)  # the transport that was just closed says so in the next turn of the loop
+
+
+def at_once(wire: PlainWire, into: memoryview) -> int | None:
+    """What a pull returns that never waits, or None."""
+    pull = wire.pull(into, 5.0)
+    try:
+        pull.send(None)
+    except StopIteration as done:
+        return int(done.value)
+    return None
+
+
+async def test_what_came_already_is_taken_without_waiting(joined: tuple[PlainWire, socket.socket]) -> None:
+    wire, theirs = joined
+    theirs.send(b"bcd")
+    into = memoryview(bytearray(9))
+
+    assert at_once(wire, into[:2]) == 2
+    assert at_once(wire, into[2:]) == 1
+
+    assert bytes(into[:3]) == b"bcd"
+
+
+async def test_the_loop_has_its_turn_while_a_peer_never_pauses(
+    joined: tuple[PlainWire, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wires, "_IN_A_ROW_BYTES", 2)
+    wire, theirs = joined
+    theirs.send(b"bcdef")
+    into, turns = memoryview(bytearray(1)), list[int]()
+    loop = asyncio.get_running_loop()
+
+    async def read() -> bytes:
+        body = b""
+        for _ in range(5):
+            await wire.pull(into, 5.0)
+            body += into
+            turns.append(beat[0])
+        return body
+
+    beat = [0]
+
+    def count() -> None:
+        beat[0] += 1
+        loop.call_soon(count) if beat[0] < 100 else None
+
+    loop.call_soon(count)
+    assert await read() == b"bcdef"
+    assert turns[0] == turns[1] == 0, "two are taken at once"
+    assert turns[2] > 0, "then others go first"
+
+
+async def test_a_connection_that_ended_between_two_pulls_is_over(joined: tuple[PlainWire, socket.socket]) -> None:
+    wire, theirs = joined
+    theirs.send(b"b")
+    theirs.close()
+    into = memoryview(bytearray(9))
+
+    assert await wire.pull(into, 5.0) == 1
+    assert await wire.pull(into, 5.0) == 0
+    assert wire.broken
+
+
+async def test_a_connection_that_was_reset_between_two_pulls_is_a_fault() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    ours = socket.create_connection(listener.getsockname())
+    theirs, _ = listener.accept()
+    ours.setblocking(False)
+    wire = await PlainWire.open(ours)
+    theirs.send(b"a")
+    into = memoryview(bytearray(9))
+    assert await wire.pull(into, 5.0) == 1
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    theirs.close()
+
+    with pytest.raises(AnswerCutShort, match="broke"):
+        await wire.pull(into, 5.0)
+
+    assert wire.broken
+    wire.close()
+    listener.close()
+    await asyncio.sleep(0)
