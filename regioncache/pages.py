@@ -110,12 +110,14 @@ class Descriptor(Protocol):
 class FilePart(NamedTuple):
     """Checked bytes in memory, and where in an open file the same bytes lie: the kernel may send them from there.
 
-    `view` is valid until the next part is asked for; `file` is None for bytes that lie nowhere but in memory.
+    `view` is valid until the next part is asked for; `file` is None for bytes that lie nowhere but in memory. `head`
+    goes before them, in the same chunk of a chunked reply.
     """
 
     view: memoryview
     file: Descriptor | None
     offset: int
+    head: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,8 @@ class Reply:
     adds Content-Length, Date and Connection; everything else is the handler's. A stream that raises, or ends before
     `length`, closes the connection short: the client must see that the reply is not whole. Pieces of a stream must
     stay valid and unchanged until the next one is asked for, a `body` until `done`: by then they have left this
-    process. `pull`, beside a stream of known length, gives the next piece of the two at once, or None where the stream
-    must be asked: as long as it gives, no task is needed. A reply to HEAD carries its `length` and sends no body.
+    process. `pull`, beside a stream, gives the next piece of the two at once, or None where the stream must be asked:
+    as long as it gives, no task is needed. A reply to HEAD carries its `length` and sends no body.
     `encoded` are header lines ready for the wire, each ended by CRLF, added as they are: for heads that are the same
     for every reply.
     `done`, if set, is called once when the reply is sent or the connection is lost, with the body bytes sent.

@@ -5,7 +5,7 @@ import fcntl
 import os
 import struct
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from regioncache.http.messages import Buffer
 from regioncache.pages import FilePart
@@ -53,7 +53,7 @@ class Outgoing:
         elif len(body) < _JOINED_BYTES:
             self.transport.write(b"".join((head, body)))
         else:
-            self.transport.writelines((head, body) if head else (body,))
+            self._write_apart((head, body))
 
     def write_part(self, head: bytes, part: FilePart) -> None:
         """Sends both, the part from its file where the kernel takes it from there: that saves a copy."""
@@ -63,9 +63,30 @@ class Outgoing:
             return
         if head:
             self.write(head, b"")
-        sent = self._send_file(part.file.fd, part.offset, len(view))
-        if sent < len(view):
-            self.write(b"", view[sent:])
+        self._write_from_file(part)
+
+    def _write_from_file(self, part: FilePart) -> None:
+        assert part.file is not None, "what lies nowhere is written from memory"
+        sent = self._send_file(part.file.fd, part.offset, len(part.view))
+        if sent < len(part.view):
+            self.write(b"", part.view[sent:])
+
+    def _write_apart(self, pieces: Sequence[Buffer]) -> None:
+        """Sends pieces one behind the other, in one call of the kernel and without joining them where that is plain."""
+        sent = self._send_apart(pieces)
+        for piece in pieces:
+            if sent < len(piece):
+                self.transport.write(memoryview(piece)[sent:])
+            sent = max(0, sent - len(piece))
+
+    def _send_apart(self, pieces: Sequence[Buffer]) -> int:
+        """Returns how many bytes the kernel took."""
+        if self._fd < 0 or self.paused or self.lost or self.transport.is_closing():
+            return 0
+        try:
+            return os.writev(self._fd, pieces)
+        except OSError:
+            return 0
 
     def _send_file(self, fd: int, offset: int, nbytes: int) -> int:
         """Returns how many bytes the kernel took; what else there is to know the transport finds out."""
@@ -77,15 +98,18 @@ class Outgoing:
         except OSError:
             return 0
 
-    def write_chunk(self, head: bytes, piece: Buffer) -> None:
-        """Sends `piece` as one chunk of the chunked coding, behind `head`."""
-        start = b"%b%x\r\n" % (head, len(piece))
+    def write_chunk(self, head: bytes, piece: Buffer, part: FilePart | None = None) -> None:
+        """Sends `piece`, and `part` behind it, as one chunk of the chunked coding, behind `head`."""
         if self.lost:
             return
-        if len(piece) < _JOINED_BYTES:
+        length = len(piece) + (len(part.view) if part is not None else 0)
+        start = b"%b%x\r\n" % (head, length)
+        if part is not None:
+            self._write_apart((start + piece, part.view, b"\r\n"))
+        elif length < _JOINED_BYTES:
             self.transport.write(b"".join((start, piece, b"\r\n")))
         else:
-            self.transport.writelines((start, piece, b"\r\n"))
+            self._write_apart((start, piece, b"\r\n"))
 
     def when_sent(self, then: Callable[[], None]) -> None:
         """Calls `then` once all bytes left the process; at once if they have."""

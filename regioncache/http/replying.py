@@ -91,8 +91,7 @@ class Replying:
             part = pull()
             if part is None:
                 return Pushed.DRY
-            self._count(len(part.view))
-            out.write_part(self._taken_head(), part)
+            self._part(part)
             if out.paused:
                 return Pushed.FULL
             turn += len(part.view)
@@ -145,6 +144,13 @@ class Replying:
             self._out.write_chunk(self._taken_head(), piece)
         else:
             self._out.write(self._taken_head(), piece)
+
+    def _part(self, part: FilePart) -> None:
+        self._count(len(part.head) + len(part.view))
+        if self._chunked:
+            self._out.write_chunk(self._taken_head(), part.head, part)
+        else:
+            self._out.write_part(self._taken_head() + part.head, part)
 
     def _count(self, size: int) -> None:
         length = None if self._reply is None else self._reply.length

@@ -4,6 +4,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -205,3 +206,31 @@ async def test_every_byte_is_right_whether_the_kernel_takes_it_from_the_file_or_
     assert bytes(got) == RAMP[:size]
     client.close()
     assert server.statistics().aborted == 0
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+async def test_parts_of_a_chunked_reply_go_each_behind_its_head_in_one_chunk(
+    serve: Serve, ramp_file: Callable[..., FromFile], tls: tuple[ssl.SSLContext, ssl.SSLContext], secure: bool
+) -> None:
+    size, step = 2 * MIB + 70_001, 256 * KIB
+    ours, theirs = tls
+
+    def headed(pull: FromFile) -> FilePart | None:
+        found = pull()
+        return found._replace(head=b"<%d>" % len(found.view)) if len(found.view) else None
+
+    def reply(request: object) -> Reply:
+        return Reply(200, stream=Pieces([b"end"]), pull=partial(headed, ramp_file(size, step)))
+
+    _, port = await serve(reply, tls=ours if secure else None)
+    client = Client(tls=theirs)
+    base = Base.parse(f"{'https' if secure else 'http'}://127.0.0.1:{port}")
+
+    # A small window: the kernel takes parts of steps, and the rest waits in the room.
+    answer = await client.request(Ask(base, b"GET", b"/", (), receive_buffer=32 * KIB))
+    got = await answer.body(4 * MIB)
+
+    steps = [RAMP[at : min(at + step, size)] for at in range(0, size, step)]
+    assert answer.length is None
+    assert got == b"".join(b"<%d>%b" % (len(each), each) for each in steps) + b"end"
+    client.close()
