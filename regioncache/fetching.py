@@ -26,6 +26,7 @@ from regioncache.memory import Memory
 from regioncache.origins.base import Hops, Reading, Want
 from regioncache.owners.owners import Leg
 from regioncache.pages import BLOCK_BYTES, EXTENT_BYTES, MIB, PACKED_BYTES, STEP_BYTES, Meta, ObjectId, Span, page_span
+from regioncache.panes import Panes
 from regioncache.sources import Route, Sources
 from regioncache.store.base import NotKept
 from regioncache.store.store import Store
@@ -73,6 +74,7 @@ class Fetching:
         self._sources = sources
         self._memory = memory
         self._tally = tally
+        self._panes = Panes()
 
     async def request(self, job: Job, leg: Leg, *, patient: bool) -> None:
         flight, route = job.flight, leg.route
@@ -200,7 +202,7 @@ class Fetching:
             landing = await self._store.land(flight.oid, meta, flight.page_bytes, extent, flight.pages)
             if landing is not None:
                 return landing
-        window = Window(flight.pages.start * flight.page_bytes, _room(flight), self._memory)
+        window = Window(flight.pages.start * flight.page_bytes, _room(flight), self._memory, panes=self._panes)
         flight.on_left = window.leave
         flight.abandoned = not flight.waiting()
         return window

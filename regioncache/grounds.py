@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from regioncache.memory import Memory
-from regioncache.pages import MIB, STEP_BYTES, Span
+from regioncache.pages import MIB, Span
+from regioncache.panes import Panes
 
 WINDOW_BYTES = 16 * MIB
 """Readers this near to one another share a flight where nothing is kept (design, section 6)."""
@@ -46,9 +47,18 @@ class Window:
     """
 
     def __init__(
-        self, start: int, room: Callable[[int], Awaitable[None]], memory: Memory, limit: int = WINDOW_BYTES
+        self,
+        start: int,
+        room: Callable[[int], Awaitable[None]],
+        memory: Memory,
+        limit: int = WINDOW_BYTES,
+        panes: Panes | None = None,
     ) -> None:
-        """`room(offset)` waits until the present readers have read up to `offset`, as far as they are waited for."""
+        """`room(offset)` waits until the present readers have read up to `offset`, as far as they are waited for.
+
+        `panes` are shared by the windows of a process.
+        """
+        self._panes = panes or Panes()
         self._blocks: deque[_Block] = deque()
         self._starting: dict[int, _Block] = {}
         """The same by offset: who reads on begins where a block does, and there are hundreds."""
@@ -61,7 +71,7 @@ class Window:
 
     def room(self) -> memoryview:
         if not len(self._free):
-            self._free = memoryview(bytearray(STEP_BYTES))
+            self._free = memoryview(self._panes.take())
         return self._free
 
     async def filled(self, nbytes: int) -> None:
@@ -73,7 +83,7 @@ class Window:
             self._drop_first()
             taken = self._take(nbytes)
         # The least there must be is covered by what the flight holds for itself.
-        block = self._starting[self._landed] = _Block(self._landed, data, taken)
+        block = self._starting[self._landed] = _Block(self._landed, data, taken, not len(self._free))
         self._blocks.append(block)
         self._held += nbytes
         self._landed += nbytes
@@ -117,15 +127,20 @@ class Window:
         self._held -= len(block.data)
         if block.counted:
             self._memory.give("window", len(block.data))
+        if block.last:
+            pane = block.data.obj
+            assert isinstance(pane, bytearray), "windows are made of panes"
+            self._panes.give(pane)
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Bytes at an object offset; `counted` in the memory budget or not."""
+    """Bytes at an object offset; `counted` in the memory budget or not; `last` of its pane."""
 
     offset: int
     data: memoryview
     counted: bool
+    last: bool
 
 
 async def _nobody(offset: int) -> None:
