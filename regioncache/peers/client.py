@@ -31,7 +31,16 @@ from regioncache.origins.asking import mapped, meta_body, send
 from regioncache.origins.base import ListAsk, ListPage, Part, Question, Reading, Want
 from regioncache.pages import Meta, Span, Version
 from regioncache.peers.digests import HEADER, Digests, other_files
-from regioncache.peers.proto import FRAME_BYTES, HEADER_BYTES, SILENCE_SECONDS, Head, Kind, check, parse
+from regioncache.peers.proto import (
+    FRAME_BYTES,
+    HEADER_BYTES,
+    MOST_FRAME_BYTES,
+    SILENCE_SECONDS,
+    Head,
+    Kind,
+    check,
+    parse,
+)
 from regioncache.peers.wire import (
     EPOCH,
     FACTS,
@@ -206,6 +215,7 @@ class PeerSource:
             part,
             self.standing,
             0 if self.epoch is None else self.epoch(),
+            FRAME_BYTES if self.standing is Standing.READER else MOST_FRAME_BYTES,
         )
 
     def _ask(self, request: PeerRequest, answer_seconds: float) -> Ask:
@@ -264,7 +274,7 @@ class FramedReading:
     where: str
     _at: int = -1
     _header: bytearray = field(default_factory=lambda: bytearray(HEADER_BYTES))
-    _payload: bytearray = field(default_factory=lambda: bytearray(FRAME_BYTES))
+    _payload: bytearray = field(default_factory=bytearray)
     _ready: memoryview = field(default=memoryview(b""))
 
     def __post_init__(self) -> None:
@@ -278,8 +288,9 @@ class FramedReading:
                 return 0
             head = await self._next_head()
             if head.kind == Kind.FAULT:
-                await self._exactly(memoryview(self._payload)[: head.length], paid=False)
-                raise OriginTried(f"{self.where}: {bytes(self._payload[: head.length]).decode('utf-8', 'replace')}")
+                text = bytearray(head.length)
+                await self._exactly(memoryview(text), paid=False)
+                raise OriginTried(f"{self.where}: {text.decode('utf-8', 'replace')}")
             if head.kind == Kind.END:
                 raise OriginUnavailable(f"{self.where} ended {self.span.end - self._at} bytes short")
             if head.kind == Kind.BYTES:
@@ -299,6 +310,8 @@ class FramedReading:
         if head.offset != self._at or not 0 < head.length <= self.span.end - self._at:
             raise BadAnswer(f"{self.where} sent {head.length} bytes at {head.offset}, expected at {self._at}")
         direct = len(into) >= head.length
+        if not direct and len(self._payload) < head.length:
+            self._payload = bytearray(head.length)
         payload = into[: head.length] if direct else memoryview(self._payload)[: head.length]
         await self._exactly(payload, paid=True)
         check(head, payload)

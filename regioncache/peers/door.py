@@ -1,8 +1,6 @@
 """The door for other nodes: signed by the pair's secret, answered in frames. A stranger gets 403 and no hint."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -34,7 +32,7 @@ from regioncache.pages import EXTENT_BYTES, Meta, Span, Wanted
 from regioncache.peers.client import SERVICE
 from regioncache.peers.desks import Desk, operation_of, values_of
 from regioncache.peers.digests import HEADER, Digests, other_files
-from regioncache.peers.proto import BEAT_SECONDS, FRAME_BYTES, Kind, frame
+from regioncache.peers.framing import Frames
 from regioncache.peers.wire import (
     EPOCH,
     FACTS,
@@ -193,7 +191,8 @@ class PeerDoor:
         opened = self._cache.glance(asked) or await self._opened(asked, parsed.epoch)
         # A stream that nobody begins to read is not closed by being left.
         head, left = self._head(opened.meta, opened.span), lambda _: opened.close()
-        return Reply(200, head, stream=_frames(opened), done=left)
+        frames = Frames(opened, parsed.frame_bytes)
+        return Reply(200, head, stream=frames.stream(), done=left, pull=frames.pull)
 
     def _check_loop(self, parsed: PeerRequest) -> None:
         """Refuses what has been here before: to join its own flight, it would wait for itself."""
@@ -235,33 +234,6 @@ def _no_cluster() -> int:
 def _told(reply: Reply) -> Buffer:
     """What of a reply has no frame's checksum."""
     return reply.body or next((value for name, value in reply.headers if name in {FACTS, PART}), b"")
-
-
-async def _frames(opened: Opened) -> AsyncIterator[Buffer]:
-    """Yields frames, one a piece; a beat each second while nothing comes; a fault instead of an end."""
-    at = opened.span.start
-    async with aclosing(opened.stream()) as pieces:
-        try:
-            while at < opened.span.end:
-                upcoming = asyncio.ensure_future(anext(pieces))
-                try:
-                    while not (await asyncio.wait({upcoming}, timeout=BEAT_SECONDS))[0]:
-                        yield frame(Kind.BEAT)
-                    piece = upcoming.result()
-                finally:
-                    if not upcoming.done():
-                        upcoming.cancel()
-                        await asyncio.wait({upcoming})
-                for start in range(0, len(piece), FRAME_BYTES):
-                    part = piece[start : start + FRAME_BYTES]
-                    yield b"".join((frame(Kind.BYTES, at, part), part))
-                    at += len(part)
-            yield frame(Kind.END)
-        except (NodeStopping, NotOwner):
-            return  # without an end: who reads looks where it goes on
-        except CacheError as fault:
-            text = str(fault).encode()[:FRAME_BYTES]
-            yield frame(Kind.FAULT, at, text) + text
 
 
 def _fault(fault: CacheError) -> Reply:

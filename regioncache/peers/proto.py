@@ -13,7 +13,7 @@ from xxhash import xxh3_64_intdigest
 
 from regioncache.errors import BadAnswer
 from regioncache.http.messages import Buffer
-from regioncache.pages import BLOCK_BYTES
+from regioncache.pages import BLOCK_BYTES, STEP_BYTES
 
 PROTOCOL = 1
 """Nodes talk to nodes of this version and the one before."""
@@ -22,6 +22,9 @@ _HEADER = struct.Struct("<BBHIQQQ")  # kind, 0, 0, payload bytes, object offset,
 HEADER_BYTES = _HEADER.size
 FRAME_BYTES = BLOCK_BYTES
 """The most a frame carries: small enough that a reader's first byte does not wait for a page (design, section 5)."""
+MOST_FRAME_BYTES = STEP_BYTES
+"""The most it carries to who asks for such frames: members of a region, where no line lies between. Of what lands a
+frame carries no more than has landed, whoever asked."""
 
 BEAT_SECONDS = 1.0
 SILENCE_SECONDS = 3.0
@@ -54,7 +57,7 @@ def frame(kind: Kind, offset: int = 0, payload: Buffer = b"") -> bytes:
 def parse(header: Buffer) -> Head:
     """Returns the parsed header of `HEADER_BYTES` bytes; raises BadAnswer for one that no node sends."""
     kind, _, _, length, offset, digest, _ = _HEADER.unpack(header)
-    if kind > Kind.FAULT or length > FRAME_BYTES:
+    if kind > Kind.FAULT or length > MOST_FRAME_BYTES:
         raise BadAnswer(f"a frame of kind {kind} with {length} bytes is none of protocol {PROTOCOL}")
     return Head(Kind(kind), length, offset, digest)
 

@@ -17,7 +17,7 @@ from regioncache.errors import BadAnswer
 from regioncache.http.messages import Buffer, Header
 from regioncache.origins.base import MOST_PARTS, Hops, ListAsk, Listed, ListPage, Part, Payer
 from regioncache.pages import Meta, Span, Version
-from regioncache.peers.proto import PROTOCOL
+from regioncache.peers.proto import FRAME_BYTES, MOST_FRAME_BYTES, PROTOCOL
 from regioncache.standing import Standing
 
 ROOT = "/causeway/"
@@ -35,6 +35,8 @@ SUM = b"x-causeway-sum"
 of the former version send none."""
 STANDING = b"x-causeway-as"
 """As what a member asks another one; absent between regions."""
+FRAMES = b"x-causeway-frames"
+"""The most bytes of a frame that who asks wants; nodes that know no other send `FRAME_BYTES`, and pass it over."""
 EPOCH = b"x-causeway-epoch"
 """Of the view that who asks goes by; in an answer 421 that of who was asked."""
 
@@ -66,6 +68,7 @@ class PeerRequest:
     part: int = 0
     standing: Standing = Standing.READER
     epoch: int = 0
+    frame_bytes: int = FRAME_BYTES
 
     def target(self) -> bytes:
         """The request line's target."""
@@ -99,7 +102,8 @@ class PeerRequest:
     def _among_members(self) -> list[Header]:
         if self.standing is Standing.READER:
             return []
-        return [(STANDING, self.standing.value.encode()), (EPOCH, b"%d" % self.epoch)]
+        among = [(STANDING, self.standing.value.encode()), (EPOCH, b"%d" % self.epoch)]
+        return among if self.frame_bytes == FRAME_BYTES else [*among, (FRAMES, b"%d" % self.frame_bytes)]
 
 
 def parse_request(target: bytes, headers: Mapping[bytes, bytes]) -> PeerRequest:
@@ -145,6 +149,7 @@ def _request(operation: str, values: Mapping[str, str], headers: Mapping[bytes, 
         _part_number(values),
         Standing(headers.get(STANDING, b"").decode("ascii")),
         _epoch(headers.get(EPOCH, b"0")),
+        _frame_bytes(headers),
     )
 
 
@@ -167,6 +172,14 @@ def _epoch(text: bytes) -> int:
     if not 0 <= epoch < 1 << 63:
         raise ValueError("an epoch is a revision of etcd")
     return epoch
+
+
+def _frame_bytes(headers: Mapping[bytes, bytes]) -> int:
+    """The largest frames that are wanted, of those that this node makes; a later one may want larger ones."""
+    wanted = int(headers.get(FRAMES, b"0")) or FRAME_BYTES
+    if wanted < FRAME_BYTES:
+        raise ValueError(f"a frame carries up to {FRAME_BYTES} bytes at least")
+    return min(wanted, MOST_FRAME_BYTES)
 
 
 def _part_number(values: Mapping[str, str]) -> int:

@@ -114,6 +114,12 @@ async def test_frames_are_joined_whatever_the_readers_room(room: int) -> None:
         assert await received(reading, room) == ramp(0, SIZE)
 
 
+@pytest.mark.parametrize("room", [1000, FRAME_BYTES, SIZE])
+async def test_a_frame_larger_than_the_readers_room_is_handed_on_piece_by_piece(room: int) -> None:
+    async with replying(piece(0, SIZE), END) as reading:
+        assert await received(reading, room) == ramp(0, SIZE)
+
+
 async def test_beats_between_frames_and_before_the_end_are_passed_over() -> None:
     beat = frame(Kind.BEAT)
     async with replying(beat, WHOLE[0], beat, beat, WHOLE[1], beat, END) as reading:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regioncache.errors import BadAnswer
-from regioncache.peers.proto import FRAME_BYTES, HEADER_BYTES, Head, Kind, check, frame, parse
+from regioncache.peers.proto import HEADER_BYTES, MOST_FRAME_BYTES, Head, Kind, check, frame, parse
 
 
 @given(st.sampled_from(list(Kind)), st.integers(0, 2**63), st.binary(max_size=1000))
@@ -17,10 +17,10 @@ def test_a_frame_is_parsed_as_it_was_made(kind: Kind, offset: int, payload: byte
 
 
 def test_a_header_has_its_size_and_the_largest_payload_fits() -> None:
-    made = frame(Kind.BYTES, 0, bytes(FRAME_BYTES))
+    made = frame(Kind.BYTES, 0, bytes(MOST_FRAME_BYTES))
 
     assert len(made) == HEADER_BYTES
-    assert parse(made).length == FRAME_BYTES
+    assert parse(made).length == MOST_FRAME_BYTES
 
 
 @given(st.binary(min_size=1, max_size=300), st.data())
@@ -34,7 +34,7 @@ def test_a_flipped_bit_of_the_payload_is_found(payload: bytes, data: st.DataObje
         check(head, flipped)
 
 
-@pytest.mark.parametrize("made", [frame(Kind.BYTES, 0, bytes(FRAME_BYTES + 1)), b"\x04" + frame(Kind.END)[1:]])
+@pytest.mark.parametrize("made", [frame(Kind.BYTES, 0, bytes(MOST_FRAME_BYTES + 1)), b"\x04" + frame(Kind.END)[1:]])
 def test_what_no_node_sends_is_refused(made: bytes) -> None:
     with pytest.raises(BadAnswer, match="none of protocol"):
         parse(made)

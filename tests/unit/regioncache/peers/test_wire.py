@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 from regioncache.errors import BadAnswer
 from regioncache.origins.base import ListAsk, Listed, ListPage, Payer
 from regioncache.pages import Meta, Span, Version
+from regioncache.peers.proto import FRAME_BYTES, MOST_FRAME_BYTES
 from regioncache.peers.wire import (
+    FRAMES,
     BadPeerRequest,
     PeerRequest,
     facts,
@@ -19,6 +22,7 @@ from regioncache.peers.wire import (
     parse_list_body,
     parse_request,
 )
+from regioncache.standing import Standing
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20)
@@ -215,3 +219,32 @@ def test_an_object_that_changed_a_moment_ago_is_told_as_such_and_nodes_of_before
 
     assert not parse_facts(text, 0.0)[0].settled
     assert parse_facts(text.replace(b',"settled":false', b""), 0.0)[0].settled
+
+
+AMONG = replace(GOOD, standing=Standing.OWNER, epoch=7, frame_bytes=MOST_FRAME_BYTES)
+
+
+def test_members_ask_for_large_frames_and_regions_for_those_of_a_block() -> None:
+    said = dict(AMONG.headers())
+
+    assert parse_request(AMONG.target(), said).frame_bytes == MOST_FRAME_BYTES
+    assert parse_request(GOOD.target(), dict(GOOD.headers())).frame_bytes == FRAME_BYTES
+    assert FRAMES not in dict(GOOD.headers())
+
+
+def test_a_node_that_says_nothing_of_frames_gets_those_it_knows() -> None:
+    said = {name: value for name, value in AMONG.headers() if name != FRAMES}
+
+    assert parse_request(AMONG.target(), said).frame_bytes == FRAME_BYTES
+
+
+def test_who_wants_larger_frames_than_are_made_here_gets_the_largest() -> None:
+    said = {**dict(AMONG.headers()), FRAMES: b"1048576"}
+
+    assert parse_request(AMONG.target(), said).frame_bytes == MOST_FRAME_BYTES
+
+
+@pytest.mark.parametrize("frames", [b"1", b"65535", b"-1", b"x"])
+def test_frames_that_no_node_wants_are_refused(frames: bytes) -> None:
+    with pytest.raises(BadPeerRequest):
+        parse_request(AMONG.target(), {**dict(AMONG.headers()), FRAMES: frames})
