@@ -52,6 +52,7 @@ from regioncache.http.handshakes import Contexts
 from regioncache.http.limits import Limits
 from regioncache.http.messages import Handler
 from regioncache.http.server import Server
+from regioncache.owners.siblings import SiblingSettings
 from regioncache.peers.desks import for_members
 from regioncache.recent import Recent
 from regioncache.tracing import untraced
@@ -119,7 +120,7 @@ class Node:
             telemetry = _telemetry(settings)
             ownership = ownership or (Alone() if settings.etcd is None else Shared(settings.node))
             peer = None if settings.listen.peer.tls is None else PeerCertificate(settings.listen.peer.tls)
-            app = await CacheApp.start(_cache_settings(settings, limited, wall, telemetry, ownership, peer))
+            app = await CacheApp.start(_cache_settings(settings, limited, wall, telemetry, ownership, peer, part))
         except BaseException:
             await namespace.close()
             if telemetry is not None:
@@ -367,6 +368,7 @@ def _cache_settings(
     telemetry: Telemetry | None,
     ownership: Ownership,
     peer: PeerCertificate | None,
+    part: "Part | None",
 ) -> CacheAppSettings:
     cache = settings.cache
     secrets = {region: _secret(reference) for region, reference in settings.secrets.items()}
@@ -388,6 +390,7 @@ def _cache_settings(
         peer_tls=None if peer is None else lambda: peer.asking,
         tracing=untraced if telemetry is None else telemetry.of_peers(),
         ownership=ownership,
+        siblings=None if part is None else SiblingSettings(part.whole.node, part.whole.cache.directories),
         wall=wall,
     )
 

@@ -142,7 +142,7 @@ DOORS = (
     ),
     Metric(
         "causeway_read_bytes", COUNTER, "By", ("source",),
-        "Bytes handed to readers, by where they came from; source page is a hit.",
+        "Bytes handed to readers, by where they came from; source page is a hit, sibling one in another worker's file.",
         _by_label(lambda now: now.read_bytes),
     ),
     Metric(

@@ -46,7 +46,7 @@ from regioncache.newest import Newest
 from regioncache.opened import Means
 from regioncache.owners.memberroutes import MemberRoutes
 from regioncache.owners.owners import Owners
-from regioncache.pages import ObjectId
+from regioncache.owners.siblings import SiblingSettings, siblings_of
 from regioncache.peers.desks import Questioner
 from regioncache.peers.digests import Digests
 from regioncache.peers.door import PeerDoor
@@ -115,6 +115,8 @@ class CacheAppSettings:
     """Decides which requests of other nodes are traced."""
     ownership: Ownership = field(default_factory=Alone)
     """Whose what is among the members of the region."""
+    siblings: SiblingSettings | None = None
+    """Processes of this host that are workers of the same node; None: it is one process."""
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
 
@@ -225,27 +227,25 @@ class CacheApp:
         hot = HotObjects(int(settings.memory * HOT_PART))
         store.on_gone(hot.clear)
         memory = Memory(settings.memory - int(settings.memory * HOT_PART))
-        health, flights, tally = Health(), Flights(), Tally()
-        resolver, digests = Resolver(settings.region), Digests()
+        health, flights, tally, spoilt = Health(), Flights(), Tally(), Spoilt()
+        resolver, digests, pages = Resolver(settings.region), Digests(), ListPages()
         doubts = Doubts(settings.paths[0] / DOUBTS_FILE, settings.tidings)
         catalog = Catalog(on_doubt=doubts.note)
         doubts.restore(catalog, wall())
-        asking = None if settings.peer_tls is None else peer_client
         far, warn = _far_regions(settings, peer_client), settings.tidings.warning
-        routing = Routing(settings.region, settings.secrets, client, wall, digests, warn, far, asking)
+        routing = Routing(
+            settings.region, settings.secrets, client, wall, digests, warn, far, settings.peer_tls and peer_client
+        )
         bounds = settings.bounds or Bounds.of(memory.most("flight"), FLIGHT_BYTES, asking_descriptors())
         sources = Sources(health, build or routing.route, clock, settings.tidings, bounds)
         owners = _owners(settings, sources, peer_client, digests)
 
-        def changed(oid: ObjectId) -> None:
-            catalog.distrust(oid, wall())
-
-        spoilt, pages = Spoilt(), ListPages()
         filler = Filler(
-            store, hot, flights, sources, memory, tally, settings.on_fault, on_change=changed, on_part=spoilt.add,
-            owners=owners,
+            store, hot, flights, sources, memory, tally, settings.on_fault,
+            on_change=lambda oid: catalog.distrust(oid, wall()), on_part=spoilt.add, owners=owners,
         )  # fmt: skip
-        shelf, means = Shelf(store, hot, flights, filler, tally, spoilt), Means(memory, Rooms())
+        beside = siblings_of(settings.siblings, settings.ownership, owners.routes, settings.paths[0], clock)
+        shelf, means = Shelf(store, hot, flights, filler, tally, spoilt, siblings=beside), Means(memory, Rooms())
         newest = Newest(shelf, catalog, pages, sources, clock, wall, owners)
         cache = RegionCache(shelf, newest, means)
         lists, places = Lists(sources, pages, catalog.ticket, clock, wall, owners), Places(resolver)
@@ -255,7 +255,8 @@ class CacheApp:
         doubting = Doubting(catalog, lists, owners, wall)
         pulling = Pulling(shelf, newest, lambda place: places.terms(place, 0.0).keep)
         desks = MemberDesks(settings.region, newest, doubting, doubts, places, pulling, wall)
-        peers.desks.update({**desks.desks(), OPERATION: NodesDesk(settings.ownership)})
+        where = {} if beside is None else beside.desk(settings.region, store.whereabouts)
+        peers.desks.update({**desks.desks(), OPERATION: NodesDesk(settings.ownership), **where})
         return cls(
             settings, store, ledger, client, peer_client, memory, resolver, catalog, health, flights, tally, routing,
             sources, cache, lists, places, peers, digests, Prober(sources), doubts, doubting, far, build=build,

@@ -10,6 +10,7 @@ from regioncache.firstreads import FirstReads
 from regioncache.flights import Flight, Flights, Ground, Waiter, missing
 from regioncache.hot import HotObjects
 from regioncache.origins.base import Hops, Payer
+from regioncache.owners.siblings import Siblings
 from regioncache.pages import (
     EXTENT_BYTES,
     MIB,
@@ -49,6 +50,8 @@ class Shelf:
     tally: Tally
     spoilt: Spoilt = field(default_factory=Spoilt)
     first_reads: FirstReads = field(default_factory=FirstReads)
+    siblings: Siblings | None = None
+    """Other processes of this host; None: there are none, or they are no members of its cluster."""
 
 
 @dataclass(slots=True)
@@ -108,6 +111,10 @@ class Reader:
                 if held is not None:
                     self.shelf.tally.read["page"] += len(held)
                     return held
+                if self.shelf.siblings is not None and self.standing is Standing.READER:
+                    beside = await self.shelf.siblings.read(self.oid, self.meta, span)
+                    if beside is not None:
+                        return self._from_sibling(beside)
                 flight = self._landing_at(at)
                 if flight is None and await self._opened_meanwhile(at):
                     continue
@@ -130,6 +137,11 @@ class Reader:
         # Later steps begin at whole blocks; none goes across the border of two extents.
         end = self.span.end if self.span.end <= end else end - end % STEP_BYTES
         span = Span(at, min(end, (at // EXTENT_BYTES + 1) * EXTENT_BYTES))
+        if self.shelf.siblings is not None:
+            beside = self.shelf.siblings.part_now(self.oid, self.meta.version, span, room)
+            if beside is not None:
+                self._from_sibling(beside.view)
+                return beside
         try:
             part = self.shelf.store.part_now(self.oid, self.meta.version, span, room)
         except CorruptPage as damage:
@@ -139,6 +151,11 @@ class Reader:
             return None
         self.shelf.tally.read["page"] += len(part.view)
         return part
+
+    def _from_sibling(self, view: memoryview) -> memoryview:
+        self.shelf.tally.read["sibling"] += len(view)
+        self.source = "sibling"
+        return view
 
     def _spoilt(self, at: int, damage: CorruptPage) -> None:
         first = 0 if self.packed else at // EXTENT_BYTES * (EXTENT_BYTES // self.page_bytes)

@@ -48,13 +48,17 @@ class RegionCache:
 
     def glance(self, asked: Asked) -> Opened | None:
         """Answers from memory and the kernel's cache alone, or returns None; raises RangeOutside. Never awaits."""
-        oid, shelf = asked.oid, self.shelf
+        oid, shelf, source = asked.oid, self.shelf, "page"
         found = shelf.hot.find(oid)
         try:
             if found is not None:
                 meta, data = found.meta, found.data
             elif (packed := shelf.store.packed_now(oid)) is not None:
                 meta, data = packed
+                shelf.hot.keep(oid, meta, data)
+            elif shelf.siblings is not None and (packed := shelf.siblings.packed_now(oid)) is not None:
+                meta, data = packed
+                source = "sibling"
                 shelf.hot.keep(oid, meta, data)
             else:
                 return self._glance_large(asked)
@@ -72,13 +76,13 @@ class RegionCache:
         if not self.newest.fresh(asked, meta):
             return None
         if asked.wanted is WHOLE:
-            shelf.tally.read["page"] += meta.size
-            return Opened(meta, Span(0, meta.size), whole=data)
+            shelf.tally.read[source] += meta.size
+            return Opened(meta, Span(0, meta.size), source, whole=data)
         span = asked.wanted.of(meta.size)
         if span is None:
             raise RangeOutside(meta.size)
-        shelf.tally.read["page"] += len(span)
-        return Opened(meta, span, whole=data[span.start : span.end])
+        shelf.tally.read[source] += len(span)
+        return Opened(meta, span, source, whole=data[span.start : span.end])
 
     def _glance_large(self, asked: Asked) -> Opened | None:
         """`glance` at an object that is not packed."""
@@ -169,6 +173,8 @@ class RegionCache:
         """Ends all flights and questions."""
         await self.newest.stop()
         await self.parts.stop()
+        if self.shelf.siblings is not None:
+            await self.shelf.siblings.stop()
         await self.shelf.filler.stop()
 
     async def _open(self, asked: Asked, limit: asyncio.Timeout) -> Opened:

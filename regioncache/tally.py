@@ -7,7 +7,7 @@ class Tally:
     __slots__ = ("brought", "read", "version_changed")
 
     def __init__(self) -> None:
-        self.read: dict[str, int] = {"page": 0, "peer": 0, "line": 0, "origin": 0}
+        self.read: dict[str, int] = {"page": 0, "sibling": 0, "peer": 0, "line": 0, "origin": 0}
         self.brought = 0
         """Payload bytes that flights received, whatever became of them."""
         self.version_changed = 0

@@ -85,9 +85,9 @@ class ExtentFile:
         return made
 
     @classmethod
-    def open(cls, disk: Disk, path: str) -> "ExtentFile":
+    def open(cls, disk: Disk, path: str, flags: int = os.O_RDWR) -> "ExtentFile":
         """Opens a file of ours. Blocks. Raises OSError, BadHeader, LayoutTooNew."""
-        file = disk.open(path, os.O_RDWR)
+        file = disk.open(path, flags)
         raw = disk.read(file, 0, HEADER_BYTES)
         identity = decode_identity(raw)
         found = cls(disk, path, file, identity, decode_sums(raw[SUMS_AT : SUMS_AT + 8 * _blocks(identity)]))

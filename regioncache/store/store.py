@@ -33,6 +33,7 @@ from regioncache.store.moving import Moving
 from regioncache.store.record import HEAD_BYTES, BadRecord, decode_facts, decode_record
 from regioncache.store.tending import Tending
 from regioncache.store.walking import objects
+from regioncache.store.whereabouts import Whereabouts
 from regioncache.tidings import UNHEARD, Tidings
 
 
@@ -45,6 +46,7 @@ class Store:
         self._found = found
         self._keeping = tending.keeping
         self._tending = tending
+        self.whereabouts = Whereabouts(paths, index, tending.keeping)
         self._admission = Admission(paths, index, found.last_generation, tending.keeping, tending.quotas)
         self._moving = Moving(paths, index, tending.keeping, self._admission.next_generation, paths[0].disk.calls.rest)
 
@@ -334,8 +336,7 @@ class Store:
 
     def torn(self, oid: ObjectId, version: Version, extent: int) -> Span | None:
         """The first run that was under way when the process died, from its first missing page on."""
-        torn = self.torn_runs(oid, version, extent)
-        return torn[0] if torn else None
+        return next(iter(self.torn_runs(oid, version, extent)), None)
 
     def torn_runs(self, oid: ObjectId, version: Version, extent: int) -> list[Span]:
         """All runs of the extent that were under way when the process died and have not been landed since."""

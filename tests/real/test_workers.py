@@ -25,6 +25,7 @@ pytestmark = pytest.mark.real
 MIB = 1 << 20
 SIZES = {"small": 4096, "one": MIB, "large": 70 * MIB + 11}
 REGION = "here"
+SOURCES = ("page", "sibling", "peer", "origin")
 
 
 @dataclass(slots=True)
@@ -163,6 +164,26 @@ def test_workers_are_members_that_share_one_door_and_end_with_their_supervisor(r
     assert (reading.faults, reading.wrong) == ([[]] * 4, [])
     assert (region.place.directory / "cache" / "worker-1" / "extents").is_dir()
     assert "Traceback" not in started.process.log.read_text()
+
+
+def test_a_worker_reads_what_siblings_keep_from_their_files(region: Region) -> None:
+    with region.running() as started:
+        started.process.wait_until(said(started, "2 workers"))
+        region.fill(started)
+        started.process.wait_until(lambda: active(started))
+        with region.read(started, 2, *SIZES):  # until the files are old enough to be kept
+            started.process.wait_until(lambda: started.metric("causeway_cache_bytes") >= sum(SIZES.values()))
+        before = {source: started.metric("causeway_read_bytes_total", source=source) for source in SOURCES}
+
+        with region.read(started, 6, *SIZES) as reading:
+            wanted = before["sibling"] + 4 * SIZES["large"]
+            started.process.wait_until(lambda: started.metric("causeway_read_bytes_total", source="sibling") > wanted)
+        after = {source: started.metric("causeway_read_bytes_total", source=source) for source in SOURCES}
+
+        assert (reading.faults, reading.wrong) == ([[]] * 6, [])
+        assert after["origin"] == before["origin"]
+        assert after["peer"] - before["peer"] <= 2 * sum(SIZES.values())
+        assert started.process.stop(40) == 0
 
 
 def test_a_killed_worker_is_back_and_only_its_own_connections_notice(region: Region) -> None:
