@@ -239,8 +239,8 @@ class PeerSource:
                 return NoSuchObject(where)
             case 400 if answer.header(b"x-causeway-fault") == b"key":
                 return KeyRefused(where)
-            case 403 if forbids := _FORBIDS.get(answer.header(b"x-causeway-fault") or b""):
-                return forbids(where)
+            case 403:
+                return _refused(answer.header(b"x-causeway-fault") or b"", where, seconds)
             case 412:
                 return VersionChanged(where)
             case 410:
@@ -261,6 +261,15 @@ class PeerSource:
                 return OriginNeedsMending(where)
             case status:
                 return OriginTried(f"{where} (status {status})", seconds)
+
+
+def _refused(fault: bytes, where: str, seconds: float) -> CacheError:
+    """Of a 403: what the far side was refused, or that it takes this node for a stranger, to whom it says no more."""
+    if forbids := _FORBIDS.get(fault):
+        return forbids(where)
+    return OriginTried(
+        f"{where}: it refuses us as a stranger; both must have the same secret and the same time of day", seconds
+    )
 
 
 @dataclass(slots=True)

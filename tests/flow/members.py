@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from gateway.app import Node
+from gateway.config import NodeSettings
+from namespace.references import SecretRef
 from regioncache.cluster.members import Addresses, Member
 from regioncache.cluster.ownership import Shared
 from regioncache.pages import EXTENT_BYTES, ObjectId, Span, Version
@@ -27,6 +29,8 @@ class Cluster:
     known: dict[str, Member] = field(default_factory=dict)
     tls: str = ""
     """A folder beneath the world's with the members' certificate."""
+    secrets: dict[str, str] = field(default_factory=dict)
+    """A member's own secrets, where they are not those of all."""
     far: str = ""
     """Where the far region's node is asked, if not in plain HTTP."""
 
@@ -36,7 +40,9 @@ class Cluster:
         shared = self.views.get(name) or Shared(name)
         made = settings(self.world.folder, NEAR, paths=[f"cache-{name}"], peer_tls=self.tls)
         made = made.model_copy(update={"node": name})
-        node = await Node.start(made, access_every=0, wall=self.world.wall, ownership=shared)
+        if name in self.secrets:
+            made = self._of_its_own(made, name)
+        node = await Node.start(made, access_every=0, wall=self.world.wall_of(name), ownership=shared)
         first = name not in self.views
         self.world.nodes[name], self.views[name] = node, shared
         scheme = "https" if self.tls else "http"
@@ -48,6 +54,12 @@ class Cluster:
         await self.world.apply(name, topology(self.s3.url, self.far or self.world.peer(FAR), **self.shape))  # type: ignore[arg-type]
         await self.world.admit(name)
         return node
+
+    def _of_its_own(self, made: NodeSettings, name: str) -> NodeSettings:
+        """Its settings with another secret within the region."""
+        path = self.world.folder / f"{name}.secret"
+        path.write_text(self.secrets[name])
+        return made.model_copy(update={"secrets": {**made.secrets, NEAR: SecretRef(file=path)}})
 
     async def kill(self, name: str) -> None:
         """A member is gone in the middle of whatever it does; its view stays what it was."""
