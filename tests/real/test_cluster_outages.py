@@ -47,6 +47,12 @@ def half_a_line(running: Federation) -> contextlib.AbstractContextManager[None]:
     return cut(running.network.cut_one_way(running.home.site, running.clusters[REGION].site))
 
 
+def half_a_link_between_members(running: Federation) -> contextlib.AbstractContextManager[None]:
+    """What one asks another arrives, and nothing comes back; both hear etcd."""
+    first, second = (machine.host for machine in running.clusters[REGION].machines[:2])
+    return cut(running.network.cut_one_way(second, first))
+
+
 def without_origin(running: Federation) -> contextlib.AbstractContextManager[None]:
     return cut(running.network.cut(running.store_host, running.home.site))
 
@@ -124,6 +130,7 @@ def etcd_of(running: Federation) -> EtcdCluster:
 WAYS: dict[str, tuple[Way, tuple[int, ...]]] = {
     "line": (without_line, (200, 503)),
     "half a line": (half_a_line, (200, 503)),
+    "half a link between members": (half_a_link_between_members, (200,)),
     "origin": (without_origin, (200, 503)),
     "namespace service": (without_service, (200,)),
     "line, etcd and service": (without_all, (200, 503)),

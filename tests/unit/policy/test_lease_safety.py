@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from policy.leases.book import LeaseBook
+from policy.model import LinePolicy
 from tests.unit.policy.lease_faults import NODES, OFFICES
 from tests.unit.policy.lease_schedules import least, run, schedule
-from tests.unit.policy.lease_simulator import Node
+from tests.unit.policy.lease_simulator import Lab, Node
 
 MOST_SCHEDULES = 250
 
@@ -39,6 +40,22 @@ def test_a_fault_planted_in_a_node_is_found(planted: type[Node]) -> None:
     late = (replace(schedule(seed), late=0.3, loss=0.0) for seed in range(MOST_SCHEDULES))
 
     assert any(run(plan, make_node=planted).faults for plan in late)
+
+
+@pytest.mark.parametrize("pause", [0.05, 0.5, 0.95])
+def test_ten_kills_of_one_node_within_one_lease_stay_within_the_quota_and_it_is_served_again(pause: float) -> None:
+    lab = Lab(1, LinePolicy(quota="100MB/s", burst="100ms"), 3)
+    lab.run(12)
+
+    for _ in range(10):
+        lab.start("node-0")
+        lab.run(pause)
+    last = lab.nodes["node-0"]
+    lab.run(20)
+
+    assert not lab.faults
+    assert last.moved > 0
+    assert last.allowance.rate > 0
 
 
 def test_schedules_move_bytes_and_change_offices() -> None:
