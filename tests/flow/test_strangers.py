@@ -177,7 +177,7 @@ async def test_a_reader_hears_a_beat_while_nothing_lands(
     home: World, s3: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without beats it would take a far node whose bucket stalls for one that is gone."""
-    monkeypatch.setattr("regioncache.peers.door.BEAT_SECONDS", 0.01)
+    monkeypatch.setattr("regioncache.peers.framing.BEAT_SECONDS", 0.01)
     s3.bucket("bucket1").put("slow", 2 * MIB)
     slow = stall(MIB)
     s3.next(slow)
