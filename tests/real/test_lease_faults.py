@@ -10,9 +10,10 @@ import pytest
 
 from tests.real.conftest import Note
 from tests.real.lab.counters import Sampled, sampled
-from tests.real.lab.federation import CONTROL_PORT, Cluster, Federation, Machine, Plan, Span, federation
+from tests.real.lab.federation import CONTROL_PORT, Federation, Machine, Plan, Span, federation
 from tests.real.lab.reads import Read, Thing
-from tests.real.test_cluster_quota import LINE, MIB, OVERHEAD, QUOTA, REGION, STEP, Prepaid, watched_prepaid
+from tests.real.lab.shared import Prepaid, allowed, watched_prepaid
+from tests.real.test_cluster_quota import LINE, MIB, OVERHEAD, QUOTA, REGION
 
 pytestmark = [pytest.mark.real, pytest.mark.root, pytest.mark.timeout(240)]
 SAFE = 0.4
@@ -50,7 +51,7 @@ def read_at(running: Federation, machines: list[Machine], seconds: float) -> Ite
     things = [Thing(f"faults/{n:04}", 4 * MIB, n % 7) for n in range(len(machines) * each)]
     running.put(things)
     wire = running.cables[LINE].towards(cluster.site)
-    with watched_prepaid(Up(cluster)) as prepaid, sampled(wire.received) as seen:  # type: ignore[arg-type]
+    with watched_prepaid(cluster) as prepaid, sampled(wire.received) as seen:
         loads = []
         for number, machine in enumerate(machines):
             mine = [Read(thing, 0, thing.size, True) for thing in things[number * each : (number + 1) * each]]
@@ -64,29 +65,12 @@ def read_at(running: Federation, machines: list[Machine], seconds: float) -> Ite
                 load.__exit__(None, None, None)
 
 
-class Up:
-    """The nodes of a cluster that are up, as `watched_prepaid` asks them; one that dies meanwhile says nothing."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-
-    def metric(self, name: str) -> float:
-        total = 0.0
-        for machine in self._cluster.machines:
-            try:
-                total += machine.node.metric(name) if machine.up else 0.0
-            except OSError:
-                continue
-        return total
-
-
-def allowed(prepaid: int) -> float:
-    """Bytes above the quota times its length in any window of a second."""
-    return STEP + prepaid + (QUOTA + STEP + prepaid) * 0.02
-
-
 def shown(note: Note, what: str, over: float, prepaid: int) -> None:
-    note(what, f"{over / 1e6:+.2f} MB against the quota in the fullest second", f"<= {allowed(prepaid) / 1e6:.2f} MB")
+    note(
+        what,
+        f"{over / 1e6:+.2f} MB against the quota in the fullest second",
+        f"<= {allowed(QUOTA, prepaid) / 1e6:.2f} MB",
+    )
 
 
 def test_an_office_that_is_killed_is_replaced_and_the_quota_kept_all_the_while(tmp_path: Path, note: Note) -> None:
@@ -106,7 +90,7 @@ def test_an_office_that_is_killed_is_replaced_and_the_quota_kept_all_the_while(t
 
         over = seen.most_above(QUOTA, 1.0)
         shown(note, "office killed, 3 nodes", over, prepaid.most)
-        assert over <= allowed(prepaid.most)
+        assert over <= allowed(QUOTA, prepaid.most)
         assert all(state(one) == "leased" for one in others)
 
 
@@ -129,6 +113,6 @@ def test_a_node_that_does_not_reach_the_office_goes_on_at_its_safe_rate_and_is_b
 
         over = seen.most_above(QUOTA, 1.0)
         shown(note, "a node cut from the office", over, prepaid.most)
-        assert over <= allowed(prepaid.most)
+        assert over <= allowed(QUOTA, prepaid.most)
         assert 0 < held["rate"] <= SAFE * QUOTA / 3 + 1
         assert "its lease office in idc-bj is silent" in silent
