@@ -42,7 +42,7 @@ NOTHING = Allowance("none", 0.0, 0.0, _NO_LEAVES, _NO_CEILS, math.inf)
 
 
 class Holding:
-    """Mutable state: the grant in force, and which lease was reported last."""
+    """Mutable state: the grant in force, which lease was reported last, and its rate (bytes/s)."""
 
     def __init__(self, node: str, process: int) -> None:
         """Holds nothing: what a former process of that name was granted is not this one's."""
@@ -50,6 +50,7 @@ class Holding:
         self.process = process
         self.grant: Grant | None = None
         self._echoed = NO_LEASE
+        self._echoed_rate = 0.0
 
     def __repr__(self) -> str:
         return f"<Holding {self.node}: {self.grant}>" if self.grant else f"<Holding {self.node}: nothing>"
@@ -63,6 +64,11 @@ class Holding:
     def unsaid(self) -> bool:
         """Whether a grant was taken since the last report: until it is echoed the office counts the former one too."""
         return self.held != self._echoed
+
+    @property
+    def shrunk(self) -> bool:
+        """Whether less is held than the office counts: what was taken is free for others once that is echoed."""
+        return self.grant is not None and self.unsaid and self.grant.rate < self._echoed_rate
 
     def take(self, grant: Grant, now: float) -> bool:
         """Takes a grant; False where it is refused: for another process, not newer, of a lower office, or run out."""
@@ -96,6 +102,7 @@ class Holding:
     def report(self, office: int, wants: Mapping[Leaf, Want], debited: float, now: float) -> Report:
         """Returns what is to be sent at once to the office of that epoch, as it was told by that one itself."""
         self._echoed = self.held
+        self._echoed_rate = 0.0 if self.grant is None else self.grant.rate
         running = self.allowance(now).state == "leased"
         return Report(self.node, self.process, office, now, wants, debited, self.held, self.grant, running)
 

@@ -86,6 +86,11 @@ class Leaseholder:
         """Whether the office does not know yet which grant was taken: it counts the former one too until it does."""
         return self._holding.unsaid
 
+    @property
+    def shrunk(self) -> bool:
+        """Whether others wait for the office to hear that less is held."""
+        return self._holding.shrunk
+
     def report(self, epoch: int) -> Report:
         """Returns what is to be told at once to the office of that epoch."""
         debited = max(0.0, self.line.statistics().debited)

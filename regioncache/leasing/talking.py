@@ -57,6 +57,7 @@ class Talking:
         self._connect = connect
         self._clock = clock
         self._due = asyncio.Event()
+        self._shrunk = asyncio.Event()
         self._deaths: list[tuple[str, int]] = []
         self._fault = ""
         holder.line.on_demand(self._due.set)
@@ -151,7 +152,11 @@ class Talking:
             await asyncio.gather(reporting, hearing, return_exceptions=True)
 
     async def _report(self, talked: Talked, epoch: int) -> None:
-        """Reports each second, and at once when demand changes or a grant was taken, ten times a second at most."""
+        """Reports each second, and at once when demand changes or a grant was taken, ten times a second at most.
+
+        A grant that lets less is echoed at once, however lately a report was sent: others wait for what is free by it.
+        An office makes grants 50 times a second at most, so nothing is said oftener.
+        """
         begun = self._clock()
         while True:
             self._due.clear()
@@ -161,11 +166,10 @@ class Talking:
                 node, process = self._deaths[0]
                 await talked.send(pb.FromNode(dead=pb.Dead(node=node, process=process)), SILENCE_SECONDS)
                 self._deaths.pop(0)
+            self._shrunk.clear()
             await talked.send(report_message(self._holder.report(epoch)), SILENCE_SECONDS)
-            await asyncio.sleep(REPORT_GAP_SECONDS)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(REPORT_SECONDS - REPORT_GAP_SECONDS):
-                    await self._due.wait()
+            if not await _within(REPORT_GAP_SECONDS, self._shrunk):
+                await _within(REPORT_SECONDS - REPORT_GAP_SECONDS, self._due)
 
     def _go_on_as_another(self, begun: float) -> None:
         """Where the office takes this process for dead, it goes on under its newest epoch.
@@ -183,6 +187,8 @@ class Talking:
             self._holder.hear(answer_of(message))
             if self._holder.unsaid:
                 self._due.set()
+            if self._holder.shrunk:
+                self._shrunk.set()
 
     async def _heard(self, talked: Talked) -> pb.FromOffice | None:
         try:
@@ -196,6 +202,14 @@ class Talking:
         node, process = self._holder.name
         with contextlib.suppress(RpcFault, TimeoutError):
             await talked.send(pb.FromNode(dead=pb.Dead(node=node, process=process)), LEAVE_SECONDS)
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Waits for an event; tells whether it came."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
 
 
 __all__ = ["BadLeaseMessage", "Talking"]

@@ -204,7 +204,7 @@ class Scheduler:
         queue = self._queues.get(leaf)
         if queue is None:
             return 0.0, 0.0, False
-        return queue.used(now), queue.queued, queue.held_back(now, self._patience)
+        return queue.lately(now), queue.queued, queue.held_back(now, self._patience)
 
     def statistics(self, now: float) -> SchedulerStatistics:
         queues = self._queues.items()

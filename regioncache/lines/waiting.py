@@ -16,6 +16,8 @@ GROWTH = 1.25
 """What a leaf wants beyond what it used, so that it can grow."""
 HELD_BACK_PART = 0.9
 """A leaf that uses this part of its share is taken to be held back by it."""
+LATELY_PART = 0.3
+"""Of the time constant of use is that of late use: what grows is seen before the longer mean has followed."""
 HOLD_SECONDS = 0.5
 """How long a leaf that was held back wants all it can get: it needs that long to take up a new share."""
 FORGOTTEN = 1.0
@@ -44,7 +46,19 @@ class Ask:
 class Queue:
     """Mutable state: the waiting asks, `finish` in virtual seconds, `weight` in bytes/s, and recent use."""
 
-    __slots__ = ("_at", "_heap", "_held_back_at", "_leaf", "_memory", "_pushes", "_used", "finish", "queued", "weight")
+    __slots__ = (
+        "_at",
+        "_heap",
+        "_held_back_at",
+        "_lately",
+        "_leaf",
+        "_memory",
+        "_pushes",
+        "_used",
+        "finish",
+        "queued",
+        "weight",
+    )
 
     def __init__(self, leaf: Leaf, weight: float, memory_seconds: float) -> None:
         """`memory_seconds` is the time constant of recent use: long enough for several debits."""
@@ -53,6 +67,7 @@ class Queue:
         self._heap: list[tuple[bool, int, int, Ask]] = []
         self._pushes = 0
         self._used = 0.0
+        self._lately = 0.0
         self._at = 0.0
         self._held_back_at = -math.inf
         self.finish = 0.0
@@ -93,13 +108,13 @@ class Queue:
     def serve(self, start: float, nbytes: float, now: float) -> None:
         """Debits `nbytes` from `start` in virtual time on."""
         self.finish = start + nbytes / self.weight
-        self._used = self._used_by(now) + nbytes
+        self._used, self._lately = self._used_by(now) + nbytes, self._lately_by(now) + nbytes
         self._at = max(self._at, now)
 
     def unserve(self, nbytes: float) -> None:
         """What was debited and does not come is no use, and takes no turn."""
         self.finish -= nbytes / self.weight
-        self._used = max(0.0, self._used - nbytes)
+        self._used, self._lately = max(0.0, self._used - nbytes), max(0.0, self._lately - nbytes)
 
     def reweigh(self, weight: float, virtual: float) -> None:
         """Goes on at another weight; what it is ahead of the others stays the same in bytes."""
@@ -110,6 +125,10 @@ class Queue:
     def used(self, now: float) -> float:
         """Returns the recent use, bytes/s."""
         return self._used_by(now) / self._memory
+
+    def lately(self, now: float) -> float:
+        """Returns its use, bytes/s, where that grows: of late, else the recent one."""
+        return max(self.used(now), self._lately_by(now) / (self._memory * LATELY_PART))
 
     def wants(self, now: float, patience: float) -> float:
         """Returns its demand, bytes/s.
@@ -125,7 +144,7 @@ class Queue:
     def held_back(self, now: float, patience: float) -> bool:
         """Whether its share holds it back, or did so a moment ago; `patience` as for `wants`."""
         head = self.head()
-        if head is not None and (now - head.since > patience or self.used(now) >= HELD_BACK_PART * self.weight):
+        if head is not None and (now - head.since > patience or self.lately(now) >= HELD_BACK_PART * self.weight):
             self._held_back_at = now
         return now - self._held_back_at < HOLD_SECONDS
 
@@ -135,3 +154,6 @@ class Queue:
 
     def _used_by(self, now: float) -> float:
         return self._used * math.exp(-max(0.0, now - self._at) / self._memory)
+
+    def _lately_by(self, now: float) -> float:
+        return self._lately * math.exp(-max(0.0, now - self._at) / (self._memory * LATELY_PART))

@@ -95,9 +95,12 @@ class ReadingNode(Node):
             }
             self.wants = self.wanting.look(seen, now)
             if self.wanting.due(self.wants, self.holding.unsaid, now):
-                self.wanting.said(self.wants, now)
-                self._say()
+                self._send()
             self.lab.world.after(LOOK_SECONDS, self._look)
+
+    def _send(self) -> None:
+        self.wanting.said(self.wants, self.clock.now())
+        super()._send()
 
     def _report(self) -> None:
         """Reports are due by what is wanted."""

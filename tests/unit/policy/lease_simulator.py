@@ -32,12 +32,6 @@ class Meter:
     _at: float = 0.0
     _before: list[tuple[float, LinePolicy]] = field(default_factory=list)
 
-    def elect_another(self) -> None:
-        """The session is lost in etcd when its office has stopped granting by itself; it does not know of another."""
-        for office in self.offices:
-            office.book.lead(office.clock.now(), 0.0)
-            self.etcd.resign(office.epoch)
-
     def adopt(self, policy: LinePolicy) -> None:
         """Another policy; what was granted by the one before may be in force for a lease."""
         self._advance()
@@ -96,6 +90,8 @@ class Node:
         self.settle()
         if self.alive and self.holding.take(grant, self.clock.now()):
             self._apply(self.clock.now())
+            if self.holding.shrunk:
+                self._send()
             self.report_soon()
 
     def want(self, wants: dict[Leaf, Want]) -> None:
@@ -137,8 +133,10 @@ class Node:
             self.lab.world.after(1.0, self._report)
 
     def _say(self) -> None:
-        if not self.alive or self.clock.now() - self._sent < 0.099:
-            return
+        if self.alive and self.clock.now() - self._sent >= 0.099:
+            self._send()
+
+    def _send(self) -> None:
         self.office = self.lab.find_office(self)
         if self.office is None:
             return

@@ -84,3 +84,16 @@ def test_a_report_echoes_what_is_held_and_a_new_process_holds_nothing() -> None:
     assert holding.report(3, {}, 1.0, 101.0).held == LeaseId(3, 5)
     assert not holding.unsaid
     assert Holding("cache-1", 8).report(3, {}, 0.0, 102.0).held == NO_LEASE
+
+
+def test_a_grant_that_lets_less_than_the_office_counts_is_told_apart_until_it_is_echoed() -> None:
+    holding = _holding()
+    assert not holding.shrunk
+    holding.report(3, {}, 1.0, 101.0)
+
+    holding.take(replace(GRANT, lease=LeaseId(3, 6), rate=GRANT.rate * 2), 101.1)
+    assert not holding.shrunk
+    holding.take(replace(GRANT, lease=LeaseId(3, 7), rate=GRANT.rate / 2), 101.2)
+    assert holding.shrunk
+    holding.report(3, {}, 1.0, 101.3)
+    assert not holding.shrunk
