@@ -1,6 +1,7 @@
 """The admin port: health and metrics for everybody who reaches it, all else behind the administrators' token."""
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from gateway.admin.api import Api
 from gateway.admin.cache import CacheApi
 from gateway.admin.cluster import ClusterApi
 from gateway.admin.exposition import CONTENT_TYPE, Exposition
+from gateway.admin.malformed import MalformedAsDebug
 from gateway.admin.operations import Operations
 from gateway.admin.replies import TOLD, code_of, refusal
 from gateway.admin.token import AdminToken
@@ -78,6 +80,7 @@ class AdminServer:
         runner = web.AppRunner(
             application(operations, token, counters, visitors.busy, whole),
             access_log=None,
+            logger=MalformedAsDebug(logging.getLogger("aiohttp.server")),
             handle_signals=False,
             shutdown_timeout=grace_seconds,
         )

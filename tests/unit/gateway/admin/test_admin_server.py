@@ -289,3 +289,26 @@ async def test_a_reply_that_hangs_holds_up_a_stop_for_its_grace_alone(port: Port
 
     assert b"HTTP/1.1 200" not in await reader.read()
     writer.close()
+
+
+MALFORMED = [
+    b"GET /healthz HTTP/1.1\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
+    b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nand then garbage\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("request_", MALFORMED, ids=["no host", "long", "negative", "second"])
+async def test_what_is_no_request_fills_no_log(port: Port, request_: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    url = URL(port.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    try:
+        writer.write(request_)
+        answer = await reader.read()
+    finally:
+        writer.close()
+
+    assert b" 400 Bad Request\r\n" in answer
+    assert caplog.records == []
