@@ -27,10 +27,7 @@ class RunningParts:
 
     async def adopt(self, pair: Pair, revision: Revision) -> None:
         """Goes on with this topology and policy. Raises UnknownRegion, and then nothing changed."""
-        prepared = None
-        if len(pair.topology.mounts) > MANY:
-            prepared = await asyncio.to_thread(self._app.prepare, pair.topology, pair.policy)
-        self._app.adopt(pair.topology, pair.policy, revision.number, prepared)
+        await self._put(pair, revision.number)
         self._tell(pair.topology.regions[self._app.settings.region])
         self._app.digests.adopt(pair.digest)
         self._in_force.rules, self._in_force.pair = Rules(pair.policy.cache), pair
@@ -54,6 +51,14 @@ class RunningParts:
         """Goes on with these pins."""
         self._app.regrouping.pin([pin.path for pin in pins])
 
-    def adopt_nodes(self, nodes: tuple[PublishedNode, ...]) -> None:
+    async def adopt_nodes(self, nodes: tuple[PublishedNode, ...]) -> None:
         """These nodes are published by the regions now."""
-        self._app.far.publish(nodes)
+        pair = self._in_force.pair
+        if self._app.far.publish(nodes) and pair is not None:
+            await self._put(pair, self._app.resolver.revision)
+
+    async def _put(self, pair: Pair, number: int) -> None:
+        prepared = None
+        if len(pair.topology.mounts) > MANY:
+            prepared = await asyncio.to_thread(self._app.prepare, pair.topology, pair.policy)
+        self._app.adopt(pair.topology, pair.policy, number, prepared)

@@ -57,7 +57,7 @@ class Files:
         self._lists = lists
         self._recent = recent
         self._known: OrderedDict[str, tuple[Place, Terms, ObjectId]] = OrderedDict()
-        self._revision = -1
+        self._serial = -1
 
     def open_now(self, caller: Caller, path: str, wanted: Wanted) -> Opened | None:
         """Answers from memory and the kernel's cache alone, None where that is not enough.
@@ -152,10 +152,10 @@ class Files:
         return key.read if own is None or own.trust == "full" else paths.common(key.read, own.paths)
 
     def _asked(self, caller: Caller, path: str, wanted: Wanted) -> Asked:
-        if self._resolver.revision != self._revision:
+        if self._resolver.serial != self._serial:
             # Rules and mounts change with the revision, between two requests.
             self._known.clear()
-            self._revision = self._resolver.revision
+            self._serial = self._resolver.serial
         known = self._known.get(path)
         if known is None:
             place = self.place(path)

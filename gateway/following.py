@@ -36,7 +36,7 @@ class Adopting(Protocol):
         """Goes on with these pins."""
         ...
 
-    def adopt_nodes(self, nodes: tuple[PublishedNode, ...]) -> None:
+    async def adopt_nodes(self, nodes: tuple[PublishedNode, ...]) -> None:
         """These nodes are published by the regions now."""
         ...
 
@@ -93,7 +93,7 @@ class Following:
             if known.pins != self._known.pins:
                 self._parts.adopt_pins(known.pins)
             if known.nodes != self._known.nodes:
-                self._parts.adopt_nodes(known.nodes)
+                await self._parts.adopt_nodes(known.nodes)
             self._known = known
 
     async def _revise(self, known: Known, strict: bool) -> None:

@@ -32,6 +32,7 @@ def lease(running: Running, control: ControlDoor) -> None:
         wall=app.settings.wall,
         tidings=tidings("causeway.leases"),
         on_fault=_fault,
+        far=app.far.addresses,
         leased=clustering is not None,
         etcd=None if clustering is None else clustering.etcd,
     )

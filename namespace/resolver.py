@@ -45,6 +45,7 @@ class _View:
     revision: int
     table: Table
     routed: Routed
+    serial: int
 
 
 class Resolver:
@@ -53,7 +54,7 @@ class Resolver:
     def __init__(self, region: str) -> None:
         self.region = region
         # All there is to change; replaced whole, so that a reader sees one revision or the other.
-        self._view = _View(Topology(regions={}), 0, Table(()), {})
+        self._view = _View(Topology(regions={}), 0, Table(()), {}, 0)
 
     def __repr__(self) -> str:
         return f"<Resolver of {self.region}: revision {self.revision}, {len(self._view.routed)} mounts>"
@@ -69,20 +70,28 @@ class Resolver:
         return self._view.revision
 
     @property
+    def serial(self) -> int:
+        """Counts what was put in force: who remembers places looks whether it is another one."""
+        return self._view.serial
+
+    @property
     def table(self) -> Table:
         """The mounts in force."""
         return self._view.table
 
-    def adopt(self, topology: Topology, revision: int, prepared: "Prepared | None" = None) -> bool:
+    def adopt(
+        self, topology: Topology, revision: int, prepared: "Prepared | None" = None, *, again: bool = False
+    ) -> bool:
         """Puts a topology in force and returns True, or False if its revision is not newer than the one in force.
 
-        `prepared` is what `prepare` made of it. Raises UnknownRegion if this node's region is not in it; then nothing
+        `prepared` is what `prepare` made of it; `again` takes one of the same revision too: of a region that names no
+        nodes others are known by now. Raises UnknownRegion if this node's region is not in it; then nothing
         changes.
         """
-        if revision <= self.revision:
+        if revision < self.revision or (revision == self.revision and not again):
             return False
         made = prepared or self.prepare(topology)
-        self._view = _View(topology, revision, made.table, made.routed)
+        self._view = _View(topology, revision, made.table, made.routed, self._view.serial + 1)
         return True
 
     def prepare(self, topology: Topology) -> "Prepared":

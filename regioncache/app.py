@@ -125,6 +125,8 @@ class CacheAppSettings:
 class Prepared:
     """What was worked out of a topology before it is put in force."""
 
+    topology: Topology
+    """With the nodes that regions publish, where it names none."""
     resolved: Resolved
     shown: Shown
     ways: set[WayId]
@@ -264,13 +266,14 @@ class CacheApp:
 
     def prepare(self, topology: Topology, policy: Policy) -> "Prepared":
         """Works out what `adopt` needs, from any thread: many mounts take a while. Raises UnknownRegion."""
+        topology = self.far.filled(topology)
         made = self.resolver.prepare(topology)
         shown = Shown(topology, made.table)
         if policy.cache:
             _ = shown.digest
         ways = Routes(topology, self.settings.region)
         return Prepared(
-            made, shown, {way_id(one.bucket, way) for one in topology.mounts.values() for way in ways.of(one)}
+            topology, made, shown, {way_id(one.bucket, way) for one in topology.mounts.values() for way in ways.of(one)}
         )
 
     def adopt(self, topology: Topology, policy: Policy, revision: int, prepared: "Prepared | None" = None) -> None:
@@ -287,8 +290,8 @@ class CacheApp:
             rules = policy.lines.get(name) or LinePolicy.of_capacity(line.capacity)
             lines[name] = self._line(name, f"{line.far(region)}>{region}", rules)
             lines[name].adopt(rules)
-        self.resolver.adopt(topology, revision, made.resolved)
-        self.regrouping.adopt(topology, policy.cache, made.shown)
+        self.resolver.adopt(made.topology, revision, made.resolved, again=True)
+        self.regrouping.adopt(made.topology, policy.cache, made.shown)
         self.places.rules = Rules(policy.cache)
         self.routing.adopt(lines)
         mounts = topology.mounts.values()

@@ -94,12 +94,12 @@ class Places:
     def __init__(self, resolver: Resolver) -> None:
         self.rules = Rules(())
         self._resolver = resolver
-        self._revision = -1
+        self._serial = -1
         self._mounts: Mapping[str, Mapping[str, Place]] = {}
 
     def of(self, bucket: str, key: str) -> Place | None:
         """The place of `key`, through the mount of that bucket with the longest prefix that covers it."""
-        if self._resolver.revision != self._revision:
+        if self._resolver.serial != self._serial:
             self._work_out()
         places = self._mounts.get(bucket, {})
         for prefix in prefixes_of(key):
@@ -109,7 +109,7 @@ class Places:
 
     def bucket(self, bucket: bytes) -> Bucket | None:
         """The bucket with this id, of those that are mounted."""
-        if self._resolver.revision != self._revision:
+        if self._resolver.serial != self._serial:
             self._work_out()
         buckets = (next(iter(places.values())).bucket for places in self._mounts.values())
         return next((one for one in buckets if one.id == bucket), None)
@@ -128,4 +128,4 @@ class Places:
                 bucket = topology.buckets[mount.bucket]
                 place = Place(mount.path, mount, bucket, "", ways.of(mount))
                 mounts.setdefault(bucket.name, {}).setdefault(mount.prefix, place)
-        self._mounts, self._revision = mounts, self._resolver.revision
+        self._mounts, self._serial = mounts, self._resolver.serial

@@ -56,6 +56,8 @@ class LeasingSettings:
     tidings: Tidings
     on_fault: Callable[[BaseException], None]
     """Told of a fault of the program."""
+    far: Callable[[str], Sequence[str]] = lambda region: ()
+    """Peer doors of another region's nodes that answer, as URLs, as far as they are known."""
     leased: bool = True
     """Whether this region has several nodes, which hold leases; one that is alone has the quota."""
     etcd: Etcd | None = None
@@ -198,11 +200,10 @@ class Leasing:
         return Asked(line, region, lambda: self._nodes(region), settings.questioner)
 
     def _nodes(self, region: str) -> Sequence[str]:
-        return (
-            ()
-            if self._topology is None or region not in self._topology.regions
-            else self._topology.regions[region].nodes
-        )
+        topology = self._topology
+        named = () if topology is None or region not in topology.regions else topology.regions[region].nodes
+        urls = (node if "://" in node else f"http://{node}" for node in named)
+        return tuple(dict.fromkeys((*self._settings.far(region), *urls)))
 
     def _connect(self, address: str, region: str) -> Remote:
         secret = self._settings.secrets(region)

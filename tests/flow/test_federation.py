@@ -1,15 +1,22 @@
 """Regions that are clusters read from one another: the owner there is asked, and what moves or dies costs a retry."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
+from gateway import publishing
+from gateway.admin.operations import OperationFault
+from gateway.adopting import RunningParts
+from regioncache.cluster.members import Addresses, Member
+from regioncache.federation.farview import FarView
 from regioncache.pages import WHOLE
 from tests.fakes.ramp import ramp
 from tests.fakes.s3server import FakeS3
 from tests.flow.federated import HOME, POOL, SHIELD, federation
 from tests.flow.journeys import landed, read
-from tests.flow.world import MIB, NEAR, RENTED
+from tests.flow.world import FAR, MIB, NEAR, RENTED
 
 pytestmark = pytest.mark.anyio
 SIZE = 2 * MIB + 17
@@ -158,3 +165,51 @@ async def test_views_that_differ_cost_a_forwarding_and_no_second_read_of_the_ori
 
         assert bodies == [ramp(0, SIZE)] * 2
         assert s3.sent[key] == SIZE
+
+
+async def test_regions_that_name_no_nodes_are_asked_at_those_that_they_publish(s3: FakeS3) -> None:
+    async with federation(s3, named={FAR: [], NEAR: []}) as all_of_them:
+        s3.bucket("bucket1").put("k", SIZE)
+        with pytest.raises(OperationFault, match="no way from here"):
+            await read(all_of_them.world, "k", region=POOL)
+
+        published = tuple(publishing.told_of(node.running) for node in all_of_them.world.nodes.values())
+        for node in all_of_them.world.nodes.values():
+            parts = RunningParts(node.running.app, node.running.keys, node.running.in_force)
+            await parts.adopt_nodes(published)
+
+        assert await read(all_of_them.world, "k", region=POOL) == ramp(0, SIZE)
+        assert s3.sent["k"] == SIZE
+        assert all_of_them.brought(NEAR) == {"unique": SIZE}
+
+
+async def test_a_far_node_that_swallows_what_is_sent_is_given_up_and_the_next_one_asked(s3: FakeS3) -> None:
+    async with federation(s3) as all_of_them, swallowing() as where:
+        s3.bucket("bucket1").put("first", 1000)
+        await read(all_of_them.world, "first", region=POOL)
+        await all_of_them.settled()
+        far = all_of_them.far(POOL, NEAR)
+        key = all_of_them.owned_by("s2")
+        s3.bucket("bucket1").put(key, 1000)
+        moved = Member("s2", Addresses(where), 1 << 30)
+        far.nodes.adopt(FarView(far.nodes.view.epoch, (all_of_them.known["s1"], moved)), 0.0)
+        far.nodes.answered(moved, 0.0)
+
+        assert await read(all_of_them.world, key, region=POOL) == ramp(0, 1000)
+
+        assert s3.sent[key] == 1000
+        assert not all_of_them.world.nodes[POOL].running.app.health.away_since()
+
+
+@asynccontextmanager
+async def swallowing() -> AsyncIterator[str]:
+    """The address of a server that takes connections and says nothing."""
+    held: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for writer in held:
+            writer.transport.abort()
+        await server.wait_closed()

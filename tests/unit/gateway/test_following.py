@@ -50,7 +50,7 @@ class Parts:
     def adopt_keys(self, keys: tuple[AccessKey, ...]) -> None:
         self.keys = keys
 
-    def adopt_nodes(self, nodes: tuple[PublishedNode, ...]) -> None:
+    async def adopt_nodes(self, nodes: tuple[PublishedNode, ...]) -> None:
         self.nodes = nodes
 
     def adopt_pins(self, pins: tuple[PinnedPath, ...]) -> None:
