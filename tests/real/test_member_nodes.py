@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -154,3 +155,42 @@ def test_a_node_alone_says_so(tmp_path: Path) -> None:
             alone.cli("drain")
         with pytest.raises(ChildProcessError, match=r"name the region's `etcd` in node\.yaml"):
             alone.cli("members", "remove", "n2")
+
+
+def fill(servers: EtcdCluster) -> None:
+    """Puts until etcd refuses: it counts what it has written to its disk, which it does ten times a second."""
+    for number in range(200):
+        try:
+            servers.ctl("put", f"/fill/{number % 50}", "x" * 100_000)
+        except subprocess.CalledProcessError:
+            return
+    raise AssertionError("etcd takes whatever comes")
+
+
+def test_an_etcd_without_space_keeps_its_members_and_takes_a_new_one_once_there_is_some(tmp_path: Path) -> None:
+    with etcd(tmp_path, 1, f"--quota-backend-bytes={2 << 20}") as servers, ExitStack() as stack:
+        region, pool = Region(tmp_path, servers, stack), stack.enter_context(ThreadPoolExecutor(1))
+        first, second = region.start("n1"), region.start("n2")
+        both = {"n1": "active", "n2": "active"}
+        becomes(first, both)
+        fill(servers)
+
+        coming = pool.submit(region.start, "n3")
+        log = tmp_path / "n3" / "node-here.log"
+        first.process.wait_until(lambda: log.exists() and "database space exceeded" in log.read_text())
+        with pytest.raises(ChildProcessError, match="alarm disarm"):
+            first.apply({"regions": {"here": {}}})
+        assert states(first) == states(second) == both
+        # One that restarts meanwhile goes on by the view on its disk.
+        assert second.process.stop() == 0
+        assert states(region.start("n2"))["n1"] == "active"
+
+        # As the remedy in the fault says.
+        servers.ctl("del", "--prefix", "/fill/")
+        servers.compact()
+        servers.ctl("defrag")
+        servers.ctl("alarm", "disarm")
+        third = coming.result()
+        becomes(third, {**both, "n3": "active"})
+        becomes(first, {**both, "n3": "active"})
+        first.apply({"regions": {"here": {}}})
