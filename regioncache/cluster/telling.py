@@ -17,7 +17,7 @@ class Telling:
         self._name = name
         self._tidings = tidings
         self._away = ""
-        self._out = False
+        self._in = False
         self._strange: dict[str, str] = {}
         self._missed: dict[str, int] = {}
 
@@ -55,12 +55,12 @@ class Telling:
         parts += [f"{name} is another process" for name in change.anew]
         if parts:
             self._tidings.news(f"members, epoch {view.epoch}: {', '.join(parts)}; {len(view.members)} in all")
-        out = view.of(self._name) is None
-        if out and not left and not self._out:
+        # A view learned of another member before this process is registered tells nothing of it: it is on its way in.
+        was, self._in = self._in, view.of(self._name) is not None
+        if was and not self._in and not left:
             self._tidings.warning(
                 "this node is a member no more in the view of the others: what it owned is theirs until it is back"
             )
-        self._out = out
 
     def unreadable(self, faults: Mapping[str, str]) -> None:
         """These registrations, by name, cannot be read."""

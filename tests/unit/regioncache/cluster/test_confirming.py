@@ -253,6 +253,7 @@ def test_a_member_that_others_lost_says_so_once_and_one_that_left_does_not():
     telling = Telling("a", Tidings(said.append, lambda _: None))
     nothing = Change((), (), (), (), moved=False)
 
+    telling.changed(view(4, "a", "b"), nothing, left=False)
     for _ in range(2):
         telling.changed(view(5, "b"), nothing, left=False)
     telling.changed(view(6, "a", "b"), nothing, left=False)
@@ -260,3 +261,13 @@ def test_a_member_that_others_lost_says_so_once_and_one_that_left_does_not():
 
     assert len(said) == 1
     assert "a member no more" in said[0]
+
+
+def test_a_member_that_is_not_in_yet_is_not_told_that_others_lost_it():
+    said: list[str] = []
+    telling = Telling("a", Tidings(said.append, lambda _: None))
+
+    telling.changed(view(5, "b"), Change(("b",), (), (), (), moved=True), left=False)
+    telling.changed(view(6, "a", "b"), Change(("a",), (), (), (), moved=True), left=False)
+
+    assert said == []
