@@ -8,13 +8,13 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import structlog
 
 from gateway import loopdelay, publishing, tls
 from gateway.admin import token
-from gateway.admin.server import AdminServer
 from gateway.admin.token import AdminToken
 from gateway.admin.visitors import MOST
 from gateway.adopting import RunningParts
@@ -58,6 +58,7 @@ from regioncache.recent import Recent
 from regioncache.tracing import untraced
 
 if TYPE_CHECKING:
+    from gateway.admin.server import AdminServer
     from gateway.clustering import Clustering
     from gateway.served import ServedNamespace
     from gateway.workers.part import Part
@@ -74,7 +75,7 @@ class Node:
     operations: Operating
     servers: dict[str, Server]
     admin_connections: int = MOST
-    admin: AdminServer | None = None
+    admin: "AdminServer | None" = None
     watching: list[asyncio.Task[None]] = field(default_factory=list)
     control: ControlDoor | None = None
     roles: frozenset[Role] = ROLES
@@ -223,6 +224,10 @@ class Node:
             self.watching.append(asyncio.create_task(running.telemetry.tell(self.operations.metrics)))
 
     async def _open_admin(self, admin_token: AdminToken) -> None:
+        # A fifth of what a start loads, in a thread: other members and clients are being served meanwhile.
+        await asyncio.to_thread(import_module, "gateway.admin.server")
+        from gateway.admin.server import AdminServer
+
         running = self.running
         listen = running.settings.listen
         context = tls.context("admin", listen.admin, running.certificates)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.cli import garbage
 from gateway.cli.check import PATHS
 from gateway.cli.faults import CommandFault
 from gateway.cli.reach import DEFAULT_CONFIG
@@ -75,6 +76,7 @@ def up(
     SIGTERM, SIGHUP or Ctrl-C stop it, and running replies are finished; a second SIGTERM or Ctrl-C cuts them. With
     several workers SIGHUP reads the settings again and restarts the workers one by one.
     """
+    garbage.hold_off()
     from gateway.logs import configure
     from gateway.workers import order
 

@@ -3,9 +3,9 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from gateway.admin.operations import Operations
-from gateway.admin.server import AdminServer
 from gateway.config import NodeSettings
 from gateway.operating.running import Running
 from gateway.workers.link import Link
@@ -13,6 +13,9 @@ from gateway.workers.order import Order
 from gateway.workers.shares import share
 from gateway.workers.whole import Whole
 from regioncache.http.server import Server
+
+if TYPE_CHECKING:
+    from gateway.admin.server import AdminServer
 
 LINGER_SECONDS = 1.0
 """Clients that ask often get `Connection: close` with a reply within this; those that are silent for longer are
@@ -45,7 +48,7 @@ class Part:
             self._link = Link(self._link_end)
         return self._link
 
-    async def quiet(self, s3: Server, admin: AdminServer | None, grace_seconds: float) -> None:
+    async def quiet(self, s3: Server, admin: "AdminServer | None", grace_seconds: float) -> None:
         """Ends the doors of clients, while siblings still read through this worker; returns once none needs it."""
         async with asyncio.TaskGroup() as doors:
             doors.create_task(s3.stop(grace_seconds, min(LINGER_SECONDS, grace_seconds)))
