@@ -202,13 +202,13 @@ class Node:
             await self._listen("peer", listen.peer, contexts["peer"])
         if "s3" in self.roles:
             await self._listen("s3", listen.s3, contexts["s3"])
-        if "admin" in self.roles:
-            await self._open_admin(admin_token)
         if self.control is not None and (opened := await self.control.open()) is not None:
             running.addresses["control"] = opened
+        await _begin_leasing(running)
+        if "admin" in self.roles:
+            await self._open_admin(admin_token)
         if clustering is not None:
             await clustering.open({**running.addresses, "peer": own["peer"]})
-        await _begin_leasing(running)
         running.app.prober.start()
         running.app.calendar.start()
         running.app.refresher.start()

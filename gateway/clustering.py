@@ -107,10 +107,9 @@ class Clustering:
         await self.membership.close()
         await self.etcd.close()
 
-    @property
-    def control(self) -> str:
+    def control_at(self, bound: Mapping[str, Address]) -> str:
         """Where others reach this member's control port, `HOST:PORT`."""
-        return self.membership.registering.member.addresses.control
+        return self._addresses(bound).control
 
     def process_epoch(self) -> int:
         """This process's epoch as a member; 0 before it is registered."""

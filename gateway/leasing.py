@@ -18,7 +18,7 @@ from regioncache.peers.desks import Questioner
 
 
 def lease(running: Running, control: ControlDoor) -> None:
-    """Builds it over a node's cache; `app.leasing.start` begins once the doors are open."""
+    """Builds it over a node's cache; `app.leasing.start` begins once this node is a member."""
     settings, app, clustering = running.settings, running.app, running.clustering
     of_leasing = LeasingSettings(
         region=settings.region,
@@ -44,7 +44,7 @@ def lease(running: Running, control: ControlDoor) -> None:
 def reached(running: Running) -> str:
     """Returns where others reach the control port, `HOST:PORT`."""
     if running.clustering is not None:
-        return running.clustering.control
+        return running.clustering.control_at(running.addresses)
     where = running.settings.advertise.control or running.addresses["control"]
     own = where.host in {"0.0.0.0", "::"}  # noqa: S104
     return str(Address(socket.gethostname(), where.port) if own else where)
