@@ -102,10 +102,10 @@ class Machine:
         """host:port of its S3 door."""
         return f"{self.host.address}:{S3_PORT}"
 
-    def start(self) -> None:
-        """Starts the node and waits until it lives; starting again keeps what its disk holds."""
+    def start(self, *, wait: bool = True) -> None:
+        """Starts the node and waits, if it shall, until it lives; starting again keeps what its disk holds."""
         running = contextlib.ExitStack()
-        self._node = running.enter_context(node(self.place, env=credentials(), **self._given))
+        self._node = running.enter_context(node(self.place, env=credentials(), wait=wait, **self._given))
         self._running = running
 
     def kill(self) -> None:

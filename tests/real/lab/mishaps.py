@@ -5,7 +5,7 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -13,6 +13,8 @@ from tests.real.lab.federation import PEER_PORT, Machine
 from tests.real.lab.network import Site
 from tests.real.lab.process import tool
 from tests.real.lab.reads import PAGE
+
+START_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,8 @@ class Kill:
     streams: int
     buffer: int
     """The largest receive buffer of its streams, bytes."""
-    ready_seconds: float
+    ready_seconds: float | None
+    """From its start; None: the next kill came before."""
 
     @property
     def may_cost(self) -> int:
@@ -45,7 +48,12 @@ class Kills:
 
     @property
     def slowest_start(self) -> float:
-        return max((one.ready_seconds for one in self.kills), default=0.0)
+        return max((one.ready_seconds for one in self.kills if one.ready_seconds is not None), default=0.0)
+
+    @property
+    def never_ready(self) -> int:
+        """After how many kills the next one came before the node was ready."""
+        return sum(one.ready_seconds is None for one in self.kills)
 
     def __str__(self) -> str:
         begun = self.kills[0].at if self.kills else 0.0
@@ -62,32 +70,37 @@ def streams(machine: Machine, far: Site) -> tuple[int, int]:
 
 
 @contextmanager
-def killing(victims: Sequence[Machine], *, every: float, down: float, seed: int, far: Site) -> Iterator[Kills]:
+def killing(
+    victims: Sequence[Machine], *, every: float, down: float, seed: int, far: Site, relentless: bool = False
+) -> Iterator[Kills]:
     """Kills one of the victims every so many seconds while the `with` runs, and starts it `down` seconds later.
 
-    Where starting takes long the kills come later: a node serves for `every` - `down` before it is killed again.
+    Where starting takes long the kills come later: a node serves for `every` - `down` before it is killed again. Not so
+    where it is `relentless`: then it is killed at its time, ready or not.
 
     At the end the one that is down is started; a kill cuts the streams from `far`.
     """
     done, over, draw = Kills(), threading.Event(), random.Random(seed)
 
-    def kill_one() -> None:
+    def kill_one(next_at: float) -> None:
         victim = draw.choice(victims)
         count, buffer = streams(victim, far)
         at = time.monotonic()
         victim.kill()
         over.wait(down)
         begun = time.monotonic()
-        victim.start()
-        victim.node.process.wait_until(victim.node.ready)
-        done.kills.append(Kill(at, victim.name, count, buffer, time.monotonic() - begun))
+        victim.start(wait=False)
+        given_up = None if not relentless else lambda: not over.is_set() and time.monotonic() >= next_at
+        done.kills.append(Kill(at, victim.name, count, buffer, _ready_after(victim, begun, given_up)))
 
     def work() -> None:
         try:
             next_at = time.monotonic() + every / 2
             while not over.wait(max(0.0, next_at - time.monotonic())):
-                kill_one()
-                next_at = max(next_at + every, time.monotonic() + every - down)
+                next_at += every
+                kill_one(next_at)
+                if not relentless:
+                    next_at = max(next_at, time.monotonic() + every - down)
         except BaseException as fault:
             done.faults.append(fault)
 
@@ -100,3 +113,15 @@ def killing(victims: Sequence[Machine], *, every: float, down: float, seed: int,
         thread.join()
     if done.faults:
         raise done.faults[0]
+
+
+def _ready_after(victim: Machine, begun: float, given_up: Callable[[], bool] | None) -> float | None:
+    """Seconds from its start until it is ready; None: it was given up before."""
+    while not victim.node.ready():
+        victim.node.process.check()
+        if given_up is not None and given_up():
+            return None
+        if time.monotonic() > begun + START_SECONDS:
+            raise TimeoutError(f"{victim.name} is not ready after {START_SECONDS} s")
+        time.sleep(0.02)
+    return time.monotonic() - begun

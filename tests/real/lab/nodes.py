@@ -152,8 +152,11 @@ def node(
     env: Mapping[str, str] | None = None,
     settings: Mapping[str, Any] | None = None,
     before: Sequence[str] = (),
+    wait: bool = True,
 ) -> Iterator[Node]:
     """Runs `causeway up` until the `with` ends. `far`: the regions it shares the pair's secret with.
+
+    Returns once the admin port answers, or at once without `wait`.
 
     `settings` go over what is written to node.yaml, `before` is a command that starts the program. Starting twice at
     one place is a restart: the cache is kept.
@@ -186,5 +189,6 @@ def node(
     (place.directory / "cache").mkdir(exist_ok=True)
     args = [*before, PROGRAM, "up", "--config", str(place.config)]
     with child(f"node-{place.region}", args, place.directory, cpu=cpu, netns=place.netns, env=env) as process:
-        process.wait_until(within(place.netns, answers(f"http://127.0.0.1:{place.admin_port}/healthz")))
+        if wait:
+            process.wait_until(within(place.netns, answers(f"http://127.0.0.1:{place.admin_port}/healthz")))
         yield Node(place, process)

@@ -126,11 +126,17 @@ def child(
     """Runs a process for the length of the `with`, its log in `directory`, pinned to a core, inside a namespace."""
     if netns is not None:
         args = ["ip", "netns", "exec", netns, *args]
-    started = Child(name, list(args), directory / f"{name.replace('/', '-')}.log", {**os.environ, **(env or {})}, cpu)
+    said = {**as_installed(), **(env or {})}
+    started = Child(name, list(args), directory / f"{name.replace('/', '-')}.log", said, cpu)
     try:
         yield started
     finally:
         started.stop()
+
+
+def as_installed() -> dict[str, str]:
+    """The environment of a program that was installed: it keeps its byte code, or each start compiles all of it."""
+    return {variable: value for variable, value in os.environ.items() if variable != "PYTHONDONTWRITEBYTECODE"}
 
 
 def family(pid: int) -> list[int]:
