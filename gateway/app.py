@@ -25,7 +25,7 @@ from gateway.descriptors import connections
 from gateway.files import Files
 from gateway.following import Following
 from gateway.keeper import open_namespace
-from gateway.logs import AccessLog, faults_in, tidings
+from gateway.logs import AccessLog, fault_of, faults_in, tidings
 from gateway.operating.accounting import OPERATION
 from gateway.operating.looking import ADMIN
 from gateway.operating.operating import Operating
@@ -274,7 +274,7 @@ class Node:
             lambda: Walk(lambda ask: files.list(ADMIN, ask)),
             app.settings.clock,
             app.settings.tidings,
-            _partition_fault,
+            fault_of("partitions", "listing partitions"),
         )
 
 
@@ -290,7 +290,13 @@ def _assembled(
     keys, recent, applying = Keys(), Recent(), Applying(namespace, wall, settings.region)
     files = Files(app.resolver, lambda: in_force.rules, app.cache, app.lists, recent)
     parts = RunningParts(app, keys, in_force)
-    following = Following(namespace, applying, parts, tidings("causeway.namespace"), _namespace_fault)
+    following = Following(
+        namespace,
+        applying,
+        parts,
+        tidings("causeway.namespace"),
+        fault_of("namespace", "putting the namespace in force"),
+    )
     running = Running(settings, app, namespace, applying, following, keys, files, recent, in_force, wall, wall())
     running.telemetry = telemetry
     tracing = None if telemetry is None else telemetry.of_clients()
@@ -342,24 +348,6 @@ def _server(handler: Handler, door: str, connections: int) -> Server:
     )
 
 
-def _fill_fault(fault: BaseException) -> None:
-    structlog.stdlib.get_logger("causeway.fill").error(
-        "fault in a fill", exc_info=(type(fault), fault, fault.__traceback__)
-    )
-
-
-def _namespace_fault(fault: BaseException) -> None:
-    structlog.stdlib.get_logger("causeway.namespace").error(
-        "fault in putting the namespace in force", exc_info=(type(fault), fault, fault.__traceback__)
-    )
-
-
-def _partition_fault(fault: BaseException) -> None:
-    structlog.stdlib.get_logger("causeway.partitions").error(
-        "fault in listing partitions", exc_info=(type(fault), fault, fault.__traceback__)
-    )
-
-
 def _telemetry(settings: NodeSettings) -> Telemetry | None:
     if settings.telemetry is None:
         return None
@@ -383,7 +371,7 @@ def _cache_settings(
         cache.size.said,
         settings.memory,
         secrets.get,
-        _fill_fault,
+        fault_of("fill", "a fill"),
         tidings=tidings(),
         sizes=cache.sizes,
         tiers=tuple(one.tier for one in cache.paths),

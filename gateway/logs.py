@@ -171,6 +171,16 @@ def call_faults() -> Callable[[str, BaseException], None]:
     return told
 
 
+def fault_of(part: str, what: str) -> Callable[[BaseException], None]:
+    """Returns what tells the log of a fault of ours in what a part does behind."""
+
+    def told(fault: BaseException) -> None:
+        log = structlog.stdlib.get_logger(f"causeway.{part}")
+        log.error(f"fault in {what}", exc_info=(type(fault), fault, fault.__traceback__))
+
+    return told
+
+
 def faults_in(door: str) -> Callable[[Request, BaseException], None]:
     """Returns what tells the log of a handler's or a stream's fault.
 
