@@ -234,6 +234,7 @@ class LeaseBook:
         """What a new office gives: what nodes say they hold, and to newcomers a little once all that is held is known.
 
         Until everybody on the roster has spoken nobody knows whose safe rate must be left free, so it waits a moment.
+        Who follows a process that is proven dead has what nobody else holds: at most what that one left.
         """
         all_heard = all(debtor.heard is not None for debtor in self._debtors.values()) and not self._reserves.lost(now)
         if not all_heard and now < self._started + PATIENCE_SECONDS:
@@ -245,7 +246,10 @@ class LeaseBook:
         says = {node: debtor.said_rate for node, debtor in known.items()}
         part = min(1.0, max(0.0, room - floors) / sum(says.values())) if any(says.values()) else 1.0
         parts = {node: Part(says[node] * part, debtor.said_leaves, {}) for node, debtor in known.items()}
-        return parts | {node: Part(floors / len(new), {}, {}) for node in new}
+        followers = [node for node in new if node in self._dead] if floors else []
+        free = room - sum(max(says[node], debtor.cost(now)) for node, debtor in known.items())
+        left = max(0.0, free - floors) / max(1, len(followers))
+        return parts | {node: Part(floors / len(new) + (left if node in followers else 0.0), {}, {}) for node in new}
 
     def _rates(self, parts: Mapping[str, Part], room: float, now: float) -> dict[str, float]:
         """What each is given of its part: nobody grows before what others may be using, or come to use, is free."""

@@ -17,7 +17,7 @@ from namespace.rpc.serving import Service
 from namespace.rpc.signing import Signer
 from policy.model import LinePolicy, Policy
 from regioncache.errors import CacheError, NotSupported, OriginUnavailable
-from regioncache.leasing.elections import Elected, Keys, Standing
+from regioncache.leasing.elections import Elected, Keys, Standee, Standing
 from regioncache.leasing.fences import Fences
 from regioncache.leasing.finding import Asked, Finder, FirstOf, Place, desk, office_region
 from regioncache.leasing.holder import Leaseholder, LeaseStatistics
@@ -237,7 +237,8 @@ class Leasing:
         etcd, above = self._settings.etcd, 0
         standing = None
         if etcd is not None:
-            standing = Standing(etcd, Keys(self._settings.region, line), self._address, self._file)
+            standee = Standee(self._address, self._settings.node, self._settings.process)
+            standing = Standing(etcd, Keys(self._settings.region, line), standee, self._file)
         try:
             while True:
                 try:

@@ -9,7 +9,7 @@ from namespace.etcdclient.client import Etcd
 from namespace.etcdclient.election import Election, Leader
 from namespace.etcdclient.errors import EtcdError
 from namespace.etcdclient.session import Session
-from namespace.etcdclient.values import Put, created_at
+from namespace.etcdclient.values import Delete, Put, created_at
 from regioncache.errors import OriginUnavailable
 from regioncache.leasing.finding import Place
 from regioncache.leasing.tenure import NotInOffice, OfficeFile, Record, TenureUnkept, next_epoch, parsed, plain
@@ -37,9 +37,25 @@ class Keys:
         return f"/causeway/{self.region}/rosters/{self.line}".encode()
 
 
-def said(address: str) -> bytes:
-    """Returns what an office shows of itself: where its control port is."""
-    return json.dumps({"address": address}).encode()
+@dataclass(frozen=True, slots=True)
+class Standee:
+    """Who stands: where others reach its control port, the member's name, and its process epoch, as told now."""
+
+    address: str
+    node: str
+    process: Callable[[], int]
+
+    def said(self) -> bytes:
+        """Returns what an office shows of itself."""
+        return json.dumps({"address": self.address, "node": self.node, "process": self.process()}).encode()
+
+    def follows(self, value: bytes) -> bool:
+        """Whether what another one shows is of a former process of this name: that is dead (line-rules, Lost)."""
+        try:
+            shown = json.loads(value)
+            return bool(shown["node"] == self.node and 0 < shown["process"] < self.process())
+        except (ValueError, KeyError, TypeError):
+            return False
 
 
 def shown(leader: Leader | None, line: str) -> Place:
@@ -129,11 +145,10 @@ class ElectedTenure:
 class Standing:
     """Stands for one line's office, again and again. Mutable state: the session, and the leadership."""
 
-    def __init__(self, etcd: Etcd, keys: Keys, address: str, file: OfficeFile) -> None:
-        """`address` is where others reach this node's control port."""
+    def __init__(self, etcd: Etcd, keys: Keys, standee: Standee, file: OfficeFile) -> None:
         self._etcd = etcd
         self._keys = keys
-        self._address = address
+        self._standee = standee
         self._file = file
         self._session: Session | None = None
         self._leader: Leader | None = None
@@ -147,10 +162,20 @@ class Standing:
             self._session = await Session.open(self._etcd, SESSION_SECONDS)
         elif not self._session.alive:
             await self._session.renew()
+        await self._bury()
         election = Election(self._etcd, self._keys.election)
-        self._leader = await election.campaign(self._session, said(self._address))
+        self._leader = await election.campaign(self._session, self._standee.said())
         etcd, keys, file = self._etcd, self._keys, self._file
         return await ElectedTenure.begin(etcd, keys, self._leader, self._session, file, above(), first())
+
+    async def _bury(self) -> None:
+        """Takes former processes of this name out of the election: else their sessions would run out first.
+
+        Raises: EtcdError.
+        """
+        for item in (await self._etcd.snapshot(self._keys.election)).items:
+            if self._standee.follows(item.value):
+                await self._etcd.transact([created_at(item.key, item.created)], [Delete(item.key)], repeatable=True)
 
     async def resign(self) -> None:
         """Makes way at once: nobody has to wait for the session to run out."""

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from namespace.etcdclient.client import Etcd
+from namespace.etcdclient.config import EtcdAccess
+from namespace.etcdclient.election import Election
+from namespace.etcdclient.session import Session
 from policy.leases.messages import Holder, Safe
-from regioncache.leasing.elections import Keys
-from regioncache.leasing.tenure import Record, parsed
+from regioncache.leasing.elections import Keys, Standee, Standing
+from regioncache.leasing.tenure import OfficeFile, Record, parsed
 from regioncache.origins.base import Payer
 from tests.fakes.leased_nodes import DIRECTION, LINE, NEAR, ClusterNode, Sum, rules
 from tests.real.lab.etcd import EtcdCluster, etcd
@@ -134,6 +138,27 @@ async def test_a_death_that_is_written_in_etcd_frees_the_room(start: Start) -> N
 
     book = office.node.leasing.offices()[LINE].statistics()[DIRECTION]
     assert list(book.nodes) == [office.node.leasing._settings.node]
+
+
+async def test_the_process_that_follows_a_killed_one_of_its_name_ends_its_time_in_office(
+    start: Start, server: EtcdCluster, tmp_path: Path
+) -> None:
+    keys, file = Keys(NEAR, LINE), OfficeFile(tmp_path / "offices")
+    async with Etcd(EtcdAccess.of(*server.urls)) as client:
+        killed, other = await Session.open(client, 3600), await Session.open(client, 3600)
+        election = Election(client, keys.election)
+        former = await election.campaign(killed, Standee("a:1", "cache-0", lambda: 1).said())
+        waiting = asyncio.create_task(election.campaign(other, Standee("b:1", "cache-1", lambda: 1).said()))
+        next_one = Standing(client, keys, Standee("a:1", "cache-0", lambda: 2), file)
+
+        stands = asyncio.create_task(next_one.elected(lambda: 0, lambda: 1))
+        elected = await asyncio.wait_for(waiting, PATIENCE_SECONDS)
+
+        assert elected.epoch > former.epoch
+        assert not stands.done()
+        stands.cancel()
+        await asyncio.wait({stands})
+        await next_one.close()
 
 
 async def test_an_etcd_that_lost_its_data_is_known_to_have_had_offices(start: Start, server: EtcdCluster) -> None:

@@ -172,6 +172,22 @@ def test_after_a_change_of_office_no_rate_more_than_doubles_in_the_first_lease()
         assert all(now <= 2 * then for now, then in zip((a.rate for a in region.allowances()), before, strict=True))
 
 
+def test_a_node_that_dies_with_the_office_and_is_back_has_the_room_it_left_in_the_first_lease() -> None:
+    region = Region(members=3)
+    for member in range(3):
+        region.read(member, TRAINING)
+    region.run(5)
+    others = [region.nodes[name].allowance.rate for name in ("node-1", "node-2")]
+    region.elect_another()
+    region.start("node-0")
+    region.read(0, TRAINING)
+    region.run(3)
+
+    assert region.rate(5, member=0) >= 0.30
+    assert [region.nodes[name].allowance.rate for name in ("node-1", "node-2")] == pytest.approx(others, rel=0.05)
+    assert not region.faults
+
+
 def test_90_of_100_are_used_within_two_leases_after_all_was_cut() -> None:
     region = Region()
     for member in range(6):
