@@ -25,7 +25,7 @@ from gateway.descriptors import connections
 from gateway.files import Files
 from gateway.following import Following
 from gateway.keeper import open_namespace
-from gateway.logs import AccessLog, fault_of, faults_in, tidings
+from gateway.logs import AccessLog, faults_in, fill_fault, namespace_fault, partition_fault, tidings
 from gateway.operating.accounting import OPERATION
 from gateway.operating.looking import ADMIN
 from gateway.operating.operating import Operating
@@ -274,7 +274,7 @@ class Node:
             lambda: Walk(lambda ask: files.list(ADMIN, ask)),
             app.settings.clock,
             app.settings.tidings,
-            fault_of("partitions", "listing partitions"),
+            partition_fault,
         )
 
 
@@ -295,7 +295,7 @@ def _assembled(
         applying,
         parts,
         tidings("causeway.namespace"),
-        fault_of("namespace", "putting the namespace in force"),
+        namespace_fault,
     )
     running = Running(settings, app, namespace, applying, following, keys, files, recent, in_force, wall, wall())
     running.telemetry = telemetry
@@ -371,7 +371,7 @@ def _cache_settings(
         cache.size.said,
         settings.memory,
         secrets.get,
-        fault_of("fill", "a fill"),
+        fill_fault,
         tidings=tidings(),
         sizes=cache.sizes,
         tiers=tuple(one.tier for one in cache.paths),

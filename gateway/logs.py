@@ -171,14 +171,25 @@ def call_faults() -> Callable[[str, BaseException], None]:
     return told
 
 
-def fault_of(part: str, what: str) -> Callable[[BaseException], None]:
-    """Returns what tells the log of a fault of ours in what a part does behind."""
+def fill_fault(fault: BaseException) -> None:
+    """Tells the log of a fault of ours in a fill."""
+    structlog.stdlib.get_logger("causeway.fill").error(
+        "fault in a fill", exc_info=(type(fault), fault, fault.__traceback__)
+    )
 
-    def told(fault: BaseException) -> None:
-        log = structlog.stdlib.get_logger(f"causeway.{part}")
-        log.error(f"fault in {what}", exc_info=(type(fault), fault, fault.__traceback__))
 
-    return told
+def namespace_fault(fault: BaseException) -> None:
+    """Tells the log of a fault of ours while the namespace was put in force."""
+    structlog.stdlib.get_logger("causeway.namespace").error(
+        "fault in putting the namespace in force", exc_info=(type(fault), fault, fault.__traceback__)
+    )
+
+
+def partition_fault(fault: BaseException) -> None:
+    """Tells the log of a fault of ours while partitions were listed."""
+    structlog.stdlib.get_logger("causeway.partitions").error(
+        "fault in listing partitions", exc_info=(type(fault), fault, fault.__traceback__)
+    )
 
 
 def faults_in(door: str) -> Callable[[Request, BaseException], None]:

@@ -91,7 +91,7 @@ def test_what_is_written_has_the_fields_of_the_document() -> None:
     root, stream = logging.getLogger(), io.StringIO()
     kept = (root.handlers[:], root.level)
     try:
-        configure("json", "info", Redactor(), stream)
+        configure("json", "info", Redactor(), stream, worker=1)
         access = Access("s3", "GetObject", 200, "/ns/a", "127.0.0.1", "AK", 5, 0.001, "r1", "0af7651916cd43dd8448eb21")
         AccessLog(every=1).tell(access)
         structlog.stdlib.get_logger("causeway.cache").error("what happened", exc_info=ValueError("why"))
