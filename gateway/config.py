@@ -218,6 +218,13 @@ class NodeSettings(BaseModel):
     the memory and each cache path; each has an address of its own for nodes, at the ports behind that of `listen.peer`.
     Default: `1`; one process fills one core, and needs no supervisor."""
 
+    @field_validator("node", mode="after")
+    @classmethod
+    def _no_workers_name(cls, value: str) -> str:
+        if "/" in value:
+            raise ValueError(f"{value!r} has a slash: NODE/NUMBER is the name of a node's worker; write one without")
+        return value
+
     @field_validator("cache", mode="after")
     @classmethod
     def _somewhere(cls, value: CacheSettings, info: ValidationInfo) -> CacheSettings:

@@ -37,7 +37,8 @@ class Gathering:
         clustering = self.running.clustering
         if clustering is None:
             raise BadOperation(NO_CLUSTER)
-        node = node or self.running.settings.node
+        # Without a name all of the own node: a worker is `NODE/NUMBER`.
+        node = node or self.running.settings.node.partition("/")[0]
         if clustering.membership.away:
             raise Unavailable(f"nobody can leave now: {clustering.membership.away}", 5.0)
         try:

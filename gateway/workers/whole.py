@@ -73,7 +73,7 @@ class Whole:
 
     async def free(self, path: str, *, pinned: bool) -> FreedShown:
         """Drops what is cached at a path and beneath it. Raises UnknownPath, BadOperation."""
-        own = await self._operations.free(path, pinned=pinned)
+        own = await self._freed(path, pinned)
         values = {"path": path, "pinned": str(int(pinned))}
         others = await self._asked("free", FreedShown, values, FREE_SECONDS)
         return adding.freed([own, *(found for _, found in others)])
@@ -101,7 +101,16 @@ class Whole:
         return await self._operations.pins()
 
     async def _free(self, values: Values) -> FreedShown:
-        return await self._operations.free(values["path"], pinned=values["pinned"] == "1")
+        return await self._freed(values["path"], values["pinned"] == "1")
+
+    async def _freed(self, path: str, pinned: bool) -> FreedShown:
+        freed = await self._operations.free(path, pinned=pinned)
+        # What siblings keep, and is freed by them, may lie here in memory, or be open.
+        shelf = self._running.app.cache.shelf
+        shelf.hot.clear()
+        if shelf.siblings is not None:
+            shelf.siblings.forget()
+        return freed
 
     async def _asked(
         self, what: str, kind: type[Value], values: Values | None = None, seconds: float = SECONDS

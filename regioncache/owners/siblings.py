@@ -155,6 +155,11 @@ class Siblings:
 
         return {OPERATION: for_members(region, answer)}
 
+    def forget(self) -> None:
+        """Goes by nothing that was told before: some of it shall be held no longer."""
+        self._extents.clear()
+        self._records.clear()
+
     async def stop(self) -> None:
         """Ends what is being asked, and closes everything."""
         if self._sweeper is not None:

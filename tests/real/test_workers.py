@@ -182,6 +182,9 @@ def test_a_worker_reads_what_siblings_keep_from_their_files(region: Region) -> N
 
         assert (reading.faults, reading.wrong) == ([[]] * 6, [])
         assert after["origin"] == before["origin"]
+        freed = started.ask("POST", "cache/free?path=/ns/data")
+        assert freed["nbytes"] >= sum(SIZES.values())
+        assert started.metric("causeway_cache_bytes") == 0
         assert after["peer"] - before["peer"] <= 2 * sum(SIZES.values())
         assert started.process.stop(40) == 0
 
@@ -195,6 +198,7 @@ def test_a_killed_worker_is_back_and_only_its_own_connections_notice(region: Reg
             victim = workers(started)[0]
             os.kill(victim, signal.SIGKILL)
             started.process.wait_until(said(started, "a worker died, and is started again"))
+            started.process.wait_until(said(started, r"member n1/\d has died, by its supervisor's word"))
             started.process.wait_until(lambda: len(workers(started)) == 2 and victim not in workers(started))
             started.process.wait_until(lambda: active(started))
             before = list(reading.reads)

@@ -67,6 +67,10 @@ def test_several_workers_want_a_cluster_and_memory_for_each() -> None:
     assert "give 256 MiB" in poor[0]
 
 
+def test_a_nodes_name_is_none_of_a_worker() -> None:
+    assert "NODE/NUMBER is the name of a node's worker" in faults_of(DESIGN.replace("cache-3", "cache-3/1"))[0]
+
+
 def test_a_number_of_workers_goes_over_what_the_file_says() -> None:
     assert parse(DESIGN, "node.yaml", HERE, workers=2).workers == 2
     with pytest.raises(Faults, match="workers: several workers are members of a cluster"):
