@@ -282,6 +282,8 @@ class FramedReading:
     span: Span
     where: str
     _at: int = -1
+    _in_hand: int = 0
+    """Bytes of a frame that is not whole yet, or not checked."""
     _header: bytearray = field(default_factory=lambda: bytearray(HEADER_BYTES))
     _payload: bytearray = field(default_factory=bytearray)
     _ready: memoryview = field(default=memoryview(b""))
@@ -322,8 +324,15 @@ class FramedReading:
         if not direct and len(self._payload) < head.length:
             self._payload = bytearray(head.length)
         payload = into[: head.length] if direct else memoryview(self._payload)[: head.length]
-        await self._exactly(payload, paid=True)
-        check(head, payload)
+        try:
+            await self._exactly(payload, paid=True)
+            check(head, payload)
+        except BaseException as fault:
+            # Nothing of it is handed on: it comes again, unless nobody wants it any more.
+            self.crossing.spoil(self._in_hand, "retry" if isinstance(fault, CacheError) else "over_read")
+            raise
+        finally:
+            self._in_hand = 0
         self._at += head.length
         if not direct:
             self._ready = payload
@@ -352,6 +361,7 @@ class FramedReading:
                 raise OriginUnavailable(f"{self.where} broke off at byte {self._at} of {self.span.end}")
             if paid:
                 self.crossing.read(received)
+                self._in_hand += received
             got += received
 
     async def _receive(self, into: memoryview) -> int:
