@@ -2,11 +2,12 @@
 
 import asyncio
 
+from gateway.operating.leases import shut_offices
 from gateway.operating.running import InForce
 from gateway.pairs import Pair
 from namespace.contents import PublishedNode
 from namespace.keys import AccessKey, Keys
-from namespace.model import Region
+from namespace.model import Region, Topology
 from namespace.store.base import PinnedPath, Revision
 from policy.match import Rules
 from regioncache.app import CacheApp
@@ -24,11 +25,14 @@ class RunningParts:
         self._in_force = in_force
         self._told: tuple[str, ...] = ()
         """What an operator heard that the region is granted; empty of a trusted one."""
+        self._shut: list[str] = []
+        """And of lines whose office this node should be."""
 
     async def adopt(self, pair: Pair, revision: Revision) -> None:
         """Goes on with this topology and policy. Raises UnknownRegion, and then nothing changed."""
         await self._put(pair, revision.number)
         self._tell(pair.topology.regions[self._app.settings.region])
+        self._warn(pair.topology)
         self._app.digests.adopt(pair.digest)
         self._in_force.rules, self._in_force.pair = Rules(pair.policy.cache), pair
 
@@ -42,6 +46,14 @@ class RunningParts:
                 if region.paths
                 else f"region {region.name} is trusted from now on: it reads what its keys open"
             )
+
+    def _warn(self, topology: Topology) -> None:
+        """Says, once, of which lines this node is to be the office and cannot be."""
+        shut = [] if self._app.leasing is not None else shut_offices(topology, self._app.settings.region)
+        for concern in shut:
+            if concern not in self._shut:
+                self._app.settings.tidings.warning(concern)
+        self._shut = shut
 
     def adopt_keys(self, keys: tuple[AccessKey, ...]) -> None:
         """Goes on with these keys."""

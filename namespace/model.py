@@ -328,6 +328,16 @@ class Topology(_Part):
         """Returns the lines between two regions in the document's order; the first is the one taken by default."""
         return self._by_ends.get(frozenset((one, other)), ())
 
+    def office_region(self, line: Line, own: str) -> str:
+        """Returns the region that has a line's office: the one that is named, else the first end that has nodes.
+
+        `own` is the region that asks: it has a node, whether the topology names it or not.
+        """
+        if line.office is not None:
+            return line.office
+        with_nodes = (region for region in line.between if region == own or self.regions[region].nodes)
+        return next(with_nodes, line.between[0])
+
     def parents(self, region: str) -> tuple[str, ...]:
         """Returns the chain of parents of a region, nearest first."""
         chain: list[str] = []

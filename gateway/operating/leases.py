@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from gateway.admin.wayanswers import LeaseStatus
 from gateway.metrics import LeaseSample
+from namespace.model import Topology
 from policy.units import show_rate
 from regioncache.app import CacheApp
 
@@ -46,6 +47,27 @@ def lease_faults(app: CacheApp) -> list[str]:
             left = f"goes on at {show_rate(lease.rate)}" if lease.rate else "brings nothing"
             why = f": {lease.fault}" if lease.fault else ""
             found.append(f"line {name}: its lease office in {lease.office_region} is silent, the node {left}{why}")
+    return found
+
+
+def shut_offices(topology: Topology, own: str) -> list[str]:
+    """Returns what a node without a control port lacks, by line: several nodes share it, and this is to be its office.
+
+    Args:
+        topology: In force.
+        own: The node's region.
+    """
+    found = []
+    for name, line in topology.lines.items():
+        if own not in line.between or topology.office_region(line, own) != own:
+            continue
+        far = next(end for end in line.between if end != own)
+        if line.office == own or len(topology.regions[far].nodes) > 1:
+            found.append(
+                f"line {name}: this node is to be its lease office, and has no control port: nodes of {far} that share"
+                " the line get nothing of it. Give `listen.control` in node.yaml an address that they reach, and start"
+                " the node again"
+            )
     return found
 
 

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from gateway.admin.answers import CachePath, LineBytes, LineStatus, PeerStatus, Status
 from gateway.admin.visitors import Visitors
 from gateway.metrics import Histogram, LineLabels, LineSample, OriginSample, Snapshot
-from gateway.operating.leases import lease_faults, lease_sample, leases, offices
+from gateway.operating.leases import lease_faults, lease_sample, leases, offices, shut_offices
 from gateway.operating.running import Running
 from regioncache.app import CacheApp
 from regioncache.cluster.members import State
@@ -186,6 +186,8 @@ class Watching:
         if self.running.clustering is not None and (why := self.running.clustering.membership.away):
             faults.append(f"members: {why}; reads go on by the last view")
         faults += lease_faults(self.running.app)
+        if (pair := self.running.in_force.pair) is not None and self.running.app.leasing is None:
+            faults += shut_offices(pair.topology, self.running.settings.region)
         away = self.running.app.health.away_since()
         faults += [f"bucket {bucket}: {kind} {where} is away" for bucket, kind, where in away]
         faults += filter(None, (line.statistics().clipped for line in self.running.app.lines.values()))

@@ -19,7 +19,7 @@ from policy.model import LinePolicy, Policy
 from regioncache.errors import CacheError, NotSupported, OriginUnavailable
 from regioncache.leasing.elections import Elected, Keys, Standee, Standing
 from regioncache.leasing.fences import Fences
-from regioncache.leasing.finding import Asked, Finder, FirstOf, Place, desk, office_region
+from regioncache.leasing.finding import Asked, Finder, FirstOf, Place, desk
 from regioncache.leasing.holder import Leaseholder, LeaseStatistics
 from regioncache.leasing.office import Office, Rules
 from regioncache.leasing.service import Leases
@@ -163,7 +163,7 @@ class Leasing:
         if topology is None:
             return
         own = self._settings.region
-        regions = {name: office_region(topology, line, own) for name, line in topology.lines.items()}
+        regions = {name: topology.office_region(line, own) for name, line in topology.lines.items()}
         ours = {name for name, region in regions.items() if region == own and own in topology.lines[name].between}
         for name in [name for name in self._standing if name not in ours]:
             self._standing.pop(name).cancel()

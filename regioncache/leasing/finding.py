@@ -8,11 +8,10 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from namespace.model import Line, Topology
 from regioncache.errors import CacheError, OriginUnavailable
 from regioncache.http.client import Base
 from regioncache.http.messages import Reply
-from regioncache.peers.desks import Desk, Questioner, Values
+from regioncache.peers.desks import Desk, Questioner, Unknown, Values
 from regioncache.peers.wire import BadPeerRequest
 
 OPERATION = "office"
@@ -36,14 +35,6 @@ class Finder(Protocol):
         ...
 
 
-def office_region(topology: Topology, line: Line, own: str) -> str:
-    """Returns the region that has a line's office: the one that is named, else the first end that has nodes."""
-    if line.office is not None:
-        return line.office
-    with_nodes = (region for region in line.between if region == own or topology.regions[region].nodes)
-    return next(with_nodes, line.between[0])
-
-
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Finds an office by asking the nodes of its region, one after the other."""
@@ -64,6 +55,11 @@ class Asked:
                     base, self.region, OPERATION, {"line": self.line}, seconds=QUESTION_SECONDS, most_bytes=ANSWER_BYTES
                 )
                 return _place(said)
+            except Unknown:
+                faults.append(
+                    f"node {base.authority.decode()} has no control port: give `listen.control` in its node.yaml an"
+                    " address that the nodes of both regions reach, and start it again"
+                )
             except CacheError as fault:
                 faults.append(str(fault))
         why = "; ".join(faults) if faults else f"region {self.region} has no nodes in the topology"

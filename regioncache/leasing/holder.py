@@ -69,6 +69,7 @@ class Leaseholder:
         self.speaks = False
         """Whether the office is connected and speaks; whoever talks to it says when it does not."""
         self._told: State | None = None
+        self._complained = ""
         self._ended = False
         line.on_lapse(self._lapsed)
         self._apply(self._began)
@@ -120,6 +121,12 @@ class Leaseholder:
         self._control = granted.control_rate, granted.control_burst
         self._apply(self._heard)
         return True
+
+    def complain(self, why: str) -> None:
+        """The office was not reached: says why, once, where that lasts and no lease is in force."""
+        if why != self._complained and not self.leased and self._clock() - self._heard > PATIENCE_SECONDS:
+            self._complained = why
+            self._tidings.warning(f"line {self.line.name}: {why}")
 
     def look(self) -> None:
         """Puts in force what holds now, where that has changed by time alone."""

@@ -85,6 +85,7 @@ class Talking:
                 self._fault = "the office has ended the talk"
             except (CacheError, RpcFault) as fault:
                 self._fault = str(fault)
+                self._holder.complain(self._fault)
             except Exception as fault:  # a fault of the program must not end the talk for ever
                 self._fault = repr(fault)
                 self._on_fault(fault)

@@ -30,6 +30,10 @@ MOST_VALUES = 16
 ERROR_BYTES = 4096
 
 
+class Unknown(NotSupported):
+    """The node that was asked knows no such question: of another version, or without what would answer it."""
+
+
 def operation_of(target: bytes) -> str:
     """Returns the name of the operation that a target asks for; whether there is one is the desk's affair."""
     return target.partition(b"?")[0].rpartition(b"/")[2].decode("ascii", "replace")
@@ -93,7 +97,7 @@ class Questioner:
             if answer.status == 403:
                 raise OriginUnavailable(f"{where} refuses us: both must have the same secret and the same time of day")
             if answer.status in {400, 404, 501}:
-                raise NotSupported(f"{where} does not answer {operation!r}: {text}")
+                raise Unknown(f"{where} does not answer {operation!r}: {text}")
             raise OriginUnavailable(f"{where} answered {answer.status}: {text}")
         finally:
             answer.close()

@@ -173,3 +173,14 @@ def test_after_the_end_nothing_is_put_to_the_line_any_more(node: Node) -> None:
     allowed = node.line.allowed
     assert allowed is not None
     assert (allowed.rate, allowed.silence) == (0.0, "this node stops")
+
+
+def test_why_the_office_is_not_reached_is_said_once_where_it_lasts(node: Node) -> None:
+    node.holder.complain("nobody says where it is")
+    node.pass_(PATIENCE_SECONDS + 0.1)
+    for why in ("nobody says where it is", "nobody says where it is", "it refuses us"):
+        node.holder.complain(why)
+
+    said = [text for text in node.heard.warnings if text.startswith("line bj-use1: ")]
+
+    assert said == ["line bj-use1: nobody says where it is", "line bj-use1: it refuses us"]
