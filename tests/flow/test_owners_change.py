@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from gateway.admin.operations import UnknownPath
 from gateway.app import Node
 from regioncache.http.messages import Reply
 from regioncache.opened import Opened
@@ -14,7 +15,7 @@ from tests.fakes.ramp import ramp
 from tests.fakes.s3server import FakeS3, S3Fault
 from tests.flow.journeys import get, landed, read
 from tests.flow.members import EXTENT, NAMES, Cluster, cluster
-from tests.flow.world import MIB
+from tests.flow.world import FAR, MIB, topology
 
 pytestmark = pytest.mark.anyio
 
@@ -208,3 +209,29 @@ def _asked(node: Node, operation: str) -> asyncio.Event:
 
 async def _rest(reply: AsyncIterator[bytes]) -> bytes:
     return b"".join([piece async for piece in reply])
+
+
+async def test_reads_at_members_of_a_mount_that_is_taken_out_end_whole_or_refused(s3: FakeS3) -> None:
+    fault = S3Fault(stall=MIB)
+    async with cluster(s3) as members:
+        key = members.owned_by("a")
+        s3.bucket("bucket1").put(key, 5 * MIB)
+        s3.next(fault)
+        readers = [asyncio.create_task(read(members.world, key, region=name)) for name in NAMES]
+        await fault.reached.wait()
+        without = {**topology(s3.url, members.world.peer(FAR)), "mounts": {}}
+
+        for name in NAMES:
+            await members.world.apply(name, without)
+        fault.released.set()
+        ended = await asyncio.gather(*readers, return_exceptions=True)
+
+        # One that others bring to a member is cut short, and told why: the owner knows the bucket no more.
+        clear = [one for one in ended if isinstance(one, UnknownPath) or "knows no such bucket" in str(one)]
+        whole = [one for one in ended if one == ramp(0, 5 * MIB)]
+        assert len(clear) + len(whole) == 3, ended
+        for name in NAMES:
+            with pytest.raises(UnknownPath, match="no mount covers it"):
+                await read(members.world, key, region=name)
+        await landed(members.world)
+        assert [sum(members.world.nodes[name].running.app.memory.held().values()) for name in NAMES] == [0, 0, 0]
