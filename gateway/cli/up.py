@@ -107,7 +107,6 @@ def _serve(
     from gateway.cli.files import read
     from gateway.cli.running import Start, announced, ready_line, run
     from gateway.roles import RoleFault, chosen
-    from gateway.workers.part import Part
     from gateway.workers.shares import leftover
 
     first = read(files)
@@ -116,6 +115,8 @@ def _serve(
     except RoleFault as fault:
         raise CommandFault(str(fault)) from fault
     if given is not None:
+        from gateway.workers.part import Part
+
         part = Part(given, settings)
         # One process of a node serves the namespace: at `listen.control` as it is said.
         mine = what if not given.number else what - {"namespace"}
