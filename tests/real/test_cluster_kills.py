@@ -5,16 +5,19 @@ from pathlib import Path
 import pytest
 
 from tests.real.conftest import Note
+from tests.real.lab.counters import sampled
 from tests.real.lab.crowd import crowd
 from tests.real.lab.federation import Federation, Plan, Span, federation
 from tests.real.lab.mishaps import killing
 from tests.real.lab.reads import Read, Thing, crossed
+from tests.real.lab.shared import allowed, watched_prepaid
 
 pytestmark = [pytest.mark.real, pytest.mark.root]
 MIB = 1 << 20
 LINE, REGION = "bj-use1", "aws-use1"
 TWO = Plan({"idc-bj": 1, REGION: 3}, {LINE: Span(("idc-bj", REGION), "200 Mbit/s")})
 DOWN_SECONDS = 2.0
+QUOTA = 25_000_000
 
 
 def killed_under_readers(
@@ -77,3 +80,36 @@ def test_an_owner_killed_again_and_again_costs_little_whatever_the_seed(
     with federation(tmp_path, TWO) as running:
         for seed in range(10):
             killed_under_readers(running, 1200 * MIB, every, seed, note, least, relentless=True)
+
+
+@pytest.mark.timeout(240)
+def test_ten_kills_of_an_owner_within_one_lease_are_seen_by_no_reader_and_the_quota_holds(
+    tmp_path: Path, note: Note
+) -> None:
+    with federation(tmp_path, TWO) as running:
+        things = [Thing(f"ten/{n:03}", 16 * MIB + n, n) for n in range(20)]
+        running.put(things)
+        cluster = running.clusters[REGION]
+        first, second, victim = cluster.machines
+        reads = [Read(thing, 0, thing.size, True) for thing in things]
+        wire = running.cables[LINE].towards(cluster.site)
+
+        with (
+            watched_prepaid(cluster) as prepaid,
+            sampled(wire.received) as seen,
+            crowd(running, {first: reads, second: reads[::-1]}, 4) as readers,
+            killing([victim], every=0.9, down=0.1, seed=1, far=running.home.site, relentless=True, most=10) as kills,
+        ):
+            kills.wait()
+
+    over, bound = seen.most_above(QUOTA, 1.0), allowed(QUOTA, prepaid.most) + kills.may_cost
+    took = kills.kills[-1].at - kills.kills[0].at
+    note(
+        f"an owner killed 10 times in {took:.1f} s",
+        f"{over / 1e6:+.2f} MB in the fullest second",
+        f"<= {bound / 1e6:.2f} MB",
+    )
+    assert readers.faults == ()
+    assert readers.bytes == 2 * sum(thing.size for thing in things)
+    assert len(kills.kills) == 10
+    assert over <= bound

@@ -41,6 +41,11 @@ class Kills:
 
     kills: list[Kill] = field(default_factory=list)
     faults: list[BaseException] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def wait(self) -> None:
+        """Waits until as many as there shall be are done."""
+        self.ended.wait()
 
     @property
     def may_cost(self) -> int:
@@ -71,12 +76,19 @@ def streams(machine: Machine, far: Site) -> tuple[int, int]:
 
 @contextmanager
 def killing(
-    victims: Sequence[Machine], *, every: float, down: float, seed: int, far: Site, relentless: bool = False
+    victims: Sequence[Machine],
+    *,
+    every: float,
+    down: float,
+    seed: int,
+    far: Site,
+    relentless: bool = False,
+    most: int | None = None,
 ) -> Iterator[Kills]:
     """Kills one of the victims every so many seconds while the `with` runs, and starts it `down` seconds later.
 
     Where starting takes long the kills come later: a node serves for `every` - `down` before it is killed again. Not so
-    where it is `relentless`: then it is killed at its time, ready or not.
+    where it is `relentless`: then it is killed at its time, ready or not. It ends by itself after `most` kills.
 
     At the end the one that is down is started; a kill cuts the streams from `far`.
     """
@@ -96,13 +108,15 @@ def killing(
     def work() -> None:
         try:
             next_at = time.monotonic() + every / 2
-            while not over.wait(max(0.0, next_at - time.monotonic())):
+            while len(done.kills) != most and not over.wait(max(0.0, next_at - time.monotonic())):
                 next_at += every
                 kill_one(next_at)
                 if not relentless:
                     next_at = max(next_at, time.monotonic() + every - down)
         except BaseException as fault:
             done.faults.append(fault)
+        finally:
+            done.ended.set()
 
     thread = threading.Thread(target=work)
     thread.start()
