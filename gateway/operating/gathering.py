@@ -41,6 +41,11 @@ class Gathering:
         node = node or self.running.settings.node.partition("/")[0]
         if clustering.membership.away:
             raise Unavailable(f"nobody can leave now: {clustering.membership.away}", 5.0)
+        view = clustering.membership.views.view
+        if view is not None and not view.others_active(node):
+            raise BadOperation(
+                f"no other node than {node} is active and would take over what it owns: just stop it (SIGTERM)"
+            )
         try:
             names = await clustering.drain(node)
         except CacheError as fault:

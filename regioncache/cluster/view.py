@@ -6,7 +6,7 @@ A higher epoch is newer, the same everywhere; a view of another cluster, or an o
 from collections import deque
 from dataclasses import dataclass
 
-from regioncache.cluster.members import BadMember, Member, member
+from regioncache.cluster.members import BadMember, Member, State, member
 from regioncache.cluster.ownership import RANKS, RANKS_AFTER_TWO
 
 AT_ONCE_SECONDS = 60.0
@@ -36,6 +36,10 @@ class View:
     def of(self, name: str) -> Member | None:
         """The member of that name."""
         return next((one for one in self.members if one.name == name), None)
+
+    def others_active(self, node: str) -> bool:
+        """Whether somebody would own, and hold leases, without this node: else there is nobody to hand over to."""
+        return any(node not in {one.node, one.name} and one.state is State.ACTIVE for one in self.members)
 
     def plain(self) -> dict[str, object]:
         """Returns it as plain data, as `view_of` reads it."""

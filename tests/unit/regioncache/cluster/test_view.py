@@ -154,3 +154,15 @@ def test_a_view_that_cannot_be_read_is_no_view(tmp_path: Path):
 
     with pytest.raises(ViewTorn, match="cannot be read"):
         viewfile.kept(tmp_path / "view")
+
+
+@pytest.mark.parametrize("state", [State.JOINING, State.RESTARTING, State.LEAVING])
+def test_the_last_active_node_has_nobody_to_hand_over_to(state):
+    assert view(5, "a", "b").others_active("a")
+    assert not view(5, "a", one("b", state)).others_active("a")
+    assert view(5, "a", one("b", state)).others_active("b")
+
+
+def test_a_nodes_own_workers_are_nobody_to_hand_over_to():
+    assert not view(5, "a/0", "a/1").others_active("a")
+    assert view(5, "a/0", "a/1", "b/0").others_active("a")
