@@ -5,7 +5,7 @@ The same files again are no revision. A change of comments alone is one: `explai
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.pairs import Change, File, Pair, as_items, changes, check, of_known
 from namespace.errors import NamespaceError
@@ -119,7 +119,7 @@ class Applying:
         for left in reversed(range(TRIES)):
             checked = await self._newest(checked, files)
             if not checked.changes:
-                return _applied(checked, checked.made_from, dry_run)
+                return self._unchanged(checked, dry_run)
             if made_from is not None and made_from != checked.made_from:
                 raise self._superseded(made_from)
             if dry_run:
@@ -168,6 +168,11 @@ class Applying:
         # Before it is kept: this node may hear of it from another side before the answer comes.
         self._remember(pair.digest, pair)
         return await self._namespace.apply(Draft(pair.texts, items, author, self._wall(), checked.made_from))
+
+    def _unchanged(self, checked: Checked, dry_run: bool) -> Applied:
+        """What is known here has these files already; whether others have is doubtful where it has a concern."""
+        applied, concern = _applied(checked, checked.made_from, dry_run), self._namespace.concern()
+        return replace(applied, warnings=(*applied.warnings, concern)) if concern else applied
 
     def _superseded(self, made_from: int) -> Superseded:
         newest = self._namespace.newest().revision

@@ -160,3 +160,20 @@ async def test_a_rollback_to_a_revision_that_is_not_kept_names_those_that_are(ap
 
     with pytest.raises(NamespaceError, match="there is no revision 7; kept: 1 to 1"):
         await applying.rollback(7, "ann", dry_run=False)
+
+
+class Refusing(LocalNamespace):
+    """A namespace that is not what others have."""
+
+    def concern(self) -> str:
+        return "the namespace that is offered is not taken"
+
+
+async def test_the_same_files_again_tell_that_what_is_known_here_is_not_what_others_have(store: EmbeddedStore) -> None:
+    applying = Applying(Refusing(store), wall=lambda: 1000.0, region="a")
+    await applying.apply((TOPOLOGY, POLICY), "admin", dry_run=False)
+
+    again = await applying.apply((TOPOLOGY, POLICY), "admin", dry_run=False)
+
+    assert not again.changes
+    assert again.warnings == ("the namespace that is offered is not taken",)
