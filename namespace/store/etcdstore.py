@@ -352,8 +352,8 @@ class EtcdStore:
         return Put(key, contents.dump([at, author, change, what, name]).encode())
 
     def _away(self, fault: Exception, then: str = "") -> NamespaceAway:
-        uncertain = "; it may have been done, look before you try again" if isinstance(fault, EtcdUncertain) else ""
-        return NamespaceAway(f"the namespace's etcd cannot be asked: {fault}{uncertain or (then and f'; {then}')}")
+        nothing = then and not isinstance(fault, EtcdUncertain)  # which says itself that it may have been done
+        return NamespaceAway(f"the namespace's etcd cannot be asked: {fault}{f'; {then}' if nothing else ''}")
 
     def _told(self, trouble: str) -> None:
         if trouble and trouble != self.trouble:
