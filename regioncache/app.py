@@ -377,7 +377,7 @@ def _far_regions(settings: CacheAppSettings, client: Client) -> FarRegions:
 def _owners(settings: CacheAppSettings, sources: Sources, client: Client, digests: Digests) -> Owners:
     ownership = settings.ownership
     questioner = Questioner(settings.region, settings.secrets, client, settings.wall)
-    routes = MemberRoutes(questioner, client, digests, settings.tidings.warning, lambda: ownership.epoch)
+    routes = MemberRoutes(questioner, client, digests, settings.tidings.warning, ownership)
     return Owners(sources, settings.clock, ownership, routes)
 
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from namespace.model import Bucket
 from regioncache.cluster.members import Member
+from regioncache.cluster.ownership import Ownership
 from regioncache.errors import CacheError, NotSupported, OriginUnavailable
 from regioncache.health import MEMBER
 from regioncache.http.client import Base, Client
@@ -92,14 +93,14 @@ class MemberRoutes:
         client: Client,
         digests: Digests,
         on_warning: Callable[[str], None],
-        epoch: Callable[[], int],
+        ownership: Ownership,
     ) -> None:
-        """`questioner` asks members' desks; `epoch` tells the view that this process goes by."""
+        """`questioner` asks members' desks; `ownership` tells the view that this process goes by."""
         self.questioner = questioner
         self._client = client
         self._digests = digests
         self._on_warning = on_warning
-        self._epoch = epoch
+        self._ownership = ownership
         self._routes: dict[tuple[Member, str, bytes, Standing], Route] = {}
 
     def route(self, member: Member, bucket: Bucket, standing: Standing) -> Route:
@@ -120,7 +121,12 @@ class MemberRoutes:
         return await asker.ask(base, asker.region, operation, values, seconds=seconds, most_bytes=most_bytes)
 
     async def alive(self, member: Member) -> None:
-        """Raises CacheError where a member gives no sign of life within the 3 s that tell it is gone."""
+        """Raises CacheError where a member gives no sign of life within the 3 s that tell it is gone.
+
+        One that a newer view has not is not asked any more: others own what it owned, and wait for nobody.
+        """
+        if all(one.name != member.name for one in self._ownership.members()):
+            raise OriginUnavailable(f"member {member.name} is gone, by view {self._ownership.epoch}")
         with suppress(NotSupported):  # who says what it does not know is there
             await self.ask(member, "alive", {}, seconds=SILENCE_SECONDS, most_bytes=ALIVE_BYTES)
 
@@ -144,7 +150,7 @@ class MemberRoutes:
             asker.wall,
             asker.keys,
             standing,
-            self._epoch,
+            lambda: self._ownership.epoch,
         )
         source = MemberSource(peer, lambda: self.alive(member))
         return Route((bucket.name, MEMBER, member.name), "peer", None, source, _no_line)

@@ -4,9 +4,14 @@ import asyncio
 
 import pytest
 
-from regioncache.errors import Refused
+from regioncache.cluster.members import Addresses, Member
+from regioncache.cluster.ownership import Shared
+from regioncache.errors import OriginUnavailable, Refused
+from regioncache.http.client import Client
 from regioncache.owners import memberroutes
-from regioncache.owners.memberroutes import answered
+from regioncache.owners.memberroutes import MemberRoutes, answered
+from regioncache.peers.desks import Questioner
+from regioncache.peers.digests import Digests
 
 pytestmark = pytest.mark.anyio
 
@@ -51,3 +56,16 @@ async def test_an_answer_that_comes_when_nobody_waits_any_more_is_left_in_good_o
         await waiting
 
     assert left == ["here"]
+
+
+async def test_a_silent_member_that_the_view_has_no_more_is_waited_for_no_longer() -> None:
+    us, silent = (Member(name, Addresses("http://192.0.2.1:9100"), 1 << 30, 1) for name in ("a", "b"))
+    ownership = Shared("a", (us, silent), 5)
+    client = Client()
+    # Whoever asks finds no secret, and takes that for a sign of life.
+    routes = MemberRoutes(Questioner("r", lambda _: None, client), client, Digests(), print, ownership)
+
+    await routes.alive(silent)
+    ownership.adopt((us,), 6)
+    with pytest.raises(OriginUnavailable, match="member b is gone, by view 6"):
+        await routes.alive(silent)
