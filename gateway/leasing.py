@@ -8,10 +8,11 @@ import socket
 
 import structlog
 
-from gateway.config import Address
+from gateway.config import Address, PeerTlsSettings
 from gateway.controldoor import ControlDoor
 from gateway.logs import tidings
 from gateway.operating.running import Running
+from namespace.rpc.channels import RpcTls
 from regioncache.leasing.app import Leasing, LeasingSettings
 from regioncache.leasing.finding import OPERATION
 from regioncache.peers.desks import Questioner
@@ -34,6 +35,7 @@ def lease(running: Running, control: ControlDoor) -> None:
         on_fault=_fault,
         far=app.far.addresses,
         leased=clustering is not None,
+        authorities=lambda: _authorities(settings.listen.peer.tls),
         etcd=None if clustering is None else clustering.etcd,
     )
     app.leasing = Leasing(of_leasing, lambda: app.lines)
@@ -42,12 +44,23 @@ def lease(running: Running, control: ControlDoor) -> None:
 
 
 def reached(running: Running) -> str:
-    """Returns where others reach the control port, `HOST:PORT`."""
+    """Returns where others reach the control port, `HOST:PORT`; `https://HOST:PORT` where it has a certificate."""
+    return ("" if running.settings.listen.control.tls is None else "https://") + _reached(running)
+
+
+def _reached(running: Running) -> str:
     if running.clustering is not None:
         return running.clustering.control_at(running.addresses)
     where = running.settings.advertise.control or running.addresses["control"]
     own = where.host in {"0.0.0.0", "::"}  # noqa: S104
     return str(Address(socket.gethostname(), where.port) if own else where)
+
+
+def _authorities(peer: PeerTlsSettings | None) -> RpcTls:
+    """Those of the nodes' certificates; without any, gRPC's own."""
+    if peer is None:
+        return RpcTls()
+    return RpcTls(peer.ca.read_bytes(), peer.cert.read_bytes(), peer.key.read_bytes())
 
 
 def _fault(fault: BaseException) -> None:

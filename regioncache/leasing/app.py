@@ -13,6 +13,7 @@ from namespace.etcdclient.client import Etcd
 from namespace.etcdclient.errors import EtcdError
 from namespace.model import Topology
 from namespace.rpc.calling import Remote
+from namespace.rpc.channels import RpcTls
 from namespace.rpc.serving import Service
 from namespace.rpc.signing import Signer
 from policy.model import LinePolicy, Policy
@@ -60,6 +61,8 @@ class LeasingSettings:
     """Peer doors of another region's nodes that answer, as URLs, as far as they are known."""
     leased: bool = True
     """Whether this region has several nodes, which hold leases; one that is alone has the quota."""
+    authorities: Callable[[], RpcTls] = RpcTls
+    """With what an office is connected to whose control port has a certificate; read anew each time. Raises OSError."""
     etcd: Etcd | None = None
     """The region's, in which offices are elected; None: this node has each that its region has."""
 
@@ -100,7 +103,7 @@ class Leasing:
         return desk(self._find, self._ends)
 
     async def start(self, address: str) -> None:
-        """Begins; `address` is where others reach this node's control port, `HOST:PORT`."""
+        """Begins; `address` is where others reach this node's control port, `HOST:PORT`, or with TLS `https://...`."""
         self._address = address
         if self._settings.etcd is not None:
             fences = Fences(self._settings.etcd, self._settings.region, self.dead)
@@ -209,7 +212,12 @@ class Leasing:
         secret = self._settings.secrets(region)
         if secret is None:
             raise NotSupported(f"no secret is shared with region {region!r}: name one under `secrets` in node.yaml")
-        return Remote(address, Signer(self._settings.region, region, secret), wall=self._settings.wall)
+        scheme, _, where = address.rpartition("://")
+        try:
+            tls = self._settings.authorities() if scheme == "https" else None
+        except OSError as fault:
+            raise OriginUnavailable(f"the certificates of `listen.peer.tls` cannot be read: {fault}", 1.0) from fault
+        return Remote(where, Signer(self._settings.region, region, secret), tls, wall=self._settings.wall)
 
     # ---- offices ---------------------------------------------------------------------------------------------------
 

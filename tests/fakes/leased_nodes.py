@@ -14,6 +14,7 @@ from namespace import codec
 from namespace.etcdclient.client import Etcd
 from namespace.etcdclient.config import EtcdAccess
 from namespace.model import Topology
+from namespace.rpc.channels import RpcTls
 from namespace.rpc.serving import RpcServer
 from namespace.rpc.signing import Trust
 from policy.model import LinePolicy, Policy
@@ -70,6 +71,7 @@ class OfficeNode:
     where: str
     heard: Heard = field(default_factory=Heard)
     faults: list[BaseException] = field(default_factory=list)
+    tls: RpcTls | None = None
     port: int = 0
     leasing: Leasing | None = None
     _control: RpcServer | None = None
@@ -98,8 +100,8 @@ class OfficeNode:
         self._control = RpcServer(
             [self.leasing.service()], Trust(FAR, lambda _: SECRET), lambda _, fault: self.faults.append(fault)
         )
-        self.port = await self._control.start(f"127.0.0.1:{self.port}")
-        await self.leasing.start(f"127.0.0.1:{self.port}")
+        self.port = await self._control.start(f"127.0.0.1:{self.port}", self.tls)
+        await self.leasing.start(f"{'' if self.tls is None else 'https://'}127.0.0.1:{self.port}")
         while LINE not in self.leasing.offices():
             await asyncio.sleep(0.01)
 
@@ -178,17 +180,20 @@ class LeasedNode:
 
 @asynccontextmanager
 async def leased_nodes(
-    path: Path, count: int = 3, **line: object
+    path: Path, count: int = 3, tls: RpcTls | None = None, authorities: RpcTls | None = None, **line: object
 ) -> AsyncIterator[tuple[OfficeNode, list[LeasedNode]]]:
-    """An office that is open, and `count` nodes that talk to it; processes of the nodes are 1, 2, 3..."""
+    """An office that is open, and `count` nodes that talk to it, by TLS where its side of that is given."""
     policy = rules(**line)
     (path / "office").mkdir()
     office = await OfficeNode.start(path / "office", policy)
+    office.tls = tls
     await office.open()
     nodes: list[LeasedNode] = []
     try:
         for number in range(count):
-            nodes.append(await _node(path / f"node{number}", f"cache-{number}", office, policy))
+            nodes.append(
+                await _node(path / f"node{number}", f"cache-{number}", office, policy, authorities or RpcTls())
+            )
         yield office, nodes
         assert office.faults + [fault for node in nodes for fault in node.faults] == []
     finally:
@@ -197,8 +202,8 @@ async def leased_nodes(
         await office.close()
 
 
-async def _node(path: Path, name: str, office: OfficeNode, policy: Policy) -> LeasedNode:
-    node = _leased(path, name, topology(office.where), policy)
+async def _node(path: Path, name: str, office: OfficeNode, policy: Policy, authorities: RpcTls) -> LeasedNode:
+    node = _leased(path, name, topology(office.where), policy, authorities=lambda: authorities)
     await node.leasing.start("127.0.0.1:1")
     return node
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from namespace.rpc.calling import Remote
+from namespace.rpc.channels import RpcTls
 from namespace.rpc.faults import Forbidden, NotHere, RpcFault, Untrusted, Wrong
 from namespace.rpc.signing import Signer
 from policy.leases.messages import NO_LEASE, Report
@@ -15,6 +16,7 @@ from regioncache.leasing.methods import HOLD
 from regioncache.leasing.proto import leases_pb2 as pb
 from regioncache.leasing.wire import report_message
 from regioncache.origins.base import Payer
+from tests.fakes.certificates import Authority
 from tests.fakes.leased_nodes import DIRECTION, FAR, LINE, NEAR, SECRET, OfficeNode, Sum, leased_nodes
 
 pytestmark = pytest.mark.anyio
@@ -153,3 +155,20 @@ async def test_who_asks_a_node_that_is_not_in_office_is_told_so(tmp_path: Path) 
 
         assert isinstance(fault, NotHere)
         assert "ask where it is" in str(fault)
+
+
+async def test_nodes_hold_leases_of_an_office_whose_control_port_has_a_certificate(tmp_path: Path) -> None:
+    Authority("nodes").write(tmp_path, "bj-1")
+    ca, cert, key = ((tmp_path / name).read_bytes() for name in ("ca.pem", "peer.pem", "peer.key"))
+    async with leased_nodes(tmp_path, 1, RpcTls(cert=cert, key=key), RpcTls(ca=ca)) as (_, nodes):
+        nodes[0].read(REC)
+        await until(lambda: nodes[0].rate > 0.9 * QUOTA)
+
+
+async def test_an_office_with_a_certificate_that_nobody_signed_is_not_believed(tmp_path: Path) -> None:
+    Authority("nodes").write(tmp_path, "bj-1")
+    cert, key = ((tmp_path / name).read_bytes() for name in ("peer.pem", "peer.key"))
+    async with leased_nodes(tmp_path, 1, RpcTls(cert=cert, key=key)) as (_, nodes):
+        await until(lambda: nodes[0].leasing.fault(LINE) != "")
+
+        assert nodes[0].state == "none"
