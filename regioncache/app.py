@@ -345,12 +345,12 @@ class CacheApp:
         if self.leasing is not None:
             await self.leasing.stop()
         await self.prober.stop()
-        await self.far.stop()
         await self.calendar.stop()
         await self.refresher.stop()
         await self.lists.stop()
         await self.cache.owners.stop()
         await self.cache.stop()
+        await self.far.stop()  # after whoever asks, so that nobody begins another probe
         await self.doubts.close()
         self.client.close()
         self.peer_client.close()
