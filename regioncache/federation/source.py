@@ -10,7 +10,7 @@ from regioncache.errors import CacheError, OriginTried, OriginUnavailable
 from regioncache.federation.region import FarRegion, OpenCrossing
 from regioncache.lines.base import Crossing
 from regioncache.origins.base import ListAsk, ListPage, Part, Question, Reading, Want
-from regioncache.owners.memberroutes import answered
+from regioncache.owners.memberroutes import answered, closed
 from regioncache.pages import EXTENT_BYTES, Meta, ObjectId, Span, Version
 from regioncache.peers.client import PeerSource
 
@@ -39,7 +39,7 @@ class FarSource:
 
         async def put(node: Member) -> Reading:
             asked = self._at(node).read(want, crossing)
-            return await answered(asked, partial(self.region.alive, node, self.open_crossing), Reading.close)
+            return await answered(asked, partial(self.region.alive, node, self.open_crossing), closed)
 
         at = place(ObjectId(self.bucket_id, want.key), want.span.start // EXTENT_BYTES)
         reading, node = await self.region.ask(at, crossing, self.open_crossing, put)
