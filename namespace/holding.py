@@ -5,6 +5,7 @@ another namespace's, or older, does not take the place of the one held until an 
 """
 
 import asyncio
+import threading
 from collections.abc import Callable
 
 from namespace.contents import Unreadable
@@ -41,6 +42,7 @@ class Holding:
         self._warn = warn
         self._newer = asyncio.Event()
         self._unsaved = asyncio.Event()
+        self._writing = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<Holding {Standing.of(self.snapshot)}>"
@@ -115,10 +117,11 @@ class Holding:
             raise SealBroken(f"{len(knowing.unopened)} access keys are kept, and none opens: {knowing.why}")
 
     def save_now(self) -> None:
-        """Keeps on disk what is not there yet; blocks. Raises OSError."""
-        if self._unsaved.is_set():
-            self._unsaved.clear()
-            self._files.write(self.snapshot)
+        """Keeps on disk what is not there yet; blocks, also until what is being written is there. Raises OSError."""
+        with self._writing:  # who ends `save` has left its thread behind
+            if self._unsaved.is_set():
+                self._unsaved.clear()
+                self._files.write(self.snapshot)
 
     async def save(self) -> None:
         """Keeps on disk whatever is newest, until it is cancelled."""
