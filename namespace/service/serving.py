@@ -12,7 +12,7 @@ from namespace import contents
 from namespace.errors import NamespaceError
 from namespace.items import Difference, Garbled, Snapshot, unpacked
 from namespace.keeping import Draft, NotGranted
-from namespace.rpc.faults import Wrong
+from namespace.rpc.faults import RpcFault, Wrong
 from namespace.rpc.methods import A, Q
 from namespace.rpc.serving import Caller, Service
 from namespace.service import methods, sights
@@ -105,7 +105,11 @@ class NamespaceService:
     async def apply(self, pieces: AsyncIterator[pb.ApplyPiece], caller: Caller) -> AsyncIterator[pb.RevisionShown]:
         """Puts files in force."""
         try:
-            self._check_trusted(caller)
+            try:
+                self._check_trusted(caller)
+            except (NamespaceError, RpcFault):
+                await _heard_out(pieces)
+                raise
             draft = await _draft(pieces, caller)
             revision = await self._store.apply(draft)
             yield self._shown(revision)
@@ -226,6 +230,18 @@ class NamespaceService:
 
     def _done(self, item: str = "") -> pb.Done:
         return pb.Done(serial=self._store.snapshot.serial, item=item)
+
+
+async def _heard_out(pieces: AsyncIterator[pb.ApplyPiece]) -> None:
+    """Reads what the caller still sends, before it is refused.
+
+    A message that meets a call which has ended is a fault of its own to gRPC, and ours is lost.
+    """
+    total = 0
+    async for piece in pieces:
+        total += len(piece.content)
+        if piece.last or total > MOST_APPLY_BYTES:
+            return
 
 
 async def _draft(pieces: AsyncIterator[pb.ApplyPiece], caller: Caller) -> Draft:
