@@ -86,6 +86,8 @@ class Disk:
         self._handing = Handing(threads, calls.clock, self._hang)
         self._held_back: list[Callable[[], None]] = []
         """Calls behind that wait until the path is in use again."""
+        self._owed: set[str] = set()
+        """Files that could not be removed: the index has forgotten them, but a restart would find them again."""
         self.disk_bytes = 0
         """Of the whole file system, when the path was taken."""
 
@@ -202,12 +204,16 @@ class Disk:
         """Takes the path into use again, and does what was held back."""
         self.out, self.full = None, False
         held_back, self._held_back = self._held_back, []
+        owed, self._owed = self._owed, set()
+        for path in owed:
+            self.behind(self.unlink, path)
         for call in held_back:
             self.behind(call)
 
     def forget_held_back(self) -> None:
         """What was held back concerned files that are not there any more."""
         self._held_back.clear()
+        self._owed.clear()
 
     def look(self) -> tuple[int, int]:
         """Returns the file system's free bytes and all of its bytes. Raises OSError.
@@ -268,11 +274,18 @@ class Disk:
         return total
 
     def unlink(self, path: str) -> None:
-        """Removes a file; one that is gone already is as good. Raises OSError."""
+        """Removes a file; one that is gone already is as good. Raises OSError.
+
+        Where the disk is ill that is done when the path is in use again.
+        """
         try:
             self.calls.unlink(path)
         except FileNotFoundError:
             return
+        except OSError as error:
+            if error.errno in BROKEN:
+                self._owed.add(path)
+            raise
         finally:
             self._handing.alive()
 
