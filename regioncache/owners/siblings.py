@@ -188,7 +188,10 @@ class Siblings:
         return await asyncio.shield(task)
 
     async def _ask(self, owner: Member, oid: ObjectId, version: Version, extent: int) -> Known | None:
-        where = await self._where(owner, oid, version, extent)
+        try:
+            where = await self._where(owner, oid, version, extent)
+        except CacheError:
+            where = None
         if where is not None:
             try:
                 kept = await self.disk.run(self._open, where)
@@ -202,12 +205,10 @@ class Siblings:
         return None
 
     async def _where(self, owner: Member, oid: ObjectId, version: Version, extent: int) -> Whereabout | None:
+        """Raises CacheError: the owner does not say."""
         values = {"id": oid.bucket.hex(), "key": oid.key, "version": version, "extent": str(extent)}
-        try:
-            body = await self.routes.ask(owner, OPERATION, values, seconds=ASK_SECONDS, most_bytes=ASK_BYTES)
-            return _parsed(body, self.settings.roots)
-        except CacheError:
-            return None
+        body = await self.routes.ask(owner, OPERATION, values, seconds=ASK_SECONDS, most_bytes=ASK_BYTES)
+        return _parsed(body, self.settings.roots)
 
     def _open(self, where: Whereabout) -> ExtentBeside | RecordBeside:
         """Blocks. Raises OSError, BadHeader, LayoutTooNew."""
@@ -254,7 +255,13 @@ class Siblings:
 
     async def _renew(self, found: Known, oid: ObjectId, extent: int) -> None:
         """Asks again; one that lies elsewhere now, or nowhere, is forgotten."""
-        if await self._where(found.owner, oid, found.version, extent) != found.where or found.kept.unlinked():
+        try:
+            where: Whereabout | None = await self._where(found.owner, oid, found.version, extent)
+        except BadAnswer:
+            where = None
+        except CacheError:
+            where = found.where  # an owner too busy to say it is not to be asked for the bytes instead
+        if where != found.where or found.kept.unlinked():
             self._forget(oid, extent)
 
     def _sweep_later(self) -> None:

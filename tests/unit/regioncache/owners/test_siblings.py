@@ -123,6 +123,19 @@ async def test_what_was_dropped_is_read_while_it_is_open_and_forgotten_when_it_i
     assert await pair.read(Span(0, 10)) is None
 
 
+async def test_an_owner_too_busy_to_say_where_it_lies_is_not_asked_for_the_bytes_instead(pair: Pair) -> None:
+    await pair.land(META, Span(0, 4))
+    await pair.read(Span(0, 10))
+    pair.routes.cut = True
+
+    pair.clock.advance(FRESH_SECONDS)
+    assert pair.now(Span(0, 10)) == content(Span(0, 10))  # asks, behind
+    await asyncio.gather(*pair.siblings._renewing)
+
+    assert pair.routes.asked == ["large", "large"]
+    assert pair.now(Span(0, 10)) == content(Span(0, 10))
+
+
 async def test_a_flipped_bit_is_not_handed_on(pair: Pair, tmp_path: Path) -> None:
     await pair.land(META, Span(0, 4))
     await pair.read(Span(0, 10))
