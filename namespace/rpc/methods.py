@@ -5,7 +5,7 @@ of generated module is needed.
 """
 
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import grpc.aio
 from google.protobuf.message import Message
@@ -14,20 +14,8 @@ Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)
 
 
-class Named(Protocol):
-    """What every kind of method has."""
-
-    @property
-    def service(self) -> str: ...
-
-    @property
-    def name(self) -> str: ...
-
-
 @dataclass(frozen=True, slots=True)
-class Unary(Generic[Q, A]):
-    """One question, one answer."""
-
+class _Method(Generic[Q, A]):
     service: str
     name: str
     question: type[Q]
@@ -37,6 +25,11 @@ class Unary(Generic[Q, A]):
     def path(self) -> str:
         """As it is called on the wire."""
         return f"/{self.service}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unary(_Method[Q, A]):
+    """One question, one answer."""
 
     def on(self, channel: grpc.aio.Channel) -> grpc.aio.UnaryUnaryMultiCallable[Q, A]:
         """Returns what calls it on a channel."""
@@ -48,18 +41,8 @@ class Unary(Generic[Q, A]):
 
 
 @dataclass(frozen=True, slots=True)
-class Feed(Generic[Q, A]):
+class Feed(_Method[Q, A]):
     """One question, answers without end."""
-
-    service: str
-    name: str
-    question: type[Q]
-    answer: type[A]
-
-    @property
-    def path(self) -> str:
-        """As it is called on the wire."""
-        return f"/{self.service}/{self.name}"
 
     def on(self, channel: grpc.aio.Channel) -> grpc.aio.UnaryStreamMultiCallable[Q, A]:
         """Returns what calls it on a channel."""
@@ -71,18 +54,8 @@ class Feed(Generic[Q, A]):
 
 
 @dataclass(frozen=True, slots=True)
-class Talk(Generic[Q, A]):
+class Talk(_Method[Q, A]):
     """Messages both ways, in any order, until one side ends it."""
-
-    service: str
-    name: str
-    question: type[Q]
-    answer: type[A]
-
-    @property
-    def path(self) -> str:
-        """As it is called on the wire."""
-        return f"/{self.service}/{self.name}"
 
     def on(self, channel: grpc.aio.Channel) -> grpc.aio.StreamStreamMultiCallable[Q, A]:
         """Returns what calls it on a channel."""
