@@ -6,7 +6,7 @@ another namespace's, or older, does not take the place of the one held until an 
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from namespace.contents import Unreadable
 from namespace.items import Difference, Snapshot, difference
@@ -18,11 +18,13 @@ from namespace.standing import Standing, objection
 
 MANY = 500
 """Items that are read in a thread: each takes some 5 us."""
+AGAIN_SECONDS = 10.0
+"""Until a snapshot that could not be written is tried again: a full disk is not made fuller by asking each second."""
 ADOPT = "if that is as it should be, start the node once by `causeway up --adopt`, which takes it over"
 
 
 class Holding:
-    """Mutable state: the snapshot held and what it says, and why a newer one is not held.
+    """Mutable state: the snapshot held and what it says, why a newer one is not held, and what is not on disk yet.
 
     Snapshots are offered by one task at a time.
     """
@@ -32,6 +34,7 @@ class Holding:
         files: SnapshotFiles,
         knowing: Knowing,
         warn: Callable[[str], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`warn` tells an operator."""
         self.snapshot = Snapshot()
@@ -40,8 +43,14 @@ class Holding:
         self._files = files
         self._knowing = knowing
         self._warn = warn
+        self._sleep = sleep
         self._newer = asyncio.Event()
-        self._unsaved = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._changes = 0
+        """Snapshots taken that are worth a place on disk, of which the first `_saved` need none any more."""
+        self._saved = 0
+        self._unwritten = ""
+        """Why what is newest is not on disk; empty where it is, or will be."""
         self._writing = threading.Lock()
 
     def __repr__(self) -> str:
@@ -79,7 +88,7 @@ class Holding:
         if self._knowing.unopened:
             count = len(self._knowing.unopened)
             return f"{count} access keys do not open, the first is {self._knowing.unopened[0]}: {self._knowing.why}"
-        return ""
+        return self._unwritten
 
     async def offer(self, snapshot: Snapshot, base: Snapshot | None = None, changed: Difference | None = None) -> bool:
         """Takes a snapshot if it is a later one of the same namespace; returns whether it did.
@@ -117,20 +126,35 @@ class Holding:
             raise SealBroken(f"{len(knowing.unopened)} access keys are kept, and none opens: {knowing.why}")
 
     def save_now(self) -> None:
-        """Keeps on disk what is not there yet; blocks, also until what is being written is there. Raises OSError."""
+        """Keeps on disk what is not there yet; blocks, also until what is being written is there.
+
+        Raises OSError; then it is still to be kept, by the next call.
+        """
         with self._writing:  # who ends `save` has left its thread behind
-            if self._unsaved.is_set():
-                self._unsaved.clear()
+            changes = self._changes
+            if changes != self._saved:
                 self._files.write(self.snapshot)
+                self._saved = changes
 
     async def save(self) -> None:
-        """Keeps on disk whatever is newest, until it is cancelled."""
+        """Keeps on disk whatever is newest, until it is cancelled; tries again where that fails."""
         while True:
-            await self._unsaved.wait()
+            await self._changed.wait()
+            self._changed.clear()
             try:
                 await asyncio.to_thread(self.save_now)
             except OSError as fault:
-                self._warn(f"the namespace's snapshot cannot be written: {fault}; make room, or mend the directory")
+                self._cannot_write(fault)
+                await self._sleep(AGAIN_SECONDS)
+                self._changed.set()
+            else:
+                self._unwritten = ""
+
+    def _cannot_write(self, fault: OSError) -> None:
+        why = f"the namespace's snapshot cannot be written: {fault}; make room, or mend the directory"
+        if why != self._unwritten:
+            self._warn(why)
+        self._unwritten = why
 
     async def _take(self, snapshot: Snapshot, changed: Difference | None) -> None:
         if changed is None:
@@ -142,6 +166,7 @@ class Holding:
             self._knowing.changed(snapshot, changed)
         self.snapshot = snapshot
         if changed is None or any(not name.startswith("node/") for name in changed.names()):
-            self._unsaved.set()
+            self._changes += 1
+            self._changed.set()
         self._newer.set()
         self._newer = asyncio.Event()

@@ -1,12 +1,14 @@
 """A node's copy of the namespace: on disk before anybody is asked, and replaced by later ones of the same alone."""
 
+import asyncio
+import errno
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from namespace import contents, forms
-from namespace.holding import Holding
+from namespace.holding import AGAIN_SECONDS, Holding
 from namespace.items import Difference, Snapshot, difference
 from namespace.keys import AccessKey
 from namespace.knowing import Knowing
@@ -157,6 +159,64 @@ async def test_that_a_node_is_well_or_not_is_not_written_to_disk_each_time(tmp_p
     held.save_now()
 
     assert held.newest().nodes == (node,)
+    again = holding(tmp_path, told)
+    await again.restore()
+    assert again.newest().serial == 5
+
+
+class FullDisk(SnapshotFiles):
+    """Refuses as many writes as it is told to, as a disk without room does."""
+
+    refusals = 1
+
+    def write(self, snapshot: Snapshot) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().write(snapshot)
+
+
+async def test_a_snapshot_that_could_not_be_written_is_written_by_the_next_call(tmp_path: Path, told: Told) -> None:
+    held = Holding(FullDisk(tmp_path, told.append), Knowing("a", SEAL), told.append)
+    await held.offer(snapshot(5, 1, "/ns/a"))
+
+    with pytest.raises(OSError, match="No space left"):
+        held.save_now()
+    held.save_now()
+
+    again = holding(tmp_path, told)
+    await again.restore()
+    assert again.newest().serial == 5
+
+
+async def test_what_could_not_be_written_is_tried_again_without_another_change_and_told_once(
+    tmp_path: Path, told: Told
+) -> None:
+    files = FullDisk(tmp_path, told.append)
+    files.refusals = 3
+    waits, room, end = list[str](), asyncio.Event(), asyncio.Event()
+
+    async def wait(seconds: float) -> None:
+        assert seconds == AGAIN_SECONDS
+        waits.append(held.concern())
+        if not files.refusals:
+            room.set()
+            await end.wait()
+
+    held = Holding(files, Knowing("a", SEAL), told.append, wait)
+    await held.offer(snapshot(5, 1, "/ns/a"))
+
+    async with asyncio.TaskGroup() as tasks:
+        saving = tasks.create_task(held.save())
+        await room.wait()
+        end.set()
+        while held.concern():
+            await asyncio.sleep(0)
+        saving.cancel()
+
+    assert len(waits) == 3
+    assert told == waits[:1]
+    assert "cannot be written" in told[0]
     again = holding(tmp_path, told)
     await again.restore()
     assert again.newest().serial == 5
