@@ -1,7 +1,9 @@
 """The laboratory itself: what it counts, delays and leaves behind."""
 
+import contextlib
 import http.client
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -15,7 +17,7 @@ from gateway.demo.httpcount import FRAME, Connection, NotHttp
 from tests.fakes.ramp import ramp
 from tests.real.lab.load import get, list_all, load, loading
 from tests.real.lab.longline import long_line
-from tests.real.lab.proxy import counting_proxy
+from tests.real.lab.proxy import CountingProxy, Report, counting_proxy
 from tests.real.lab.s3 import S3Server, versitygw
 from tests.real.lab.sign import Keys
 
@@ -156,11 +158,44 @@ def test_a_reader_that_cuts_is_counted_to_what_it_could_have_got(store: S3Server
 
         seen = load(proxy.address, [big, big], tmp_path, receive_buffer=64 * 1024)
 
-        report = proxy.report()
+        report = ended(proxy)
     assert (seen.cut, seen.faults) == (2, ())
     # The kernel doubles the 64 KiB asked for; a reader has got at most that beyond what it read.
-    assert seen.bytes <= report.payload <= seen.bytes + 2 * 2 * 64 * 1024
+    assert report.payload <= seen.bytes + 2 * 2 * 64 * 1024
+    assert seen.bytes <= report.payload + report.unsure
     assert [one.whole for one in report.exchanges] == [False, False]
+
+
+def test_what_a_reader_read_and_had_not_acknowledged_as_it_cut_is_told_as_unsure(tmp_path: Path):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as far,
+        counting_proxy("{}:{}".format(*far.getsockname()), tmp_path) as proxy,
+        socket.create_connection((proxy.host, proxy.port)) as reader,
+    ):
+        # Off: what comes is acknowledged 40 ms later, or by the next bytes that go out; a reset is neither.
+        reader.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+        reader.sendall(request())
+        answering, _ = far.accept()
+        answering.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + b"x" * 5000)
+        with contextlib.closing(reader.makefile("rb")) as answer:
+            head = [answer.readline() for _ in range(3)]
+            read = len(answer.read(5000))
+
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reader.close()
+
+        report = ended(proxy)
+        answering.close()
+    assert (head[-1], read) == (b"\r\n", 5000)
+    assert report.payload <= read <= report.payload + report.unsure == 5000
+    assert report.payload_of() + report.unsure_of() == 5000
+
+
+def ended(proxy: CountingProxy) -> Report:
+    """What has passed, once the proxy knows that its connections are over."""
+    while (report := proxy.report()).open:
+        proxy.process.check()
+    return report
 
 
 def test_a_paused_line_brings_nothing_and_goes_on(store: S3Server, tmp_path: Path):

@@ -13,7 +13,6 @@ import pytest
 
 from gateway.pairs import UNITS
 from namespace import codec
-from regioncache.lines.buffers import SMALL_BUFFER
 from regioncache.pages import Meta, ObjectId, Version
 from regioncache.store.base import HEADER_BYTES, StoreSettings
 from regioncache.store.header import PRESENCE_AT, Identity, encode_identity, encode_presence
@@ -24,6 +23,7 @@ from tests.real.conftest import Note
 from tests.real.lab.load import get, loading
 from tests.real.lab.nodes import Node, Place, node
 from tests.real.lab.process import answers
+from tests.real.lab.proxy import Report
 from tests.real.lab.reads import PAGE, STEP, Stage, Thing, crossed, ledger, stage, watched_buffers
 from tests.real.lab.regions import BUCKET, HOME, LINE, credentials, policy, topology
 
@@ -73,22 +73,23 @@ def killed_in_mid_fill(on: Stage, thing: Thing, victim: str, note: Note) -> None
     note(f"killed {victim} filling {thing.size // MIB} MiB", f"{told}, {dict(kinds)}", f"refetch <= {lost_near} B")
     assert {one.status for one in from_origin.exchanges if one.whole} <= {200, 206}
     assert kinds["refetch"] <= lost_near
-    assert thing.size <= over_line.payload <= thing.size + lost_near
+    assert over_line.payload <= thing.size + lost_near
+    assert thing.size <= over_line.payload + over_line.unsure
     # Not the list by which a node finds out that the bucket is there again.
-    assert thing.size <= from_origin.payload_of("GET", thing.key) <= thing.size + lost_far
-    # The largest buffer seen, or that of a first request, which may have come and gone between two looks.
-    buffer = max(near.largest, 2 * SMALL_BUFFER)
-    assert_counted(kinds, over_line.payload, cut_short(over_line) * (buffer + STEP))
+    read = from_origin.payload_of("GET", thing.key)
+    assert read <= thing.size + lost_far
+    assert thing.size <= read + from_origin.unsure_of("GET", thing.key)
+    assert_counted(kinds, over_line, cut_short(over_line) * (near.largest + STEP))
 
 
-def cut_short(report: Any) -> int:
+def cut_short(report: Report) -> int:
     """How many requests ended before their answer was whole."""
     return sum(not one.whole for one in report.exchanges)
 
 
-def assert_counted(kinds: Counter[str], outside: int, spare: int) -> None:
+def assert_counted(kinds: Counter[str], outside: Report, spare: int) -> None:
     """The ledger is never below what passed outside, and above it by what connections may have held."""
-    assert outside <= crossed(kinds) <= outside + spare
+    assert outside.payload <= crossed(kinds) <= outside.payload + outside.unsure + spare
 
 
 @contextlib.contextmanager

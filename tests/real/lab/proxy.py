@@ -15,20 +15,36 @@ from gateway.demo.httpcount import Exchange
 from tests.real.lab.process import Child, child, free_port
 
 
+@dataclass(slots=True)
+class Passed(Exchange):
+    """An exchange that passed the proxy.
+
+    The reader's kernel took `payload` bytes of its answer at least, and `unsure` more at most: these had left for it
+    and were not acknowledged when the connection ended early.
+    """
+
+    unsure: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What has passed. `timeline` holds (monotonic seconds, wire bytes, payload bytes) towards the reader."""
+    """What has passed. `timeline` holds (monotonic seconds, wire bytes, payload bytes) towards the reader.
+
+    The readers' kernels took `payload` bytes at least, and `unsure` more at most (`Passed`): what must have passed is
+    compared with the sum, what may have passed at most with `payload`.
+    """
 
     up_wire: int
     down_wire: int
     payload: int
+    unsure: int
     accepted: int
     open: int
     faults: tuple[str, ...]
     timeline: tuple[tuple[float, int, int], ...]
-    exchanges: tuple[Exchange, ...]
+    exchanges: tuple[Passed, ...]
 
-    def of(self, method: str = "GET", containing: str = "", statuses: tuple[int, ...] = (200, 206)) -> list[Exchange]:
+    def of(self, method: str = "GET", containing: str = "", statuses: tuple[int, ...] = (200, 206)) -> list[Passed]:
         """The exchanges of a kind."""
         return [
             one
@@ -39,6 +55,10 @@ class Report:
     def payload_of(self, method: str = "GET", containing: str = "", statuses: tuple[int, ...] = (200, 206)) -> int:
         """Their payload."""
         return sum(one.payload for one in self.of(method, containing, statuses))
+
+    def unsure_of(self, method: str = "GET", containing: str = "", statuses: tuple[int, ...] = (200, 206)) -> int:
+        """What more of them may have been taken."""
+        return sum(one.unsure for one in self.of(method, containing, statuses))
 
     def between(self, start: float, end: float, wire: bool = False) -> int:
         """Payload (or wire) bytes with a timestamp in [start, end)."""
@@ -70,7 +90,7 @@ class CountingProxy:
         """What has passed since the last reset; raises if anything could not be parsed (then nothing is exact)."""
         told = self._ask("report")
         told["timeline"] = tuple((at, int(wire), int(payload)) for at, wire, payload in told["timeline"])
-        told["exchanges"] = tuple(Exchange(**one) for one in told["exchanges"])
+        told["exchanges"] = tuple(Passed(**one) for one in told["exchanges"])
         told["faults"] = tuple(told["faults"])
         report = Report(**{one.name: told[one.name] for one in fields(Report)})
         if report.faults:

@@ -1,7 +1,9 @@
 """The counting proxy's own process: forwards raw TCP and counts what the reader's kernel has taken.
 
 A byte counts when it has left for the reader: the socket towards the reader keeps a small send buffer, and what the
-reader never took is subtracted when a connection ends early. `python -m tests.real.lab.proxyprocess --help`.
+reader has not acknowledged is subtracted when a connection ends early. It may have read that all the same, since a
+kernel acknowledges late what came (RFC 1122, 4.2.3.2) and a reset acknowledges nothing: so much is told as `unsure`.
+`python -m tests.real.lab.proxyprocess --help`.
 """
 
 import argparse
@@ -13,13 +15,13 @@ import os
 import socket
 import struct
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
-from gateway.demo.httpcount import Connection, NotHttp
+from gateway.demo.httpcount import Connection, Exchange, NotHttp
 
 PIECE_BYTES = 32 * 1024
 # Bytes in the proxy's own buffers are on the line but not yet with the reader; little of that blurs a window little.
@@ -29,6 +31,28 @@ MERGE_SECONDS = 0.001
 _SIOCOUTQ = 0x5411  # linux/sockios.h: bytes not yet acknowledged
 
 
+@dataclass(slots=True)
+class Passage:
+    """One connection's exchanges; of the one under way as it ended early, the payload that was not acknowledged."""
+
+    counter: Connection
+    cut: Exchange | None = None
+    unsure: int = 0
+
+    def take_back(self, unacknowledged: int) -> int:
+        """Subtracts bytes that the reader may not have; returns how many of them were payload."""
+        under_way = (one for one in reversed(self.counter.exchanges) if one.status and not one.whole)
+        self.cut = next(under_way, None)
+        if self.cut is not None:
+            self.unsure = min(unacknowledged, self.cut.payload)
+            self.cut.payload -= self.unsure
+        return self.unsure
+
+    def told(self) -> list[dict[str, Any]]:
+        """The exchanges as JSON."""
+        return [asdict(one) | {"unsure": self.unsure if one is self.cut else 0} for one in self.counter.exchanges]
+
+
 class Tally:
     """What has passed so far, over all connections since the last reset."""
 
@@ -36,13 +60,14 @@ class Tally:
         self.up_wire = 0
         self.down_wire = 0
         self.payload = 0
+        self.unsure = 0
         self.accepted = 0
         self.timeline: list[list[float]] = []
-        self.connections: list[Connection] = []
+        self.passages: list[Passage] = []
         self.faults: list[str] = []
 
     def down(self, wire: int, payload: int, now: float) -> None:
-        """Adds what went to the reader (or takes back, negative, what it did not take)."""
+        """Adds what went to the reader (or takes back, negative, what it did not acknowledge)."""
         self.down_wire += wire
         self.payload += payload
         if self.timeline and now - self.timeline[-1][0] < MERGE_SECONDS:
@@ -54,9 +79,9 @@ class Tally:
     def begun_again(self) -> "Tally":
         """Nothing has passed; exchanges on connections that are kept will be told."""
         fresh = Tally()
-        fresh.connections = self.connections
-        for connection in fresh.connections:
-            connection.exchanges.clear()
+        fresh.passages = self.passages
+        for passage in fresh.passages:
+            passage.counter.exchanges.clear()
         return fresh
 
     def report(self, open_now: int) -> dict[str, Any]:
@@ -65,11 +90,12 @@ class Tally:
             "up_wire": self.up_wire,
             "down_wire": self.down_wire,
             "payload": self.payload,
+            "unsure": self.unsure,
             "accepted": self.accepted,
             "open": open_now,
             "faults": self.faults,
             "timeline": self.timeline,
-            "exchanges": [asdict(exchange) for one in self.connections for exchange in one.exchanges],
+            "exchanges": [exchange for one in self.passages for exchange in one.told()],
         }
 
 
@@ -132,7 +158,8 @@ class Proxy:
             _reset(near, far)
             return
         counter = Connection(self.frames)
-        self.tally.connections.append(counter)
+        passage = Passage(counter)
+        self.tally.passages.append(passage)
         self.tally.accepted += 1
         cut = asyncio.Event()
         self.open.add(cut)
@@ -143,7 +170,7 @@ class Proxy:
         whole = (down.done() and down.result()) or (up.done() and counter.idle)
         if not whole:
             # Before the tasks are cancelled: afterwards the queue may be gone.
-            self._take_back(near, counter)
+            self._take_back(near, passage)
         for task in (up, down, cutting):
             task.cancel()
         await asyncio.wait({up, down, cutting})
@@ -151,13 +178,11 @@ class Proxy:
         counter.ended(time.monotonic())
         _close(near, far) if whole else _reset(near, far)
 
-    def _take_back(self, near: socket.socket, counter: Connection) -> None:
+    def _take_back(self, near: socket.socket, passage: Passage) -> None:
         with contextlib.suppress(OSError):
             left = struct.unpack("i", fcntl.ioctl(near.fileno(), _SIOCOUTQ, b"\0" * 4))[0]
-            under_way = next((one for one in reversed(counter.exchanges) if one.status and not one.whole), None)
-            payload = min(left, under_way.payload) if under_way is not None else 0
-            if under_way is not None:
-                under_way.payload -= payload
+            payload = passage.take_back(left)
+            self.tally.unsure += payload
             self.tally.down(-left, -payload, time.monotonic())
 
     async def _up(self, near: socket.socket, far: socket.socket, counter: Connection) -> None:
