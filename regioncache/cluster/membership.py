@@ -208,10 +208,14 @@ class Membership:
         return await self._fence(name, "ended", process)
 
     async def close(self) -> None:
-        """Ends all tasks. What `part` or `drain` wrote stands; else the session runs out by itself."""
+        """Ends all tasks; the view in force is on the disk then, unless that hangs.
+
+        What `part` or `drain` wrote stands; else the session runs out by itself.
+        """
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._keeper.close()
         if self._session is not None:
             await self._session.close(revoke=False)
 
