@@ -56,7 +56,7 @@ class Lists:
         self._clock = clock
         self._wall = wall
         self._ends: OrderedDict[_Key, None] = OrderedDict()
-        self._questions: Questions[ListPage] = Questions()
+        self._questions: Questions[ListPage] = Questions(clock)
         self._doubted = 0
 
     async def page(
@@ -80,7 +80,7 @@ class Lists:
             return self._aged(kept)
         through = self._owners.lists_through(place.bucket.id, ask.prefix, standing)
         task = self._asking(place, ask, payer, terms, hops, through=through, join=terms.fresh_seconds > 0)
-        hold = self._sources.hold(place, terms.hold_seconds) + through * ANOTHER_SECONDS if usable else None
+        hold = self._hold(place, terms, task, through=through) if usable else None
         if hold != 0.0:
             await asyncio.wait({task}, timeout=hold)
         if not task.done() and kept is not None:
@@ -124,6 +124,11 @@ class Lists:
     async def stop(self) -> None:
         """Ends all questions."""
         await self._questions.stop()
+
+    def _hold(self, place: Place, terms: Terms, task: "asyncio.Task[ListPage]", *, through: bool) -> float:
+        """How long a reader who may have the page that is kept waits for an answer: all of them, from its asking on."""
+        seconds = self._sources.hold(place, terms.hold_seconds) + through * ANOTHER_SECONDS
+        return max(0.0, seconds - self._questions.age(task))
 
     def _asking(
         self,

@@ -49,7 +49,7 @@ class Newest:
         self.catalog = catalog
         self.pages = pages
         self.sources = sources
-        self.questions: Questions[Meta] = Questions()
+        self.questions: Questions[Meta] = Questions(clock)
         self._clock = clock
         self._wall = wall
 
@@ -139,7 +139,7 @@ class Newest:
         # What is doubted here may still be believed on the way: the question goes through to the origin.
         fresh_seconds = 0.0 if doubted or saying.says is Says.OTHER else terms.fresh_seconds
         task = self._questioned(asked, fresh_seconds, join=terms.fresh_seconds > 0)
-        hold = self._hold(asked, terms.hold_seconds) if usable else None
+        hold = max(0.0, self._hold(asked, terms.hold_seconds) - self.questions.age(task)) if usable else None
         if hold != 0.0:
             await asyncio.wait({task}, timeout=hold)
         if not task.done():

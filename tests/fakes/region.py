@@ -36,6 +36,15 @@ PAYER = Payer("rec")
 TERMS = Terms()
 
 
+@dataclass(frozen=True, slots=True)
+class Patient(Terms):
+    """A reader who would rather hang than have what is cached."""
+
+    @property
+    def hold_seconds(self) -> float:
+        return 1000.0
+
+
 def bucket(page: int = MIB) -> Bucket:
     """The one bucket of these tests."""
     return Bucket.model_construct(

@@ -13,7 +13,7 @@ from regioncache.opened import Terms
 from regioncache.origins.base import ListAsk, ListPage
 from tests.fakes.clock import settle
 from tests.fakes.faulty import Fault, stall, status_500
-from tests.fakes.region import PAYER, TERMS, Region, region
+from tests.fakes.region import PAYER, TERMS, Patient, Region, region
 
 pytestmark = pytest.mark.anyio
 VALIDATE = Terms(fresh_seconds=0.0)
@@ -121,6 +121,31 @@ async def test_a_slow_answer_holds_a_reader_for_a_moment_and_then_the_old_page_i
         await settle()
 
         assert names(await page(cache)) == ["a", "b"]
+
+
+async def test_a_question_for_a_page_that_was_lost_holds_nobody_a_second_time(tmp_path: Path) -> None:
+    other = ListAsk("a")
+    async with region(tmp_path) as cache:
+        cache.put("a", 1)
+        for ask in (ALL, other):
+            await page(cache, ask)
+        cache.clock.advance(61)
+        lost = stall()
+        cache.faulty[0].next(lost)
+        first = asyncio.create_task(page(cache, terms=Patient()))
+        await settle()
+        cache.clock.advance(1000)
+        await page(cache, other)
+        await settle()
+        assert (await page(cache, other)).age == 0, "the way speaks"
+
+        async with asyncio.timeout(60):
+            found = await page(cache, terms=Patient())
+
+        assert found.age == pytest.approx(1061)
+        assert not first.done()
+        lost.released.set()
+        assert (await first).age == 0
 
 
 async def test_the_next_way_is_asked_where_the_first_talks_nonsense(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from regioncache.errors import NoSuchObject
 from regioncache.questions import Questions
-from tests.fakes.clock import settle
+from tests.fakes.clock import FakeClock, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -86,6 +86,19 @@ async def test_a_fault_is_told_to_all_and_not_remembered() -> None:
     oracle.speak.set()
 
     assert await questions.ask("k", oracle) == 1
+
+
+async def test_a_question_is_as_old_as_it_has_no_answer_whoever_joins_it() -> None:
+    clock = FakeClock()
+    questions: Questions[int] = Questions(clock)
+    oracle = Oracle()
+    task = questions.ask("k", oracle)
+    clock.advance(5)
+
+    assert questions.age(questions.ask("k", oracle)) == 5
+    oracle.speak.set()
+    await task
+    assert questions.age(task) == 0
 
 
 async def test_stopping_ends_what_is_under_way() -> None:

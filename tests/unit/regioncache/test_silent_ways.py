@@ -1,7 +1,6 @@
 """Ways that take questions and answer none: what that costs their readers, and that it costs nobody else."""
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from regioncache.fetching import FLIGHT_BYTES
 from regioncache.health import ANSWER_SECONDS, Health
 from regioncache.isolation import Bounds
 from regioncache.lines.crossing import NoLine
-from regioncache.opened import Terms
 from regioncache.origins.base import Payer, Question
 from regioncache.pages import MIB
 from regioncache.sources import Route, Sources, way_id
@@ -22,7 +20,7 @@ from tests.fakes.clock import FakeClock, settle
 from tests.fakes.faulty import Fault, Faulty, stall
 from tests.fakes.origin import FakeOrigin
 from tests.fakes.ramp import ramp
-from tests.fakes.region import HOME, LINE, Region, bucket, endpoint, region
+from tests.fakes.region import HOME, LINE, Patient, Region, bucket, drained, endpoint, region
 
 pytestmark = pytest.mark.anyio
 WAY = Way("endpoint", HOME, (), endpoint("http://silent"), None)
@@ -258,15 +256,6 @@ async def test_readers_that_leave_a_dead_way_take_their_requests_from_its_queue(
         assert cache.faulty[0].asked == 8
 
 
-@dataclass(frozen=True, slots=True)
-class Patient(Terms):
-    """A reader who would rather hang than have what is cached."""
-
-    @property
-    def hold_seconds(self) -> float:
-        return 1000.0
-
-
 async def test_a_read_of_cached_pages_does_not_wait_for_an_origin_that_is_silent(tmp_path: Path) -> None:
     async with region(tmp_path) as cache:
         for key in "ab":
@@ -286,3 +275,28 @@ async def test_a_read_of_cached_pages_does_not_wait_for_an_origin_that_is_silent
         held.released.set()
         cache.faulty[0].always = None
         assert await first == ramp(0, 3 * MIB)
+
+
+async def test_a_question_that_was_lost_holds_its_readers_once_though_the_way_speaks_again(tmp_path: Path) -> None:
+    async with region(tmp_path) as cache:
+        for key in "ab":
+            cache.put(key, 1000)
+            await cache.read(key)
+        lost = stall()
+        cache.faulty[0].next(lost)
+        cache.clock.advance(100)
+        first = asyncio.create_task(cache.read("a", terms=Patient()))
+        await settle()
+        cache.clock.advance(1000)
+        await cache.stat("b")
+        await settle()
+        assert (await cache.stat("b")).stale_seconds is None, "the way speaks"
+
+        async with asyncio.timeout(60):
+            opened = await cache.open("a", terms=Patient())
+
+        assert opened.stale_seconds == pytest.approx(1100, abs=2)
+        assert await drained(opened) == ramp(0, 1000)
+        assert not first.done()
+        lost.released.set()
+        assert await first == ramp(0, 1000)
