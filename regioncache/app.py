@@ -68,6 +68,7 @@ from regioncache.store.store import Store
 from regioncache.tally import Tally
 from regioncache.tidings import UNHEARD, Tidings
 from regioncache.tracing import Tracing, untraced
+from regioncache.unmounting import Unmounting
 
 if TYPE_CHECKING:
     from regioncache.leasing.app import Leasing
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
 LEDGER_FILE = "ledger"
 HISTORY_FILE = "ledger.history"
 DOUBTS_FILE = "doubts"
+MOUNTED_FILE = "mounted"
 HOT_PART = 0.125
 """Of the memory budget is for the small objects read most of late."""
 OPEN_EXTENTS = 2048
@@ -170,6 +172,7 @@ class CacheApp:
     handover: Handover = field(init=False)
     """What a member that leaves does first."""
     regrouping: Regrouping = field(init=False)
+    unmounting: Unmounting = field(init=False)
     history: History = field(init=False)
     calendar: Calendar = field(init=False)
     refresher: Refresher = field(init=False)
@@ -177,16 +180,15 @@ class CacheApp:
     def __post_init__(self) -> None:
         self.regrouping = Regrouping(self.store)
         settings = self.settings
+        self.unmounting = Unmounting(self.store, settings.paths[0] / MOUNTED_FILE, settings.tidings)
         self.history = History(
             self.ledger, settings.paths[0] / HISTORY_FILE, settings.keep_days, settings.wall, settings.tidings
         )
         self.handover = Handover(self.store, self.cache.newest, self.cache.owners, self.places.bucket)
-        self.calendar = Calendar(self.known_lines.values, self.settings.wall)
+        self.calendar = Calendar(self.known_lines.values, settings.wall)
         self.peers.epoch = lambda: settings.ownership.epoch
         self.peers.grants = Grants(self.resolver, lambda: self.regrouping.shown)
-        self.refresher = Refresher(
-            self.cache.newest, self.lists, self.resolver, self.settings.clock, self.settings.wall
-        )
+        self.refresher = Refresher(self.cache.newest, self.lists, self.resolver, settings.clock, settings.wall)
 
     @classmethod
     async def start(cls, settings: CacheAppSettings) -> "CacheApp":
@@ -292,10 +294,10 @@ class CacheApp:
             lines[name].adopt(rules)
         self.resolver.adopt(made.topology, revision, made.resolved, again=True)
         self.regrouping.adopt(made.topology, policy.cache, made.shown)
+        self.unmounting.adopt(made.shown)
         self.places.rules = Rules(policy.cache)
         self.routing.adopt(lines)
-        mounts = topology.mounts.values()
-        self.refresher.adopt(mounts)
+        self.refresher.adopt(topology.mounts.values())
         self.sources.keep(made.ways)
         self.lines = lines
         if self.leasing is not None:
@@ -331,9 +333,8 @@ class CacheApp:
         """The line of that name and direction that was ever known, or a new one."""
         known = self.known_lines.get((name, direction))
         if known is None:
-            limited, tidings = self.settings.limited, self.settings.tidings
+            limited, tidings, leased = self.settings.limited, self.settings.tidings, self.settings.leased
             clock, wall = self.settings.clock, self.settings.wall
-            leased = self.settings.leased
             known = Line(
                 name, direction, rules, self.ledger, clock, limited=limited, leased=leased, tidings=tidings, wall=wall
             )
@@ -352,6 +353,7 @@ class CacheApp:
         await self.cache.stop()
         await self.far.stop()  # after whoever asks, so that nobody begins another probe
         await self.doubts.close()
+        await self.unmounting.stop()
         self.client.close()
         self.peer_client.close()
         await self.store.close()

@@ -4,10 +4,13 @@ A node asks by the bucket's logical name and the exact key, since its mounts may
 key here, and the cache rules here, say how it is kept.
 """
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
+
+from xxhash import xxh3_128_hexdigest
 
 from namespace.consistency import Immutable, MaxAge, Validate
 from namespace.errors import BadPath
@@ -46,14 +49,33 @@ class Shown:
             prefixes = self._mounts.setdefault(by_bucket[mount.bucket], {})
             prefixes.setdefault(mount.prefix, []).append(f"{mount.path}/")
 
+    @property
+    def mounted(self) -> bool:
+        """Whether there is any mount."""
+        return bool(self._mounts)
+
     @cached_property
-    def digest(self) -> list[tuple[str, list[tuple[str, str, bool]]]]:
-        """All that `paths` depends on."""
-        return sorted(
+    def digest(self) -> str:
+        """Of all that `paths` depends on."""
+        depends = sorted(
             (bucket.hex(), [(prefix, at, self._nested(at)) for prefix in sorted(mounts, key=len, reverse=True)
                             for at in mounts[prefix]])
             for bucket, mounts in self._mounts.items()
         )  # fmt: skip
+        return xxh3_128_hexdigest(json.dumps(depends).encode())
+
+    def hides(self, before: "Shown") -> bool:
+        """Whether an object that showed before may show no more: a mount is gone, or another lies in its place."""
+        if self._mounts == before._mounts:
+            return False
+        were, are = set(before._entries()), set(self._entries())
+        return not were <= are or any(before._table.find(at[:-1]) is not None for _, _, at in are - were)
+
+    def _entries(self) -> Iterator[tuple[bytes, str, str]]:
+        for bucket, mounts in self._mounts.items():
+            for prefix, beginnings in mounts.items():
+                for at in beginnings:
+                    yield bucket, prefix, at
 
     def paths(self, oid: ObjectId) -> list[str]:
         """The paths of an object, that of the narrowest mount first; none where nothing shows it."""

@@ -121,8 +121,9 @@ class PathStatistics:
     """Whether it does not keep up with what it is asked: nothing is kept there meanwhile."""
 
 
-REASONS = ("size", "quota", "ttl", "free")
-"""Why entries leave: for room, for room within their quota, because their time is over, because somebody said so."""
+REASONS = ("size", "quota", "ttl", "free", "unmounted")
+"""Why entries leave: for room, for room within their quota, because their time is over, because somebody said so, and
+because no mount shows them any more."""
 
 
 @dataclass(frozen=True, slots=True)

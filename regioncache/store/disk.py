@@ -303,5 +303,20 @@ class Disk:
         self._handing.unwatch()
 
 
+def take(disks: list[Disk]) -> None:
+    """Takes the disks; one that is broken is out, as long as there is another. Blocks. Raises StoreError."""
+    broken: list[NoCachePath] = []
+    for disk in disks:
+        try:
+            disk.prepare()
+        except NoCachePath as error:
+            if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in BROKEN:
+                raise
+            disk.out = f"{error.__cause__.strerror} at the start"
+            broken.append(error)
+    if len(broken) == len(disks):
+        raise broken[0]
+
+
 def _unwanted(_: object) -> None:
     """Nothing needs to be done about what came too late."""

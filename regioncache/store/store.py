@@ -14,14 +14,13 @@ from regioncache.store.base import (
     HEADER_BYTES,
     CorruptPage,
     Freed,
-    NoCachePath,
     PageGone,
     StoreSettings,
     StoreStatistics,
 )
 from regioncache.store.cachepath import CachePath
 from regioncache.store.counting import counted
-from regioncache.store.disk import BROKEN, Disk, Piece, SystemCalls
+from regioncache.store.disk import Disk, Piece, SystemCalls, take
 from regioncache.store.extentfile import ExtentFile
 from regioncache.store.groups import Grouping
 from regioncache.store.identity import extent_digest, object_digest, squeeze
@@ -31,7 +30,7 @@ from regioncache.store.landing import Landing
 from regioncache.store.loading import Found, load
 from regioncache.store.moving import Moving
 from regioncache.store.record import HEAD_BYTES, BadRecord, decode_facts, decode_record
-from regioncache.store.tending import Tending
+from regioncache.store.tending import Covers, Tending
 from regioncache.store.walking import objects
 from regioncache.store.whereabouts import Whereabouts
 from regioncache.tidings import UNHEARD, Tidings
@@ -70,7 +69,7 @@ class Store:
         disks = [Disk(path, settings.threads, calls or SystemCalls()) for path in settings.paths]
 
         def prepare() -> tuple[list[CachePath], Found]:
-            _prepare(disks)
+            take(disks)
             paths = [CachePath(number, disk, index, settings, keeping, tidings) for number, disk in enumerate(disks)]
             return paths, load(paths, index)
 
@@ -365,9 +364,14 @@ class Store:
         """Lets go what has outlived its time, and what is above a quota that was lowered; else done every so often."""
         await self._tending.sweep()
 
-    async def free(self, covers: Callable[[ObjectId], bool], *, pinned: bool = False) -> Freed:
-        """Drops what is held of the objects that `covers` (called on the loop) says; nothing is kept of what lands."""
-        return await self._tending.free(covers, pinned=pinned)
+    async def free(self, covers: Covers, *, pinned: bool = False, why: str = "free", rest: float = 0.0) -> Freed:
+        """Drops what is held of the objects that `covers` (called on the loop) says; nothing is kept of what lands.
+
+        Args:
+            why: one of `REASONS`.
+            rest: seconds between two portions of a few dozen entries, where there is no hurry.
+        """
+        return await self._tending.free(covers, pinned=pinned, why=why, rest=rest)
 
     def objects(self) -> AsyncIterator[ObjectId]:
         """Yields all objects that are held, what is pinned first and then the newest."""
@@ -383,18 +387,3 @@ class Store:
         await self._tending.close()
         for path in self._paths:
             await path.close()
-
-
-def _prepare(disks: list[Disk]) -> None:
-    """Takes the disks; one that is broken is out, as long as there is another. Blocks. Raises StoreError."""
-    broken: list[NoCachePath] = []
-    for disk in disks:
-        try:
-            disk.prepare()
-        except NoCachePath as error:
-            if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in BROKEN:
-                raise
-            disk.out = f"{error.__cause__.strerror} at the start"
-            broken.append(error)
-    if len(broken) == len(disks):
-        raise broken[0]

@@ -6,6 +6,7 @@ loop again.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 
 from regioncache.pages import ObjectId
 from regioncache.store import groupfile
@@ -23,6 +24,7 @@ _SWEPT_AT_ONCE = 4096
 _READ_AT_ONCE = 64
 _WALKS = 3
 """Over all paths, as long as entries moved meanwhile, perhaps to one that was passed already."""
+Covers = Callable[[ObjectId], bool]
 LEAST_SECONDS, MOST_SECONDS = 1.0, 60.0
 """Between two sweeps; within them a tenth of the shortest ttl, so that nothing stays much longer than it may."""
 
@@ -84,14 +86,14 @@ class Tending:
         path.leave(slot, "ttl")
         return True
 
-    async def free(self, covers: Callable[[ObjectId], bool], *, pinned: bool) -> Freed:
+    async def free(self, covers: Covers, *, pinned: bool, why: str = "free", rest: float = 0.0) -> Freed:
         """See `Store.free`."""
         objects: set[ObjectId] = set()
         nbytes = spared = 0
         for _ in range(_WALKS):
             moved, spared = self._moved(), 0
             for path, slots in self._portions():
-                await asyncio.sleep(0)
+                await self._rest(path, rest)
                 for slot, oid in (await Keys(self._index).of(path, slots)).items():
                     if self._index.kinds[slot] == Kind.FREE or not covers(oid):
                         continue
@@ -99,13 +101,22 @@ class Tending:
                         spared += self._index.links.weight[slot]
                         continue
                     objects.add(oid)
-                    nbytes += path.leave(slot, "free")
+                    nbytes += path.leave(slot, why)
             if self._moved() == moved:
                 break
         if objects:
             self.on_gone()
         paths_out = (str(path.disk.path) for path in self._paths if path.disk.out is not None)
         return Freed(len(objects), nbytes, spared, tuple(paths_out))
+
+    async def _rest(self, path: CachePath, seconds: float) -> None:
+        """Lets others have the loop and, where there is no hurry, the disk: what was dropped last is off it then."""
+        if not seconds:
+            await asyncio.sleep(0)
+            return
+        with suppress(OSError):
+            await path.disk.append(lambda: None)
+        await self._sleep(seconds)
 
     def _moved(self) -> int:
         return sum(path.moved_bytes for path in self._paths)

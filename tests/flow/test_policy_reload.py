@@ -9,6 +9,7 @@ import pytest
 from gateway.admin.operations import UnknownPath
 from gateway.pairs import File
 from policy.errors import Faults
+from regioncache import unmounting
 from tests.fakes.ramp import ramp
 from tests.fakes.s3server import FakeS3
 from tests.flow.journeys import kinds, landed, read
@@ -98,3 +99,25 @@ async def test_reads_of_a_mount_that_is_taken_out_end_whole_or_refused_and_its_m
         await landed(regions)
         held = near.running.app.memory.held()
         assert sum(held.values()) == 0, held
+
+
+async def test_pages_of_a_mount_that_is_taken_out_leave_the_disk_of_a_node(
+    s3: FakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unmounting, "GRACE_SECONDS", 0.0)
+    s3.bucket("bucket1").put("k", SIZE)
+    async with two_regions(s3.url) as regions:
+        near = regions.nodes[NEAR]
+        assert near.running.in_force.pair is not None
+        assert await read(regions, "k") == ramp(0, SIZE)
+        await landed(regions)
+        assert near.running.app.store.statistics().clean_bytes > SIZE
+        document = near.running.in_force.pair.documents["topology"].value
+        assert isinstance(document, dict)
+        (mount,) = document["mounts"].values()
+        elsewhere = json.dumps({**document, "mounts": {"/ns/elsewhere": {**mount, "prefix": "elsewhere/"}}})
+
+        await near.operations.apply((File("topology.yaml", elsewhere),), "test", False)
+        await near.running.app.unmounting.settled()
+
+        assert near.running.app.store.statistics().clean_bytes == 0
