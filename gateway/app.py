@@ -52,7 +52,6 @@ from regioncache.http.handshakes import Contexts
 from regioncache.http.limits import Limits
 from regioncache.http.messages import Handler
 from regioncache.http.server import Server
-from regioncache.owners.siblings import SiblingSettings
 from regioncache.peers.desks import for_members
 from regioncache.recent import Recent
 from regioncache.tracing import untraced
@@ -383,7 +382,7 @@ def _cache_settings(
         peer_tls=None if peer is None else lambda: peer.asking,
         tracing=untraced if telemetry is None else telemetry.of_peers(),
         ownership=ownership,
-        siblings=None if part is None else SiblingSettings(part.whole.node, part.whole.cache.directories),
+        siblings=None if part is None else part.siblings,
         wall=wall,
     )
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import structlog
 
 from gateway.admin.visitors import MOST as MOST_ADMINS
-from regioncache.app import open_files
 from regioncache.http.limits import Limits
+from regioncache.openfiles import open_files
 
 MOST = Limits().connections
 _APART = 32

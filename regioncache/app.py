@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import resource
 import ssl
 import time
 from collections.abc import Callable
@@ -44,9 +43,11 @@ from regioncache.lists import Lists
 from regioncache.memory import Memory
 from regioncache.newest import Newest
 from regioncache.opened import Means
+from regioncache.openfiles import allowed_files, asking_descriptors, open_files, sibling_files
+from regioncache.owners.inquiries import desk
 from regioncache.owners.memberroutes import MemberRoutes
 from regioncache.owners.owners import Owners
-from regioncache.owners.siblings import SiblingSettings, siblings_of
+from regioncache.owners.siblings import Siblings, SiblingSettings, siblings_of
 from regioncache.peers.desks import Questioner
 from regioncache.peers.digests import Digests
 from regioncache.peers.door import PeerDoor
@@ -79,8 +80,6 @@ DOUBTS_FILE = "doubts"
 MOUNTED_FILE = "mounted"
 HOT_PART = 0.125
 """Of the memory budget is for the small objects read most of late."""
-OPEN_EXTENTS = 2048
-"""Most extent files kept open, with up to 18 MiB of checksums; a hit on one that is not open waits for a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +120,11 @@ class CacheAppSettings:
     """Processes of this host that are workers of the same node; None: it is one process."""
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
+
+    @property
+    def workers(self) -> int:
+        """How many processes the node is."""
+        return 1 if self.siblings is None else self.siblings.workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +200,7 @@ class CacheApp:
 
         Raises: StoreError (a path in use, of a newer layout, or unusable), LedgerUnreadable.
         """
-        paths, allowed = settings.paths, resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        paths = settings.paths
         of_store = StoreSettings(
             paths,
             settings.size,
@@ -204,7 +208,7 @@ class CacheApp:
             tiers=settings.tiers,
             high=settings.high,
             low=settings.low,
-            open_files=open_files(allowed, len(paths)),
+            open_files=open_files(allowed_files(), len(paths), settings.workers),
         )
         now = steady(settings.wall, settings.clock)
         store = await Store.open(of_store, tidings=settings.tidings, now=now)
@@ -248,7 +252,7 @@ class CacheApp:
             store, hot, flights, sources, memory, tally, settings.on_fault,
             on_change=lambda oid: catalog.distrust(oid, wall()), on_part=spoilt.add, owners=owners,
         )  # fmt: skip
-        beside = siblings_of(settings.siblings, settings.ownership, owners.routes, settings.paths[0], clock)
+        beside = _siblings(settings, owners)
         shelf, means = Shelf(store, hot, flights, filler, tally, spoilt, siblings=beside), Means(memory, Rooms())
         newest = Newest(shelf, catalog, pages, sources, clock, wall, owners)
         cache = RegionCache(shelf, newest, means)
@@ -259,7 +263,7 @@ class CacheApp:
         doubting = Doubting(catalog, lists, owners, wall)
         pulling = Pulling(shelf, newest, lambda place: places.terms(place, 0.0).keep)
         desks = MemberDesks(settings.region, newest, doubting, doubts, places, pulling, wall)
-        where = {} if beside is None else beside.desk(settings.region, store.whereabouts)
+        where = {} if beside is None else desk(settings.region, store.whereabouts)
         peers.desks.update({**desks.desks(), OPERATION: NodesDesk(settings.ownership), **where})
         return cls(
             settings, store, ledger, client, peer_client, memory, resolver, catalog, health, flights, tally, routing,
@@ -376,24 +380,13 @@ def _far_regions(settings: CacheAppSettings, client: Client) -> FarRegions:
     )
 
 
+def _siblings(settings: CacheAppSettings, owners: Owners) -> Siblings | None:
+    files = sibling_files(allowed_files(), settings.workers)
+    return siblings_of(settings.siblings, settings.ownership, owners.routes, settings.paths[0], settings.clock, files)
+
+
 def _owners(settings: CacheAppSettings, sources: Sources, client: Client, digests: Digests) -> Owners:
     ownership = settings.ownership
     questioner = Questioner(settings.region, settings.secrets, client, settings.wall)
     routes = MemberRoutes(questioner, client, digests, settings.tidings.warning, ownership)
     return Owners(sources, settings.clock, ownership, routes)
-
-
-def open_files(allowed: int, paths: int) -> int:
-    """Returns how many extent files to keep open for each path, and as many packs.
-
-    Together they are half of what the process may open (`allowed`); the rest is for connections.
-    """
-    return max(2, min(OPEN_EXTENTS, allowed // 4) // paths)
-
-
-def asking_descriptors() -> int:
-    """Returns how many descriptors this process keeps for connections to origins and nodes: an eighth, 1,024 at most.
-
-    As `gateway.descriptors` shares them out.
-    """
-    return min(1024, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 8)

@@ -13,6 +13,7 @@ from gateway.workers.order import Order
 from gateway.workers.shares import share
 from gateway.workers.whole import Whole
 from regioncache.http.server import Server
+from regioncache.owners.siblings import SiblingSettings
 
 if TYPE_CHECKING:
     from gateway.admin.server import AdminServer
@@ -40,6 +41,11 @@ class Part:
         """The loop runs; `on_ended` is told the name and process of a sibling that has died."""
         link = self.link
         link.on_ended = on_ended
+
+    @property
+    def siblings(self) -> SiblingSettings:
+        """The workers of this node."""
+        return SiblingSettings(self.whole.node, self.whole.cache.directories, self.whole.workers)
 
     @property
     def link(self) -> Link:

@@ -1,42 +1,38 @@
 """Siblings: processes of the same host, whose files this one reads itself, in place of bytes over HTTP.
 
 The owner is asked once where an extent or a packed object lies; that is remembered, bounded, and asked again every so
-often while it is in use, so that eviction there knows. Whatever cannot be read here is read through the owner as ever.
+often while it is in use, of many at once, so that eviction there knows. Whatever cannot be read here is read through
+the owner as ever.
 """
 
 import asyncio
-import json
+import os
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from regioncache.cluster.members import Member
 from regioncache.cluster.ownership import Ownership
-from regioncache.errors import BadAnswer, CacheError
-from regioncache.http.messages import Reply
+from regioncache.owners.inquiries import Answer, Inquiries, Untold
 from regioncache.owners.memberroutes import MemberRoutes
 from regioncache.pages import EXTENT_BYTES, PACKED_BYTES, FilePart, Meta, ObjectId, Span, Version
-from regioncache.peers.desks import Desk, Values, for_members
-from regioncache.peers.wire import BadPeerRequest
 from regioncache.questions import Questions
 from regioncache.store.base import LayoutTooNew, PageGone, StoreError, WouldBlock
 from regioncache.store.beside import ExtentBeside, RecordBeside
 from regioncache.store.disk import Disk, OpenFile, SystemCalls
 from regioncache.store.header import BadHeader
-from regioncache.store.whereabouts import Whereabout, Whereabouts
+from regioncache.store.whereabouts import Sought, Whereabout
 
-OPERATION = "where"
-ASK_SECONDS = 1.0
-ASK_BYTES = 16 * 1024
-MOST_FILES = 256
-"""Open extents, each a descriptor and up to 8 KiB of checksums; and as many segments."""
 MOST_RECORDS = 16_384
-"""Packed objects whose place is remembered: some 300 bytes each."""
+"""Packed objects whose place is remembered: some 500 bytes each."""
 ABSENT_SECONDS = 1.0
 """What an owner did not have is not asked for again within this: it is read through the owner meanwhile."""
 FRESH_SECONDS = 10.0
 """After this the owner is asked again, behind, by the next use."""
+GATHER_SECONDS = 1.0
+"""What is to be asked again is gathered for so long: one question for each of it would cost more than the reads do."""
 IDLE_SECONDS = 30.0
 """What is not used for so long is closed: an evicted file takes its room on the disk until then."""
 _GONE = (StoreError, OSError, BadHeader, LayoutTooNew)
@@ -44,10 +40,11 @@ _GONE = (StoreError, OSError, BadHeader, LayoutTooNew)
 
 @dataclass(frozen=True, slots=True)
 class SiblingSettings:
-    """Who is a sibling: members of `node`, whose files lie beneath `roots`."""
+    """Who is a sibling: members of `node`, whose files lie beneath `roots`; with this process they are `workers`."""
 
     node: str
     roots: tuple[Path, ...]
+    workers: int
 
 
 @dataclass(slots=True)
@@ -56,28 +53,43 @@ class Known:
 
     owner: Member
     version: Version
+    sought: Sought
     where: Whereabout
     kept: ExtentBeside | RecordBeside
     asked: float
     used: float
     looked: float = 0.0
 
+    def still(self, where: Whereabout) -> bool:
+        """Whether it lies there; when it was last found to be the newest may have changed."""
+        if replace(where, learned_at=self.where.learned_at) != self.where or self.kept.unlinked():
+            return False
+        if where != self.where and isinstance(self.kept, RecordBeside):
+            self.where, self.kept = where, replace(self.kept, where=where)
+        return True
+
 
 @dataclass(slots=True)
 class Siblings:
-    """Mutable state: what is known, by object and extent; what owners did not have; segments that are open."""
+    """Mutable state: what is known, by object and extent; what owners did not have; segments that are open; what is to
+    be asked again."""
 
     settings: SiblingSettings
     ownership: Ownership
-    routes: MemberRoutes
+    looking: Inquiries
+    again: Inquiries
+    """Apart from `looking`, where a reader waits."""
     disk: Disk
     clock: Callable[[], float]
+    most_files: int
+    """Open extents, each a descriptor and up to 8 KiB of checksums; and as many segments."""
     _extents: OrderedDict[tuple[ObjectId, int], Known] = field(default_factory=OrderedDict)
     _records: OrderedDict[ObjectId, Known] = field(default_factory=OrderedDict)
     _segments: OrderedDict[str, OpenFile] = field(default_factory=OrderedDict)
     _absent: OrderedDict[tuple[ObjectId, int], float] = field(default_factory=OrderedDict)
     _questions: Questions[Known | None] = field(default_factory=Questions)
-    _renewing: set[asyncio.Task[None]] = field(default_factory=set)
+    _stale: list[tuple[Known, ObjectId, int]] = field(default_factory=list)
+    _renewer: asyncio.TimerHandle | None = None
     _sweeper: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
@@ -114,7 +126,8 @@ class Siblings:
         except WouldBlock:
             return None
         except (PageGone, OSError):
-            del self._records[oid]
+            self._forget(oid, 0)
+            self._segments.pop(found.where.path, None)
             return None
         self._use(found, oid, 0)
         return packed
@@ -128,8 +141,8 @@ class Siblings:
             return None
         try:
             if isinstance(found.kept, RecordBeside):
-                held, data = await self.disk.run(found.kept.read, self.disk, oid)
-                return data[span.start : span.end] if held.version == meta.version else None
+                _, data = await self._record(found.kept, oid)
+                return data[span.start : span.end]
             if not found.kept.holds(span):
                 await self._look(found, found.kept)
             if not found.kept.holds(span):
@@ -137,23 +150,17 @@ class Siblings:
             view = await self.disk.run(found.kept.read, span)
         except _GONE:
             self._forget(oid, extent)
+            self._segments.pop(found.where.path, None)
             return None
         self._use(found, oid, extent)
         return view
 
-    def desk(self, region: str, whereabouts: Whereabouts) -> dict[str, Desk]:
-        """The desk at which siblings ask where something lies."""
-
-        async def answer(_asker: str, values: Values) -> Reply:
-            try:
-                oid = ObjectId(bytes.fromhex(values["id"]), values["key"])
-                found = whereabouts.of(oid, Version(values["version"]), int(values["extent"]))
-            except (ValueError, KeyError) as fault:
-                raise BadPeerRequest(f"the question where it lies is malformed: {fault}") from fault
-            told = [] if found is None else [found.path, found.offset, found.length, found.learned_at]
-            return Reply(200, [(b"content-type", b"application/json")], json.dumps(told).encode())
-
-        return {OPERATION: for_members(region, answer)}
+    async def _record(self, kept: RecordBeside, oid: ObjectId) -> tuple[Meta, memoryview]:
+        """Raises PageGone, OSError."""
+        try:
+            return kept.now(oid)
+        except WouldBlock:
+            return await self.disk.run(kept.read, self.disk, oid)
 
     def forget(self) -> None:
         """Goes by nothing that was told before: some of it shall be held no longer."""
@@ -162,12 +169,12 @@ class Siblings:
 
     async def stop(self) -> None:
         """Ends what is being asked, and closes everything."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-        for task in self._renewing:
-            task.cancel()
-        await asyncio.gather(*self._renewing, return_exceptions=True)
+        for timer in (self._sweeper, self._renewer):
+            if timer is not None:
+                timer.cancel()
         await self._questions.stop()
+        await self.looking.stop()
+        await self.again.stop()
         self._extents.clear()
         self._records.clear()
         self._segments.clear()
@@ -188,15 +195,14 @@ class Siblings:
         return await asyncio.shield(task)
 
     async def _ask(self, owner: Member, oid: ObjectId, version: Version, extent: int) -> Known | None:
-        try:
-            where = await self._where(owner, oid, version, extent)
-        except CacheError:
-            where = None
-        if where is not None:
+        sought = Sought.of(oid, version, extent)
+        where = await self.looking.where(owner, sought)
+        if isinstance(where, Whereabout):
             try:
-                kept = await self.disk.run(self._open, where)
+                kept = await self._opened(where, version)
                 if isinstance(kept, RecordBeside) or kept.is_of(oid, version, extent):
-                    return self._keep(oid, extent, Known(owner, version, where, kept, self.clock(), self.clock()))
+                    now = self.clock()
+                    return self._keep(oid, extent, Known(owner, version, sought, where, kept, now, now))
             except _GONE:
                 pass  # evicted between the answer and the look: it is not there
         self._absent[oid, extent] = self.clock()
@@ -204,18 +210,14 @@ class Siblings:
             self._absent.popitem(last=False)
         return None
 
-    async def _where(self, owner: Member, oid: ObjectId, version: Version, extent: int) -> Whereabout | None:
-        """Raises CacheError: the owner does not say."""
-        values = {"id": oid.bucket.hex(), "key": oid.key, "version": version, "extent": str(extent)}
-        body = await self.routes.ask(owner, OPERATION, values, seconds=ASK_SECONDS, most_bytes=ASK_BYTES)
-        return _parsed(body, self.settings.roots)
-
-    def _open(self, where: Whereabout) -> ExtentBeside | RecordBeside:
-        """Blocks. Raises OSError, BadHeader, LayoutTooNew."""
+    async def _opened(self, where: Whereabout, version: Version) -> ExtentBeside | RecordBeside:
+        """Raises StoreError, OSError, BadHeader, LayoutTooNew."""
         if not where.length:
-            return ExtentBeside(self.disk, where)
-        segment = self._segments.get(where.path)
-        return RecordBeside(segment or self.disk.open(where.path, 0), where)
+            return await self.disk.run(ExtentBeside, self.disk, where)
+        file = self._segments.get(where.path)
+        if file is None:
+            file = await self.disk.run(self.disk.open, where.path, os.O_RDONLY)
+        return RecordBeside(file, where, version)
 
     def _keep(self, oid: ObjectId, extent: int, known: Known) -> Known:
         self._absent.pop((oid, extent), None)
@@ -224,13 +226,13 @@ class Siblings:
             self._segments[known.where.path] = known.kept.file
             if len(self._records) > MOST_RECORDS:
                 self._records.popitem(last=False)
-            if len(self._segments) > MOST_FILES:
+            if len(self._segments) > self.most_files:
                 path, _ = self._segments.popitem(last=False)
                 for one in [one for one, kept in self._records.items() if kept.where.path == path]:
                     del self._records[one]
         else:
             self._extents[oid, extent] = known
-            if len(self._extents) > MOST_FILES:
+            if len(self._extents) > self.most_files:
                 self._extents.popitem(last=False)
         if self._sweeper is None:
             self._sweep_later()
@@ -249,19 +251,25 @@ class Siblings:
         now = found.used = self.clock()
         if now - found.asked >= FRESH_SECONDS:
             found.asked = now
-            task = asyncio.ensure_future(self._renew(found, oid, extent))
-            self._renewing.add(task)
-            task.add_done_callback(self._renewing.discard)
+            self._stale.append((found, oid, extent))
+            if self._renewer is None:
+                self._renewer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self.renew)
 
-    async def _renew(self, found: Known, oid: ObjectId, extent: int) -> None:
-        """Asks again; one that lies elsewhere now, or nowhere, is forgotten."""
-        try:
-            where: Whereabout | None = await self._where(found.owner, oid, found.version, extent)
-        except BadAnswer:
-            where = None
-        except CacheError:
-            where = found.where  # an owner too busy to say it is not to be asked for the bytes instead
-        if where != found.where or found.kept.unlinked():
+    def renew(self) -> None:
+        """Asks again for what was used and is to be asked for again; a timer calls it."""
+        stale, self._stale, self._renewer = self._stale, [], None
+        for found, oid, extent in stale:
+            answer = self.again.where(found.owner, found.sought)
+            answer.add_done_callback(partial(self._renewed, found, oid, extent))
+
+    def _renewed(self, found: Known, oid: ObjectId, extent: int, answer: Answer) -> None:
+        """One that lies elsewhere now, or nowhere, is forgotten."""
+        if answer.cancelled():
+            return
+        where = answer.result()
+        if where is Untold.SILENT:  # an owner too busy to say it is not to be asked for the bytes instead
+            where = found.where
+        if not isinstance(where, Whereabout) or not found.still(where):
             self._forget(oid, extent)
 
     def _sweep_later(self) -> None:
@@ -287,25 +295,11 @@ def siblings_of(
     routes: MemberRoutes,
     path: Path,
     clock: Callable[[], float],
+    most_files: int,
 ) -> Siblings | None:
     """Returns what reads siblings' files, None: there are none; `path`, one of our own, is named in faults."""
     if settings is None:
         return None
+    looking, again = (Inquiries(routes, settings.roots) for _ in range(2))
     # Calls on siblings' files have threads of their own: a disk that hangs holds up no call on ours.
-    return Siblings(settings, ownership, routes, Disk(path, 2, SystemCalls()), clock)
-
-
-def _parsed(body: bytes, roots: tuple[Path, ...]) -> Whereabout | None:
-    """What an owner said; only what lies beneath the node's own folders is ever opened."""
-    try:
-        told = json.loads(body)
-        if not told:
-            return None
-        path, offset, length, learned_at = told
-        where = Whereabout(str(path), int(offset), int(length), float(learned_at))
-    except (ValueError, TypeError) as fault:
-        raise BadAnswer(f"where it lies is malformed: {fault}") from fault
-    inside = any(Path(where.path).is_relative_to(root) for root in roots) and ".." not in Path(where.path).parts
-    if not inside or where.offset < 0 or not 0 <= where.length <= 2 * PACKED_BYTES:
-        raise BadAnswer(f"{where.path!r} is not where this node keeps its cache")
-    return where
+    return Siblings(settings, ownership, looking, again, Disk(path, 2, SystemCalls()), clock, most_files)

@@ -71,10 +71,14 @@ class ExtentBeside:
 
 @dataclass(frozen=True, slots=True)
 class RecordBeside:
-    """One packed object, in an open segment."""
+    """One version of a packed object, in an open segment.
+
+    The version is looked at too: the file may be of a segment that is gone, and its number be given again.
+    """
 
     file: OpenFile
     where: Whereabout
+    version: Version
 
     def now(self, oid: ObjectId) -> tuple[Meta, memoryview]:
         """The object, checked, from the kernel's memory. Raises WouldBlock, PageGone, OSError."""
@@ -102,6 +106,6 @@ class RecordBeside:
             whose, meta, data = decode_record(raw, self.where.learned_at)
         except BadRecord as error:
             raise PageGone(f"the record in {self.where.path} is no longer what it was: {error}") from error
-        if whose != oid:
-            raise PageGone(f"the record in {self.where.path} is another object's")
+        if whose != oid or meta.version != self.version:
+            raise PageGone(f"the record in {self.where.path} is another object's, or of another version")
         return meta, data

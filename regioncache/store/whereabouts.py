@@ -23,6 +23,21 @@ class Whereabout:
     learned_at: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What is asked for: the hash of an extent, or of a packed object; of extent 0, whose hash is the object's, with
+    the version in few bytes."""
+
+    digest: int
+    version: bytes = b""
+
+    @classmethod
+    def of(cls, oid: ObjectId, version: Version, extent: int) -> "Sought":
+        """Returns how an extent of a version is asked for."""
+        digest = extent_digest(object_digest(oid), version, extent)
+        return cls(digest, b"" if extent else squeeze(version))
+
+
 class Whereabouts:
     """Answers from memory."""
 
@@ -31,13 +46,13 @@ class Whereabouts:
         self._index = index
         self._keeping = keeping
 
-    def of(self, oid: ObjectId, version: Version, extent: int) -> Whereabout | None:
-        """Where an extent of that version lies, or the packed object; None: it is not held."""
+    def of(self, sought: Sought) -> Whereabout | None:
+        """Where it lies; None: it is not held."""
         index = self._index
-        slot = index.slots.get(extent_digest(object_digest(oid), version, extent))
+        slot = index.slots.get(sought.digest)
         if slot is None or (self._keeping.expiring and self._keeping.past(slot)):
             return None
-        if extent == 0 and index.versions[slot] != squeeze(version):
+        if sought.version and index.versions[slot] != sought.version:
             return None
         path = self._paths[index.paths[slot]]
         if path.disk.out is not None:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.descriptors import MOST, shared_out
-from regioncache.app import open_files
+from regioncache.openfiles import open_files, sibling_files
 
 
 @given(st.integers(256, 100_000), st.integers(1, 4))
@@ -22,6 +22,14 @@ def test_doors_full_of_strangers_leave_descriptors_to_ask_origins_with(allowed: 
 @given(st.integers(256, 100_000), st.integers(1, 32))
 def test_the_cache_never_has_more_than_half_of_them(allowed: int, paths: int) -> None:
     assert open_files(allowed, paths) * 2 * paths <= allowed // 2
+
+
+@given(st.integers(1024, 100_000), st.integers(1, 4), st.integers(2, 8))
+def test_files_of_siblings_come_out_of_the_same_half(allowed: int, paths: int, workers: int) -> None:
+    own, siblings = open_files(allowed, paths, workers) * 2 * paths, sibling_files(allowed, workers) * 2
+
+    assert own + siblings <= allowed // 2
+    assert siblings >= own
 
 
 def test_with_the_usual_limit_nobody_is_refused_for_it() -> None:
