@@ -1,5 +1,6 @@
 """Owners killed and started again under readers at other nodes: nobody sees it, and little is brought twice."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,28 @@ LINE, REGION = "bj-use1", "aws-use1"
 TWO = Plan({"idc-bj": 1, REGION: 3}, {LINE: Span(("idc-bj", REGION), "200 Mbit/s")})
 DOWN_SECONDS = 2.0
 QUOTA = 25_000_000
+# Seconds between kills, and the least once_ratio.
+OFTEN = [(10.0, 0.95), (3.0, 0.85)]
+SEEDS = range(10)
+# 36 s of the line.
+SOAKED = 816 * MIB
+
+
+@pytest.fixture(scope="module")
+def soaking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """Holds what is cold for each run; all of it is names of the same files."""
+    with federation(tmp_path_factory.mktemp("kills"), TWO) as running:
+        running.put([thing for every, _ in OFTEN for seed in SEEDS for thing in some_things(SOAKED, every, seed)])
+        yield running
+
+
+def some_things(total: int, every: float, seed: int) -> list[Thing]:
+    return [Thing(f"kills-{every:.0f}-{seed}/{n:03}", 24 * MIB + n, n) for n in range(total // (24 * MIB))]
 
 
 def killed_under_readers(
     running: Federation,
-    total: int,
+    things: list[Thing],
     every: float,
     seed: int,
     note: Note,
@@ -31,8 +49,6 @@ def killed_under_readers(
     relentless: bool = False,
 ) -> None:
     """Readers at the first two nodes read all of it, cold, while the third is killed again and again."""
-    things = [Thing(f"kills-{seed}/{n:03}", 24 * MIB + n, n) for n in range(total // (24 * MIB))]
-    running.put(things)
     cluster = running.clusters[REGION]
     first, second, victim = cluster.machines
     reads = [Read(thing, 0, thing.size, True) for thing in things]
@@ -67,19 +83,20 @@ def killed_under_readers(
 
 @pytest.mark.timeout(240)
 def test_readers_at_other_nodes_do_not_see_that_an_owner_is_killed(tmp_path: Path, note: Note) -> None:
+    things = some_things(144 * MIB, 4.0, 1)
     with federation(tmp_path, TWO) as running:
-        killed_under_readers(running, 144 * MIB, 4.0, 1, note)
+        running.put(things)
+        killed_under_readers(running, things, 4.0, 1, note)
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize(("every", "least"), [(10.0, 0.95), (3.0, 0.85)])
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("every", "least"), OFTEN)
 def test_an_owner_killed_again_and_again_costs_little_whatever_the_seed(
-    tmp_path: Path, every: float, least: float, note: Note
+    soaking: Federation, every: float, least: float, seed: int, note: Note
 ) -> None:
-    with federation(tmp_path, TWO) as running:
-        for seed in range(10):
-            killed_under_readers(running, 1200 * MIB, every, seed, note, least, relentless=True)
+    killed_under_readers(soaking, some_things(SOAKED, every, seed), every, seed, note, least, relentless=True)
 
 
 @pytest.mark.timeout(240)

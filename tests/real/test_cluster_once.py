@@ -16,8 +16,6 @@ from tests.real.lab.reads import Read, Thing
 pytestmark = [pytest.mark.real, pytest.mark.root]
 MIB = 1 << 20
 EXTENT = 64 * MIB
-# Beside the payload's own packets: questions, digests and heartbeats between the regions while the test runs.
-TALK = MIB
 
 
 def plan(quota: str) -> Plan:
@@ -29,9 +27,9 @@ def plan(quota: str) -> Plan:
 
 
 def some_things(total: int) -> list[Thing]:
-    """One of several extents, and the rest of 8 MiB and a little."""
+    """One of several extents, and the rest of 8 MiB and a little, `total` or more together."""
     large = Thing("once/large", min(total // 2, 8 * EXTENT) + 12_345, 1)
-    count = (total - large.size) // (8 * MIB)
+    count = -((large.size - total) // (8 * MIB))
     return [large, *(Thing(f"once/{n:03}", 8 * MIB + n, 2 + n) for n in range(count))]
 
 
@@ -54,7 +52,8 @@ def read_once(running: Federation, total: int, readers: int, note: Note) -> None
     origin = running.store_host.interface.sent()
     ledgers = {line: end.kinds(line) for line, end in ends.items()}
 
-    with crowd(running, {machine: all_of_it(things, n) for n, machine in enumerate(at)}, readers // len(at)) as seen:
+    shares = [len(range(n, readers, len(at))) for n in range(len(at))]
+    with crowd(running, {machine: all_of_it(things, n) for n, machine in enumerate(at)}, shares) as seen:
         pass
 
     carried = {line: wire.received() - before[line] for line, wire in wires.items()}
@@ -69,8 +68,9 @@ def read_once(running: Federation, total: int, readers: int, note: Note) -> None
     assert seen.bytes == unique * len(at)
     for line, nbytes in carried.items():
         assert {kind: n for kind, n in kinds[line].items() if kind != "meta"} == {"unique": unique}, line
-        assert nbytes <= unique * 1.06 + TALK, line
-    assert sent <= unique * 1.06 + TALK
+        # Within that is what the regions tell one another meanwhile: headers alone are 1.048.
+        assert nbytes <= unique * 1.06, line
+    assert sent <= unique * 1.06
 
 
 @pytest.mark.timeout(240)
@@ -83,4 +83,4 @@ def test_readers_of_two_regions_bring_each_byte_over_each_line_once(tmp_path: Pa
 @pytest.mark.timeout(1800)
 def test_30_readers_of_two_regions_bring_2_gib_over_each_line_once(tmp_path: Path, note: Note) -> None:
     with federation(tmp_path, plan("400 Mbit/s")) as running:
-        read_once(running, 2048 * MIB, 32, note)
+        read_once(running, 2048 * MIB, 30, note)

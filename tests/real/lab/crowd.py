@@ -65,16 +65,17 @@ class Crowd:
 
 @contextmanager
 def crowd(
-    running: Federation, reads: Mapping[Machine, Sequence[Read]], connections: int, **more: Any
+    running: Federation, reads: Mapping[Machine, Sequence[Read]], connections: int | Sequence[int], **more: Any
 ) -> Iterator[Crowd]:
     """Starts a raw client of so many connections for each node; at the end of the `with` it waits for all of them.
 
-    `more` is as `load.loading` takes it.
+    `connections` are of each, or of one after the other; `more` is as `load.loading` takes it.
     """
     made = Crowd()
+    counts = [connections] * len(reads) if isinstance(connections, int) else connections
     with ExitStack() as stack:
-        for machine, plan in reads.items():
-            under_way = stack.enter_context(running.loading(machine, plan, connections, **more))
+        for (machine, plan), count in zip(reads.items(), counts, strict=True):
+            under_way = stack.enter_context(running.loading(machine, plan, count, **more))
             made.loads[f"{machine.place.region}/{machine.name}"] = under_way
         yield made
         made.seen = {name: load.result() for name, load in made.loads.items()}
