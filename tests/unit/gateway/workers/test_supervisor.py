@@ -1,17 +1,24 @@
 """The supervisor's process: what it loads, what it tells workers, and that a node has one."""
 
+import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from socket import socket
 
 import pytest
 
 from gateway.cli.supervising import fixed_changes
 from gateway.cli.up import _without_files
 from gateway.config import parse
+from gateway.workers import link
 from gateway.workers.locks import FILE, NodeRuns, held
 from gateway.workers.order import VARIABLE, Order, settings_text, taken
+from gateway.workers.sockets import Sockets
+from gateway.workers.supervisor import Child, Plan, Supervisor
 
 ORDER = Order(1, "a1b2", "/etc/causeway/node.yaml", 10, 11, 12, 13, 14, 15)
 NODE = "region: a\nnode: n1\nworkers: 2\ncache: {paths: [/c]}\netcd: [http://127.0.0.1:2379]\n"
@@ -83,3 +90,33 @@ def test_files_of_the_first_start_go_to_no_worker_that_comes_later() -> None:
     line = ["up", "--topology", "t.yaml", "--config", "n.yaml", "--policy=p.yaml", "--workers", "2"]
 
     assert _without_files(line) == ["up", "--config", "n.yaml", "--workers", "2"]
+
+
+@pytest.mark.anyio
+async def test_a_worker_that_dies_soon_is_told_lost_to_a_sibling_that_lives_with_the_process_that_it_was() -> None:
+    plan, nowhere = Plan(parse(NODE, "node.yaml", Path("/")), NODE, "node.yaml", lambda *_: ()), socket()
+    supervisor = Supervisor(plan, lambda: plan, Sockets(nowhere, nowhere, nowhere, (nowhere,) * 3), (), print)
+    heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+    with _worker("a1", "true") as dead, _worker("b2", "true") as gone, _worker("c3", "cat") as alive:
+        for number, (child, _) in enumerate((dead, gone, alive)):
+            supervisor.children[number] = child
+        for child, _ in (dead, gone):
+            child.process.wait()
+        sibling = link.Link(alive[1])
+        sibling.on_ended = lambda *word: heard.put_nowait(word)
+
+        supervisor._tell_lost(0)
+
+        assert await heard.get() == ("n1/0", "a1")
+        sibling.close()
+    nowhere.close()
+
+
+@contextmanager
+def _worker(process: str, program: str) -> Iterator[tuple[Child, socket]]:
+    """A child that is no worker, with the worker's end of its link."""
+    ours, theirs = link.pair()
+    with subprocess.Popen([program], stdin=subprocess.PIPE) as started:
+        yield Child(started, ours, process, -1), theirs
+    ours.close()
+    theirs.close()
