@@ -11,7 +11,7 @@ from namespace.etcdclient.config import EtcdAccess
 from namespace.etcdclient.limits import EtcdLimits
 from regioncache.cluster.confirming import OPERATION
 from regioncache.cluster.members import Addresses, Member, State
-from regioncache.cluster.membership import Membership, MembershipSettings
+from regioncache.cluster.membership import SESSION_SECONDS, Membership, MembershipSettings
 from regioncache.cluster.ownership import Shared
 from regioncache.http.client import Client
 from regioncache.http.server import Server
@@ -25,7 +25,11 @@ SECRET = "0123456789abcdef"
 
 
 class Joined:
-    """One member. `start` it, then it is asked; `stop` it in good order, or `kill` it."""
+    """One member. `start` it, then it is asked; `stop` it in good order, or `kill` it.
+
+    `seconds` are of its session. Short for those alone that are to be lost: one that a busy machine holds up for so
+    long is lost as well.
+    """
 
     def __init__(
         self,
@@ -34,7 +38,7 @@ class Joined:
         directory: Path,
         *,
         secret: str = SECRET,
-        seconds: float = 2.0,
+        seconds: float = SESSION_SECONDS,
         grace: float = 30.0,
     ) -> None:
         self.name, self.said = name, []
@@ -43,7 +47,7 @@ class Joined:
         self.client = Client()
         self.etcd = Etcd(
             EtcdAccess.of(*urls),
-            EtcdLimits(call_seconds=1.5, attempt_seconds=0.5),
+            EtcdLimits(call_seconds=3.0, attempt_seconds=1.0),
             trouble=self._trouble,
         )
         self.shared = Shared(name)
@@ -93,7 +97,7 @@ class Joined:
         return [one.name for one in self.shared._ring.members]
 
 
-async def until(true: Callable[[], object], seconds: float = 30.0) -> None:
+async def until(true: Callable[[], object], seconds: float = 60.0) -> None:
     """Waits until something is so; raises TimeoutError."""
     async with asyncio.timeout(seconds):
         while not true():
