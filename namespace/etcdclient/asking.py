@@ -89,7 +89,7 @@ class Asking:
         within = self.limits.attempt_seconds if attempt_seconds is None else attempt_seconds
         ends = self.clock() + (self.limits.call_seconds if seconds is None else seconds)
         doubted = False
-        last: EtcdError = EtcdUnavailable("etcd was not asked: there was no time left")
+        last: EtcdError | None = None
         tokens = 0
         while True:
             for index in self.endpoints.order(self.clock()):
@@ -101,14 +101,15 @@ class Asking:
                     answer = await once(index, left if repeat is Repeat.NEVER else min(left, within))
                 except Failed as failed:
                     what = failed.judged
-                    last = what.error
                     tokens += what.verdict is Verdict.TOKEN
                     if what.verdict is Verdict.REFUSED or tokens > 2:
-                        raise self._refused(last, doubted=doubted) from failed
+                        raise self._refused(what.error, doubted=doubted) from failed
                     doubted |= what.verdict is Verdict.DOUBTFUL and repeat is not Repeat.FREELY
                     if doubted and repeat is Repeat.NEVER:
                         self.endpoints.failed(index, self.clock())
-                        raise self._given_up(last, doubted=True) from failed
+                        raise self._given_up(what.error, doubted=True) from failed
+                    if last is None or self.clock() < ends:  # one that the end cut short tells less than those before
+                        last = what.error
                     if what.verdict is not Verdict.TOKEN:
                         self.endpoints.failed(index, self.clock())
                 else:
@@ -123,7 +124,8 @@ class Asking:
             if self._trouble is not None:
                 self._trouble(None)
 
-    def _given_up(self, last: EtcdError, *, doubted: bool) -> EtcdError:
+    def _given_up(self, last: EtcdError | None, *, doubted: bool) -> EtcdError:
+        last = last or EtcdUnavailable("etcd was not asked: there was no time left")
         if not self._away:
             self._away = True
             if self._trouble is not None:

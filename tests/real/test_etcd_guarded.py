@@ -20,7 +20,7 @@ from tests.real.lab.process import tool
 
 pytestmark = [pytest.mark.real, pytest.mark.anyio]
 
-QUICK = EtcdLimits(call_seconds=3.0)
+PATIENT = EtcdLimits(call_seconds=20.0)
 
 
 def ctl(cluster: EtcdCluster, *args: str, root: bool = False) -> str:
@@ -45,7 +45,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdCluster]:
 
 
 def known(cluster: EtcdCluster, user: str = "cw", password: str = "pw") -> Etcd:
-    return Etcd(EtcdAccess.of(*cluster.urls, user=user, password=password), QUICK)
+    return Etcd(EtcdAccess.of(*cluster.urls, user=user, password=password), PATIENT)
 
 
 async def test_a_user_reads_and_writes_what_is_granted_and_nothing_else(guarded: EtcdCluster) -> None:
@@ -75,7 +75,7 @@ async def test_a_wrong_password_or_user_is_told_as_such(guarded: EtcdCluster, us
 
 
 async def test_nobodys_question_is_refused_where_users_are_wanted(guarded: EtcdCluster) -> None:
-    async with Etcd(EtcdAccess.of(*guarded.urls), QUICK) as client:
+    async with Etcd(EtcdAccess.of(*guarded.urls), PATIENT) as client:
         with pytest.raises(EtcdRefused, match="user name is empty"):
             await client.get(b"/ours/k")
 
@@ -95,7 +95,7 @@ async def test_a_token_that_etcd_forgot_is_drawn_anew(guarded: EtcdCluster) -> N
         renewal = await client.keep_alive(session.lease)
 
         assert isinstance(changes, Changes)
-        assert changes.revision == revision
+        assert changes.revision <= revision  # the later one of two, where the answer to the first was lost
         assert renewal.ttl_seconds == 5.0
         await session.close()
 
@@ -117,11 +117,11 @@ async def test_both_sides_know_each_other_by_certificates(tmp_path: Path) -> Non
         f"--trusted-ca-file={made.cert}",
         "--client-cert-auth",
     )
-    quick = EtcdLimits(call_seconds=1.0)
+    quick = EtcdLimits(call_seconds=3.0)
     with etcd(tmp_path, 1, *flags, scheme="https") as cluster:
         cert, key = made.cert.read_bytes(), made.key.read_bytes()
         right = replace(EtcdAccess.of(*cluster.urls), ca=cert, cert=cert, key=key)
-        async with Etcd(right, QUICK) as client, client.follow(b"/k") as news:
+        async with Etcd(right, PATIENT) as client, client.follow(b"/k") as news:
             await news.next()
             revision = await client.put(b"/k", b"v")
             assert (await news.next()).revision == revision
@@ -148,7 +148,7 @@ async def test_a_certificate_that_was_renewed_is_read_again(tmp_path: Path) -> N
 
 async def test_a_password_that_was_changed_is_read_again(guarded: EtcdCluster) -> None:
     now = EtcdAccess.of(*guarded.urls, user="cw", password="pw")
-    async with Etcd(replace(now, password="the one before"), QUICK, renew=lambda: now) as client:
+    async with Etcd(replace(now, password="the one before"), PATIENT, renew=lambda: now) as client:
         await client.put(b"/ours/k", b"v")
 
         assert await client.get(b"/ours/k") is not None

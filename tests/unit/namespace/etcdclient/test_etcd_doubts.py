@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from namespace.etcdclient.asking import Asking, Repeat
 from namespace.etcdclient.client import Etcd
 from namespace.etcdclient.config import EtcdAccess
+from namespace.etcdclient.connections import Connections, Failed, unconnected
 from namespace.etcdclient.errors import DataLost, EtcdRefused, EtcdUnavailable, EtcdUncertain
 from namespace.etcdclient.limits import EtcdLimits
 from namespace.etcdclient.proto import etcd_pb2 as pb
@@ -113,6 +115,19 @@ async def test_a_read_that_nobody_answers_is_unavailable_and_never_uncertain(nob
             await client.get(b"k")
         with pytest.raises(EtcdUnavailable, match=nobody):
             await client.put(b"k", b"v")
+
+
+async def test_what_is_told_in_the_end_is_why_servers_fail_and_not_that_the_last_attempt_was_cut_short() -> None:
+    now, faults = [0.0], iter(["certificate verify failed", ""])
+    asking = Asking(Connections(EtcdAccess.of("http://a:1"), LIMITS), LIMITS, lambda: now[0])
+
+    async def once(_index: int, left: float) -> None:
+        why = next(faults)
+        now[0] += 0.1 if why else left
+        raise Failed(unconnected("http://a:1", why))
+
+    with pytest.raises(EtcdUnavailable, match="certificate verify failed"):
+        await asking.attempt(once, Repeat.NEVER)
 
 
 async def test_a_client_that_was_closed_refuses_and_waits_for_nobody() -> None:
