@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from regioncache.cluster import viewfile
 from tests.real.lab.etcd import EtcdCluster, etcd
 from tests.real.lab.nodes import PROGRAM, Node, Place, node
 
@@ -51,12 +52,28 @@ def becomes(asked: Node, wanted: dict[str, str]) -> None:
     asked.process.wait_until(lambda: states(asked) == wanted)
 
 
+def alike(*asked: Node) -> None:
+    """Waits until these nodes have one view: who else was told of it says nothing of the next one."""
+    asked[0].process.wait_until(lambda: len({(shown(one)["epoch"], shown(one)["cluster"]) for one in asked}) == 1)
+
+
+def keeps(asked: Node) -> None:
+    """Waits until the view that a node shows is on its disk."""
+    path = asked.place.directory / "cache" / "view"
+
+    def kept() -> bool:
+        view = viewfile.kept(path)
+        return view is not None and view.epoch == shown(asked)["epoch"]
+
+    asked.process.wait_until(kept)
+
+
 def test_nodes_of_a_region_are_members_and_one_killed_is_lost_and_back(region: Region) -> None:
     first, second, third = (region.start(name) for name in ("n1", "n2", "n3"))
     all_three = dict.fromkeys(("n1", "n2", "n3"), "active")
     for one in (first, second, third):
         becomes(one, all_three)
-    assert len({(shown(one)["epoch"], shown(one)["cluster"]) for one in (first, second, third)}) == 1
+    alike(first, second, third)
     assert [round(one["share"], 2) for one in shown(first)["members"]] == [0.33, 0.33, 0.33]
     before = {one["name"]: one["process_epoch"] for one in shown(first)["members"]}
 
@@ -80,13 +97,13 @@ def test_a_node_restarted_keeps_what_it_owns_and_one_drained_leaves(region: Regi
     becomes(first, both)
 
     assert second.process.stop() == 0
-    assert states(first) == {"n1": "active", "n2": "restarting"}
+    becomes(first, {"n1": "active", "n2": "restarting"})
     assert [round(one["share"], 2) for one in shown(first)["members"]] == [0.5, 0.5]
     again = region.start("n2")
     becomes(first, both)
 
     assert first.cli("drain", "n2") == "n2: has left; it may be stopped\n"
-    assert states(first) == {"n1": "active"}
+    becomes(first, {"n1": "active"})
     becomes(again, {"n1": "active"})
     assert again.process.stop() == 0
     assert "is gone" not in first.process.log.read_text().partition("leaving")[0]
@@ -109,6 +126,7 @@ def test_without_etcd_nodes_go_on_and_restart_by_their_last_view(region: Region)
     both = {"n1": "active", "n2": "active"}
     becomes(first, both)
     becomes(second, both)
+    keeps(second)
 
     region.servers.stop()
     first.process.wait_until(lambda: bool(shown(first)["away"]))
@@ -124,7 +142,7 @@ def test_without_etcd_nodes_go_on_and_restart_by_their_last_view(region: Region)
     for one in (first, again):
         one.process.wait_until(lambda one=one: not shown(one)["away"])  # type: ignore[misc]
         becomes(one, both)
-    assert shown(first)["epoch"] == shown(again)["epoch"]
+    alike(first, again)
 
 
 def test_a_node_of_another_cluster_does_not_start(region: Region, tmp_path: Path) -> None:
@@ -173,6 +191,7 @@ def test_an_etcd_without_space_keeps_its_members_and_takes_a_new_one_once_there_
         first, second = region.start("n1"), region.start("n2")
         both = {"n1": "active", "n2": "active"}
         becomes(first, both)
+        becomes(second, both)
         fill(servers)
 
         coming = pool.submit(region.start, "n3")
