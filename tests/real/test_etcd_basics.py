@@ -121,7 +121,7 @@ async def test_keys_of_a_session_end_with_it(client: Etcd) -> None:
 
 
 async def test_a_session_whose_lease_was_revoked_is_lost_and_comes_back_with_its_keys(client: Etcd) -> None:
-    async with await Session.open(client, 2.0) as session:
+    async with await Session.open(client, 6.0) as session:
         await session.put(b"/m/1", b"me")
         lease = session.lease
         await client.revoke(lease)

@@ -10,6 +10,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -121,13 +122,16 @@ class EtcdCluster:
             if member.process is not None and member.process.process.poll() is None:
                 member.kill()
 
-    def leader(self) -> EtcdMember:
-        """The member that leads."""
-        for member in self.members:
-            with urllib.request.urlopen(f"http://{HOST}:{member.metrics_port()}/metrics", timeout=5) as answer:
-                if b"\netcd_server_is_leader 1" in answer.read():
-                    return member
-        raise LookupError("no member leads")
+    def leader(self, seconds: float = 60.0) -> EtcdMember:
+        """The member that leads; waits for an election that is under way, raises LookupError."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for member in self.members:
+                with urllib.request.urlopen(f"http://{HOST}:{member.metrics_port()}/metrics", timeout=5) as answer:
+                    if b"\netcd_server_is_leader 1" in answer.read():
+                        return member
+            time.sleep(0.02)
+        raise LookupError(f"no member has led for {seconds} s")
 
     def ctl(self, *args: str) -> str:
         """Runs `etcdctl ARGS` against it; returns what it printed, raises CalledProcessError."""
