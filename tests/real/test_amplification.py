@@ -27,6 +27,8 @@ def brought_by(pair: Stage, thing: Thing, spans: list[tuple[int, int]], connecti
     pair.regions.origin.reset()
 
     seen = pair.load(pair.gets(Read(thing, *span) for span in spans), connections)
+    # A reader has its bytes before the page they are of has come whole.
+    pair.settle()
 
     assert seen.faults == ()
     assert seen.count == len(spans)

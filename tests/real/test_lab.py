@@ -17,7 +17,8 @@ from gateway.demo.httpcount import FRAME, Connection, NotHttp
 from tests.fakes.ramp import ramp
 from tests.real.lab.load import get, list_all, load, loading
 from tests.real.lab.longline import long_line
-from tests.real.lab.proxy import CountingProxy, Report, counting_proxy
+from tests.real.lab.proxy import counting_proxy
+from tests.real.lab.proxyprocess import PIECE_BYTES
 from tests.real.lab.s3 import S3Server, versitygw
 from tests.real.lab.sign import Keys
 
@@ -158,10 +159,11 @@ def test_a_reader_that_cuts_is_counted_to_what_it_could_have_got(store: S3Server
 
         seen = load(proxy.address, [big, big], tmp_path, receive_buffer=64 * 1024)
 
-        report = ended(proxy)
+        report = proxy.settled()
     assert (seen.cut, seen.faults) == (2, ())
     # The kernel doubles the 64 KiB asked for; a reader has got at most that beyond what it read.
-    assert report.payload <= seen.bytes + 2 * 2 * 64 * 1024
+    assert report.buffer == 2 * 64 * 1024
+    assert report.payload <= seen.bytes + 2 * report.buffer
     assert seen.bytes <= report.payload + report.unsure
     assert [one.whole for one in report.exchanges] == [False, False]
 
@@ -184,18 +186,11 @@ def test_what_a_reader_read_and_had_not_acknowledged_as_it_cut_is_told_as_unsure
             reader.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         reader.close()
 
-        report = ended(proxy)
+        report = proxy.settled()
         answering.close()
     assert (head[-1], read) == (b"\r\n", 5000)
     assert report.payload <= read <= report.payload + report.unsure == 5000
     assert report.payload_of() + report.unsure_of() == 5000
-
-
-def ended(proxy: CountingProxy) -> Report:
-    """What has passed, once the proxy knows that its connections are over."""
-    while (report := proxy.report()).open:
-        proxy.process.check()
-    return report
 
 
 def test_a_paused_line_brings_nothing_and_goes_on(store: S3Server, tmp_path: Path):
@@ -206,6 +201,19 @@ def test_a_paused_line_brings_nothing_and_goes_on(store: S3Server, tmp_path: Pat
             while proxy.report().accepted == 0:
                 under_way.process.check()
             assert proxy.report().payload == 0
+            proxy.resume()
+
+            assert under_way.result().faults == ()
+
+
+def test_a_line_that_is_paused_after_so_much_brings_that_and_one_send_more(store: S3Server, tmp_path: Path):
+    with counting_proxy(store.address, tmp_path) as proxy:
+        proxy.pause_after(50_000)
+        one = get(proxy.address, "data", "k/01", keys_of(store), size=100_000, shift=1)
+        with loading(proxy.address, [one], tmp_path) as under_way:
+            while proxy.report().payload < 50_000:
+                under_way.process.check()
+            assert proxy.report().payload < 50_000 + PIECE_BYTES
             proxy.resume()
 
             assert under_way.result().faults == ()

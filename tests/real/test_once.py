@@ -1,12 +1,13 @@
 """Once: each page of an object crosses the line once, counted outside the program, whatever its readers do."""
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
 from tests.real.conftest import Note
-from tests.real.lab.reads import PAGE, STEP, Read, Stage, Thing, crossed, stage, touched, watched_buffers
+from tests.real.lab.reads import PAGE, STEP, Read, Stage, Thing, crossed, stage, touched
 from tests.real.lab.regions import policy
 
 pytestmark = pytest.mark.real
@@ -50,6 +51,8 @@ def read_once(pair: Stage, seed: int, note: Note) -> None:
     origin.reset()
 
     seen = pair.load(pair.gets(reads), READERS)
+    # A reader has its bytes before the page they are of has come whole.
+    pair.settle()
 
     outside, kinds, pages = line.report().payload, pair.kinds() - before, touched(reads)
     note(f"once, seed {seed}", f"{outside} B outside, {dict(kinds)}, {origin.report().payload} B read", f"{pages} B")
@@ -76,26 +79,27 @@ def read_with_cancels(pair: Stage, seed: int, note: Note) -> None:
     before, line = pair.kinds(), pair.regions.line
     line.reset()
 
-    with watched_buffers(line.port) as buffers:
-        first = pair.load(with_cuts, READERS)
-        pair.settle()
-    report, kinds = line.report(), pair.kinds() - before
+    first = pair.load(with_cuts, READERS)
+    pair.settle()
+    report, kinds = line.settled(), pair.kinds() - before
     again = pair.load(gets, READERS)
+    pair.settle()
 
     closed = sum(not one.whole for one in report.exchanges)
-    ahead, held = crossed(kinds) - report.payload, closed * (buffers.largest + STEP)
+    ahead, held = crossed(kinds) - report.payload, closed * (report.buffer + STEP)
     most = held + report.unsure
-    over_read = (pair.kinds() - before)["over_read"]
+    after = pair.kinds() - before
+    over_read = after["over_read"]
     note(
         f"once, {first.cut} of {len(reads)} reads cut, seed {seed}",
         f"{report.payload} B outside, ledger {ahead} B above, {over_read} B over-read",
-        f"0 to {most} B above ({closed} connections closed, buffer {buffers.largest} B)",
+        f"0 to {most} B above ({closed} connections closed, buffer {report.buffer} B)",
     )
     assert (first.faults, again.faults) == ((), ())
     assert first.cut == len(cut)
     assert 0 <= ahead <= most
     assert over_read <= held + closed * PAGE
-    assert pair.kinds() - before == {"unique": touched(reads), "over_read": over_read}, "a whole page was not kept"
+    assert after == Counter(unique=touched(reads), over_read=over_read), "a whole page was not kept"
 
 
 @pytest.mark.parametrize("seed", FEW)

@@ -131,7 +131,7 @@ class Node:
         return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
 
     def _metrics(self) -> str:
-        with urllib.request.urlopen(f"{self.admin}/metrics", timeout=10) as reply:
+        with urllib.request.urlopen(f"{self.admin}/metrics", timeout=60) as reply:
             text: str = reply.read().decode()
         return text
 

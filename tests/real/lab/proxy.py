@@ -31,7 +31,8 @@ class Report:
     """What has passed. `timeline` holds (monotonic seconds, wire bytes, payload bytes) towards the reader.
 
     The readers' kernels took `payload` bytes at least, and `unsure` more at most (`Passed`): what must have passed is
-    compared with the sum, what may have passed at most with `payload`.
+    compared with the sum, what may have passed at most with `payload`. `buffer` is the largest receive buffer that a
+    reader of this machine has connected with, bytes as read back.
     """
 
     up_wire: int
@@ -40,6 +41,7 @@ class Report:
     unsure: int
     accepted: int
     open: int
+    buffer: int
     faults: tuple[str, ...]
     timeline: tuple[tuple[float, int, int], ...]
     exchanges: tuple[Passed, ...]
@@ -97,6 +99,14 @@ class CountingProxy:
             raise AssertionError(f"the proxy could not count: {report.faults[:3]}")
         return report
 
+    def settled(self) -> Report:
+        """As `report`, once each answer has come whole or its connection has ended; call it when nothing is asked."""
+        report = self.report()
+        while not all(one.whole or one.ended_at for one in report.exchanges):
+            self.process.check()
+            report = self.report()
+        return report
+
     def reset(self) -> None:
         """Counts from now on; call it while nothing is under way."""
         self._ask("reset")
@@ -112,6 +122,10 @@ class CountingProxy:
     def pause(self) -> None:
         """Nothing more reaches the reader until `resume`: a stall."""
         self._ask("pause")
+
+    def pause_after(self, payload: int) -> None:
+        """As `pause`, once so many bytes of payload have passed since the last reset, and one send more at most."""
+        self._ask(f"pause after {payload}")
 
     def resume(self) -> None:
         self._ask("resume")

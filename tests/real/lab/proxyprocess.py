@@ -22,6 +22,7 @@ from typing import Any
 import uvloop
 
 from gateway.demo.httpcount import Connection, Exchange, NotHttp
+from tests.real.lab.sockets import receive_buffer
 
 PIECE_BYTES = 32 * 1024
 # Bytes in the proxy's own buffers are on the line but not yet with the reader; little of that blurs a window little.
@@ -107,7 +108,9 @@ class Proxy:
         self.frames = frames
         self.raw = raw
         self.tally = Tally()
+        self.buffer = 0
         self.refusing = False
+        self.most: int | None = None
         self.flowing = asyncio.Event()
         self.flowing.set()
         self.open: set[asyncio.Event] = set()
@@ -116,12 +119,15 @@ class Proxy:
         """Does what the test says; returns the answer as plain data."""
         match words:
             case ["report"]:
-                return self.tally.report(len(self.open))
+                return self.tally.report(len(self.open)) | {"buffer": self.buffer}
             case ["reset"]:
                 self.tally = self.tally.begun_again()
             case ["pause"]:
                 self.flowing.clear()
+            case ["pause", "after", payload]:
+                self.most = int(payload)
             case ["resume"]:
+                self.most = None
                 self.flowing.set()
             case ["refuse", "on" | "off" as state]:
                 self.refusing = state == "on"
@@ -158,6 +164,8 @@ class Proxy:
             _reset(near, far)
             return
         counter = Connection(self.frames)
+        # Who sets it does so before it connects.
+        self.buffer = max(self.buffer, receive_buffer(near.getpeername(), near.getsockname()))
         passage = Passage(counter)
         self.tally.passages.append(passage)
         self.tally.accepted += 1
@@ -216,6 +224,8 @@ class Proxy:
             return 0
         payload = self._count(counter.down, view[:n])
         self.tally.down(n, payload, time.monotonic())
+        if self.most is not None and self.tally.payload >= self.most:
+            self.flowing.clear()
         return n
 
     def _count(self, feed: Any, view: memoryview) -> int:

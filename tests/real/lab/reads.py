@@ -1,8 +1,6 @@
 """What must cross a line, worked out apart from the program: the pages that reads touch, and what a ledger says."""
 
 import os
-import re
-import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from regioncache.lines.buffers import SMALL_BUFFER
 from tests.real.lab.load import Get, Load, Loaded, get, load, loading
 from tests.real.lab.nodes import Node
-from tests.real.lab.process import tool
 from tests.real.lab.regions import BUCKET, LINE, Regions, two_regions
 from tests.real.lab.s3 import S3Server, versitygw, write_ramp
 from tests.real.lab.sign import Keys
@@ -126,38 +122,6 @@ def ledger(node: Node, **labels: str) -> Counter[str]:
 def crossed(kinds: Counter[str]) -> int:
     """All payload that was brought, whatever became of it."""
     return sum(kinds[kind] for kind in CROSSED)
-
-
-class Buffers:
-    """The largest receive buffer seen on connections to one port, as the kernel tells it.
-
-    That of a first request, at least: its connection may have come and gone between two looks.
-    """
-
-    def __init__(self) -> None:
-        self.largest = 2 * SMALL_BUFFER
-
-
-@contextmanager
-def watched_buffers(port: int, seconds: float = 0.02) -> Iterator[Buffers]:
-    """Looks every `seconds` at the sockets connected to `port` on this machine, as the kernel shows them."""
-    program, seen, over = tool("ss"), Buffers(), threading.Event()
-
-    def watch() -> None:
-        while not over.wait(seconds):
-            shown = subprocess.run(
-                [program, "-tmnH", "dport", "=", f":{port}"], capture_output=True, text=True, check=False
-            )
-            sizes = [int(size) for size in re.findall(r"\brb(\d+)", shown.stdout)]
-            seen.largest = max([seen.largest, *sizes])
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        over.set()
-        thread.join()
 
 
 class Prepaid:
