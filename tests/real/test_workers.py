@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,6 +26,15 @@ pytestmark = pytest.mark.real
 MIB = 1 << 20
 SIZES = {"small": 4096, "one": MIB, "large": 70 * MIB + 11}
 REGION = "here"
+_DIES_YOUNG = """
+import runpy, sys
+from gateway.workers import care
+care.LIVED_SECONDS, care.FIRST_PAUSE_SECONDS = 3600.0, 2.0
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Under this a worker dies young however long a busy machine took to start it, and is not back before its supervisor's
+word is heard: one that is follows without it."""
 
 
 @dataclass(slots=True)
@@ -71,8 +81,8 @@ class Region:
         self.keys = Keys("", "")
 
     @contextlib.contextmanager
-    def running(self) -> Iterator[Node]:
-        with node(self.place, settings=self.settings) as started:
+    def running(self, *before: str) -> Iterator[Node]:
+        with node(self.place, settings=self.settings, before=before) as started:
             yield started
 
     def fill(self, started: Node) -> None:
@@ -210,7 +220,7 @@ def test_a_worker_reads_what_siblings_keep_from_their_files(region: Region) -> N
 
 
 def test_a_killed_worker_is_back_and_only_its_own_connections_notice(region: Region) -> None:
-    with region.running() as started:
+    with region.running(sys.executable, "-c", _DIES_YOUNG) as started:
         started.process.wait_until(said(started, "2 workers"))
         region.fill(started)
         with region.read(started, 6, "small", "one") as reading:
