@@ -17,13 +17,16 @@ __all__ = ["Applied", "AppliedFiles", "Applying", "Change", "File", "Revision"]
 AppliedFiles = tuple[File, ...]
 TRIES = 5
 """Of an apply that nobody said a revision for: others may come between its check and its keeping."""
+MOST_TOLD = 1000
+"""Changes, and warnings, that an answer lists: the first 100,000 mounts are 300,000 settings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
     """What an apply did, or would do. `revision` is the one that then is in force: the same files are no new one.
 
-    `made_from` is the revision that it was checked against, which an apply of what was seen may name.
+    `changes` are the first of them, `count` is how many there are. `made_from` is the revision that it was checked
+    against, which an apply of what was seen may name.
     """
 
     revision: int
@@ -33,6 +36,7 @@ class Applied:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     made_from: int = 0
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +123,13 @@ class Applying:
         for left in reversed(range(TRIES)):
             checked = await self._newest(checked, files)
             if not checked.changes:
-                return self._unchanged(checked, dry_run)
+                return await self._unchanged(checked, dry_run)
             if made_from is not None and made_from != checked.made_from:
                 raise self._superseded(made_from)
             if dry_run:
-                return _applied(checked, checked.made_from + 1, dry_run)
+                return await _applied(checked, checked.made_from + 1, dry_run)
             try:
-                return _applied(checked, (await self._keep(checked, author)).number, dry_run)
+                return await _applied(checked, (await self._keep(checked, author)).number, dry_run)
             except Superseded:
                 if (made_from is not None and (await self._newest(checked, files)).changes) or not left:
                     raise
@@ -169,9 +173,9 @@ class Applying:
         self._remember(pair.digest, pair)
         return await self._namespace.apply(Draft(pair.texts, items, author, self._wall(), checked.made_from))
 
-    def _unchanged(self, checked: Checked, dry_run: bool) -> Applied:
+    async def _unchanged(self, checked: Checked, dry_run: bool) -> Applied:
         """What is known here has these files already; whether others have is doubtful where it has a concern."""
-        applied, concern = _applied(checked, checked.made_from, dry_run), self._namespace.concern()
+        applied, concern = await _applied(checked, checked.made_from, dry_run), self._namespace.concern()
         return replace(applied, warnings=(*applied.warnings, concern)) if concern else applied
 
     def _superseded(self, made_from: int) -> Superseded:
@@ -188,7 +192,14 @@ class Applying:
         self._pairs = dict([*((key, kept) for key, kept in self._pairs.items() if key != digest), (digest, pair)][-2:])
 
 
-def _applied(checked: Checked, revision: int, dry_run: bool) -> Applied:
+async def _applied(checked: Checked, revision: int, dry_run: bool) -> Applied:
     pair = checked.pair
-    told = changes(checked.before, pair)
-    return Applied(revision, pair.digest, dry_run, told, pair.warnings, pair.notes, checked.made_from)
+    # Of 100,000 mounts it is a second's work.
+    told = await asyncio.to_thread(changes, checked.before, pair)
+    warnings, notes = _first(pair.warnings), _first(pair.notes)
+    return Applied(revision, pair.digest, dry_run, told[:MOST_TOLD], warnings, notes, checked.made_from, len(told))
+
+
+def _first(said: tuple[str, ...]) -> tuple[str, ...]:
+    more = len(said) - MOST_TOLD
+    return said if more <= 0 else (*said[:MOST_TOLD], f"and {more} more like these")

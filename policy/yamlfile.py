@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from policy.errors import Fault, Faults
+from policy.yamlplain import Unusual, plain
 from policy.yamltree import Limits, Node, TreeBuilder, step
 
 __all__ = ["DEFAULT_LIMITS", "Document", "Fault", "Faults", "Limits", "parse"]
@@ -38,7 +39,7 @@ class Document:
 
     file: str
     value: object
-    _root: Node = field(repr=False)
+    _places: "_Places" = field(repr=False)
 
     def fault(self, loc: Sequence[str | int], message: str, *, at_key: bool = False) -> Fault:
         """Returns a fault at `loc`, or at the nearest place around it that the file has.
@@ -49,11 +50,13 @@ class Document:
             message: What is wrong, and what would be right.
             at_key: Points at the key instead of its value.
         """
-        node, key, shown = self._root, self._root, ""
+        node = key = self._places.root
+        shown = ""
         for index, part in enumerate(loc):
-            child = node.children.get(part)
-            if child is not None:
-                node, key, shown = child, node.keys.get(part, child), shown + step(part, shown)
+            inside = node.inside
+            child = None if inside is None else inside.children.get(part)
+            if inside is not None and child is not None:
+                node, key, shown = child, inside.keys.get(part, child), shown + step(part, shown)
             elif part == "[key]":
                 at_key = True
             elif index == len(loc) - 1:
@@ -86,18 +89,51 @@ def parse(text: str | bytes, file: str, limits: Limits = DEFAULT_LIMITS) -> Docu
     if len(text) > limits.size_bytes:
         raise Faults([Fault(file, 1, 1, "document", f"the file is larger than {limits.size_bytes} bytes; split it")])
     whole = text if isinstance(text, str) else _decoded(text, file)
-    builder = TreeBuilder(file, limits)
     forbidden = _FORBIDDEN.search(whole)
     if forbidden:
-        builder.refuse(*_position(whole, forbidden.start()), f"the character {forbidden[0]!r} is not allowed in YAML")
+        line, column = _position(whole, forbidden.start())
+        what = f"the character {forbidden[0]!r} is not allowed in YAML"
+        raise Faults([Fault(file, line, column, "document", what)])
+    places = _Places(whole, file, limits)
     try:
-        for event in yaml.parse(whole, Loader=_Loader):
+        value = plain(whole, limits, _Loader)
+    except Unusual:
+        value = _tree(whole, file, limits).value
+    return Document(file, value, places)
+
+
+class _Places:
+    """Where everything stands: worked out when it is first asked for, which is where something is wrong.
+
+    For a file of 100,000 mounts it is seconds of work and hundreds of MB. Mutable state: the tree, once it was made.
+    """
+
+    def __init__(self, text: str, file: str, limits: Limits) -> None:
+        self._made_of = text, file, limits
+        self._root: Node | None = None
+
+    @property
+    def root(self) -> Node:
+        """The tree; of JSON that is no YAML (a key of more than 1,024 characters) its beginning alone."""
+        if self._root is None:
+            try:
+                self._root = _tree(*self._made_of)
+            except Faults:
+                self._root = Node(None, 1, 1)
+        return self._root
+
+
+def _tree(text: str, file: str, limits: Limits) -> Node:
+    """Returns the tree. Raises Faults."""
+    builder = TreeBuilder(file, limits)
+    try:
+        for event in yaml.parse(text, Loader=_Loader):
             builder.add(event)
     except yaml.MarkedYAMLError as error:
-        builder.refuse(*_marked(error), _syntax(error, whole))
+        builder.refuse(*_marked(error), _syntax(error, text))
     if builder.faults:
         raise Faults(builder.faults)
-    return Document(file, builder.root.value, builder.root)
+    return builder.root
 
 
 def _worded(kind: str, message: str) -> str:

@@ -23,19 +23,21 @@ _CONSTANTS: dict[str, bool | None] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+_NUMERIC = frozenset("+-.0123456789")
 _TEXT_TAGS = ("!", "tag:yaml.org,2002:str")
 _PLAIN_TAGS = (None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a file may cost. The defaults hold a topology of some 20,000 mounts."""
+    """What a file may cost. The defaults hold a topology of 100,000 mounts with every key of a mount written out."""
 
-    size_bytes: int = 4 * 1024 * 1024
+    size_bytes: int = 32 * 1024 * 1024
+    """Some 330 bytes a mount."""
     depth: int = 32
     """Mappings and lists inside one another."""
-    nodes: int = 200_000
-    """Keys, values and collections; an alias counts as all it stands for."""
+    nodes: int = 2_500_000
+    """Keys, values and collections; an alias counts as all it stands for. A mount has 24 at most."""
     faults: int = 100
     """Faults of form that are collected before the rest is left unread."""
 
@@ -49,8 +51,16 @@ class Node:
     column: int
     text: str | None = None
     weight: int = 0
-    children: dict[str | int, "Node"] = field(default_factory=dict)
-    keys: dict[str | int, "Node"] = field(default_factory=dict)
+    inside: "Inside | None" = None
+    """Of a collection alone: most nodes are text, and a million of them are many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What stands in a collection, and its keys, by key or index."""
+
+    children: dict[str | int, Node] = field(default_factory=dict)
+    keys: dict[str | int, Node] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -58,6 +68,7 @@ class _Open:
     """A collection under way: the nodes counted before it, and in a mapping the key that waits for its value."""
 
     node: Node
+    inside: Inside
     before: int
     key: Node | None = None
     drop: bool = False  # the key was refused: its value is read and forgotten
@@ -133,9 +144,10 @@ class TreeBuilder:
         self._count(1, event)
         if event.tag not in _PLAIN_TAGS:
             self._note(*_at(event), f"the tag {shown(event.tag)} is not accepted; write plain values")
-        node = Node({} if isinstance(event, yaml.MappingStartEvent) else [], *_at(event))
+        inside = Inside()
+        node = Node({} if isinstance(event, yaml.MappingStartEvent) else [], *_at(event), inside=inside)
         self._name(event, node)
-        self._open.append(_Open(node, before))
+        self._open.append(_Open(node, inside, before))
 
     def _name(self, event: yaml.NodeEvent, node: Node) -> None:
         if event.anchor is not None:
@@ -153,39 +165,39 @@ class TreeBuilder:
     def _scalar(self, event: yaml.ScalarEvent) -> object:
         if event.tag is not None and event.tag not in _TEXT_TAGS:
             self._note(*_at(event), f"the tag {shown(event.tag)} is not accepted; write plain values")
-        return _resolved(event.value) if event.tag is None and event.implicit[0] else event.value
+        return resolved(event.value) if event.tag is None and event.implicit[0] else event.value
 
     def _place(self, node: Node) -> None:
         if not self._open:
             self.root = node
             return
-        inside = self._open[-1]
-        if isinstance(inside.node.value, list):
-            inside.node.children[len(inside.node.value)] = node
-            inside.node.value.append(node.value)
-        elif inside.key is None:
-            self._take_key(inside, node)
+        under_way = self._open[-1]
+        if isinstance(under_way.node.value, list):
+            under_way.inside.children[len(under_way.node.value)] = node
+            under_way.node.value.append(node.value)
+        elif under_way.key is None:
+            self._take_key(under_way, node)
         else:
-            self._take_value(inside, inside.key, node)
+            self._take_value(under_way, under_way.key, node)
 
-    def _take_key(self, inside: _Open, key: Node) -> None:
-        message = _key_fault(inside.node, key)
+    def _take_key(self, under_way: _Open, key: Node) -> None:
+        message = _key_fault(under_way.inside, key)
         if message:
             self._note(key.line, key.column, message)
-        inside.key = key
-        inside.drop = message is not None
+        under_way.key = key
+        under_way.drop = message is not None
 
     @staticmethod
-    def _take_value(inside: _Open, key: Node, node: Node) -> None:
-        inside.key = None
-        if inside.drop or key.text is None or not isinstance(inside.node.value, dict):
+    def _take_value(under_way: _Open, key: Node, node: Node) -> None:
+        under_way.key = None
+        if under_way.drop or key.text is None or not isinstance(under_way.node.value, dict):
             return
-        inside.node.keys[key.text] = key
-        inside.node.children[key.text] = node
-        inside.node.value[key.text] = node.value
+        under_way.inside.keys[key.text] = key
+        under_way.inside.children[key.text] = node
+        under_way.node.value[key.text] = node.value
 
 
-def _key_fault(mapping: Node, key: Node) -> str | None:
+def _key_fault(mapping: Inside, key: Node) -> str | None:
     if key.text is None:
         return "a key must be text, not a list or a mapping"
     if key.text == "<<":
@@ -199,9 +211,12 @@ def _at(event: yaml.Event) -> tuple[int, int]:
     return (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
 
 
-def _resolved(text: str) -> object:
+def resolved(text: str) -> object:
+    """Returns what a plain scalar means: nothing, a truth, a number, or itself."""
     if text in _CONSTANTS:
         return _CONSTANTS[text]
+    if text[0] not in _NUMERIC:
+        return text
     if _INTEGER.fullmatch(text):
         return int(text)
     if _FLOAT.fullmatch(text):

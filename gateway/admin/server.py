@@ -23,6 +23,7 @@ from gateway.admin.visitors import MOST, Visitors
 from gateway.admin.whole import Whole, routes_of
 from gateway.config import Address
 from gateway.metrics import DoorCounters
+from policy.yamlfile import DEFAULT_LIMITS
 from regioncache.http.binding import bound
 from regioncache.http.handshakes import Handshakes
 
@@ -31,8 +32,9 @@ OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
 GRACE_SECONDS = 5.0
 HANDSHAKE_SECONDS = 20.0
 BACKLOG = 128
-# A topology and a policy of the largest accepted size, quoted as JSON.
-LARGEST_BODY = 20 << 20
+# A topology of the largest accepted size and a policy, though half of it is quotes, which JSON writes as two characters
+# each. Only who has the token is read so far.
+LARGEST_BODY = 2 * DEFAULT_LIMITS.size_bytes
 
 
 class AdminServer:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from gateway.applying import Applied, Change
 
 
+CHECK_SECONDS = 600.0
+"""That long a node may check files: 100,000 mounts take some 10 s of a core, which may have other things to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What one node said: plain data of `Applied`, or a fault."""
@@ -148,7 +152,7 @@ def _ask_each(
     seen = iter(made_from)
 
     def ask(node: AdminClient) -> Any:
-        return node.post(question, {**body, "made_from": next(seen), "dry_run": dry_run})
+        return node.post(question, {**body, "made_from": next(seen), "dry_run": dry_run}, seconds=CHECK_SECONDS)
 
     return each(clients, ask, "checking with" if dry_run else "applying to")
 
@@ -179,12 +183,14 @@ def _tell_one(url: str, applied: "Applied") -> None:
         click.echo(f"warning: {warning}", err=True)
     for note in applied.notes:
         click.echo(f"note: {note}", err=True)
-    count = len(applied.changes)
+    count = applied.count or len(applied.changes)
     what = f"{count} change{'' if count == 1 else 's'}" if count else "no change"
     stands = "would be" if applied.dry_run else "is"
     click.echo(f"{url}: revision {applied.revision} {stands} in force, digest {applied.digest[:12]}, {what}")
     for change in applied.changes:
         click.echo(f"  {show_change(change)}")
+    if count > len(applied.changes):
+        click.echo(f"  and {count - len(applied.changes)} more")
 
 
 def show_change(change: "Change") -> str:

@@ -87,9 +87,11 @@ class AdminClient:
         """Returns what the node answers to GET /api/v1/`name`, as plain data. Raises NotReached, Refusal."""
         return self._ask("GET", name, query or {}, None)
 
-    def post(self, name: str, body: object = None, query: Mapping[str, str] | None = None) -> Any:
-        """Returns what the node answers to POST /api/v1/`name`. Raises NotReached, Refusal."""
-        return self._ask("POST", name, query or {}, body)
+    def post(
+        self, name: str, body: object = None, query: Mapping[str, str] | None = None, seconds: float = ANSWER_SECONDS
+    ) -> Any:
+        """Returns what the node answers to POST /api/v1/`name` in `seconds`. Raises NotReached, Refusal."""
+        return self._ask("POST", name, query or {}, body, seconds)
 
     def delete(self, name: str, query: Mapping[str, str]) -> Any:
         """Returns what the node answers to DELETE /api/v1/`name`. Raises NotReached, Refusal."""
@@ -105,9 +107,11 @@ class AdminClient:
             connection.close()
             raise
 
-    def _ask(self, method: str, name: str, query: Mapping[str, str], body: object) -> Any:
+    def _ask(
+        self, method: str, name: str, query: Mapping[str, str], body: object, seconds: float = ANSWER_SECONDS
+    ) -> Any:
         with closing(self._connection()) as connection:
-            reply = self._send(connection, method, name, query, body, {})
+            reply = self._send(connection, method, name, query, body, {}, seconds)
             try:
                 return json.loads(reply.read())
             except (OSError, http.client.HTTPException, ValueError) as fault:
@@ -123,12 +127,13 @@ class AdminClient:
         query: Mapping[str, str],
         body: object,
         headers: Mapping[str, str],
+        seconds: float = ANSWER_SECONDS,
     ) -> http.client.HTTPResponse:
         target = f"/api/v1/{name}" + (f"?{urlencode(query)}" if query else "")
         content = None if body is None else json.dumps(body)
         try:
             connection.connect()
-            connection.sock.settimeout(ANSWER_SECONDS)
+            connection.sock.settimeout(seconds)
             connection.request(
                 method, target, content, {"Authorization": f"Bearer {self._token}", "Connection": "close", **headers}
             )

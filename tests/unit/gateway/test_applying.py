@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.applying import Applying, File
+from gateway.applying import MOST_TOLD, Applying, File
 from namespace.errors import NamespaceError
 from namespace.keeping import Superseded
 from namespace.store.embedded import EmbeddedStore
@@ -47,6 +47,18 @@ async def test_a_dry_run_tells_and_changes_nothing(applying: Applying, store: Em
     assert applied.changes
     assert applied.revision == 1
     assert store.revision() == 0
+
+
+async def test_of_very_many_changes_the_first_are_told_and_their_number(applying: Applying) -> None:
+    lines = "".join(f"  line-{at}: {{between: [a, b], capacity: 1Gbps}}\n" for at in range(MOST_TOLD))
+
+    applied = await applying.apply(
+        (File("t.yaml", f"regions: {{a: {{}}, b: {{}}}}\nlines:\n{lines}"),), "a", dry_run=True
+    )
+
+    assert len(applied.changes) == MOST_TOLD
+    assert applied.count == 2 + 2 * MOST_TOLD
+    assert len(applied.warnings) == MOST_TOLD
 
 
 async def test_a_faulty_pair_is_refused_whole(applying: Applying, store: EmbeddedStore) -> None:

@@ -10,7 +10,7 @@ import structlog
 from yarl import URL
 
 from gateway.admin.operations import BadOperation, Unavailable, UnknownPath
-from gateway.admin.server import AdminServer
+from gateway.admin.server import LARGEST_BODY, AdminServer
 from gateway.admin.token import AdminToken
 from gateway.config import Address
 from gateway.logs import configure
@@ -176,7 +176,7 @@ async def test_a_body_that_is_not_understood_is_refused(port: Port, body: str) -
 
 
 async def test_a_body_beyond_any_file_is_refused(port: Port) -> None:
-    async with port.session.post(f"{port.url}/api/v1/apply", data=io.BytesIO(b"x" * (21 << 20))) as reply:
+    async with port.session.post(f"{port.url}/api/v1/apply", data=io.BytesIO(b"x" * (LARGEST_BODY + 1))) as reply:
         assert reply.status == 413
 
 
