@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import hits, lists, misses, otel, peers, traces
+from tests.bench import hits, lists, misses, otel, peers, traces, workers
 from tests.bench.pairs import TURNS, Outcome, write
 from tests.bench.stage import scratch
 
@@ -21,6 +21,7 @@ NAMES = (
     *traces.NAMES,
     *otel.BENCHES,
     *(read.name for read in peers.READS),
+    *(hit.name for hit in workers.HITS),
 )
 RESULT = Path("build/bench.json")
 
@@ -34,7 +35,7 @@ def main(patterns: list[str]) -> int:
     turns = int(os.environ.get("CAUSEWAY_BENCH_TURNS", TURNS))
     outcomes: list[Outcome] = []
     failed = 0
-    for part in (hits, misses, lists, traces, otel, peers):
+    for part in (hits, misses, lists, traces, otel, peers, workers):
         try:
             with scratch() as directory:
                 for outcome in part.run(names, directory, turns):
