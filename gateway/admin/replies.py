@@ -1,12 +1,12 @@
 """JSON of the admin port, and the one table from faults to HTTP codes."""
 
-import dataclasses
 import json
 import math
 
 from aiohttp import web
 
 from gateway.admin.operations import BadOperation, OperationFault, Unavailable, UnknownPath
+from gateway.admin.plain import plain
 from namespace.errors import BadPath, KeyExists, NamespaceError, UnknownKey
 from namespace.keeping import NotGranted, Superseded
 from policy.yamlfile import Faults
@@ -64,14 +64,3 @@ def reply(value: object, status: int = 200) -> web.Response:
     """Returns a value of `answers`, or a sequence of them, as JSON."""
     text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False)
     return web.Response(text=text, status=status, content_type="application/json")
-
-
-def plain(value: object) -> object:
-    """Returns dicts, lists and scalars; a number that JSON does not know (infinity) becomes null."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, tuple | list):
-        return [plain(part) for part in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from gateway.admin.answers import FreedShown, LineStatus, Measured, Pins, Status
 from gateway.admin.operations import OperationFault, Operations
-from gateway.admin.replies import plain
+from gateway.admin.plain import plain
 from gateway.catalogue import measured
 from gateway.operating.running import Running
 from gateway.workers import adding

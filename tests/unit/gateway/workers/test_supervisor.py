@@ -46,6 +46,18 @@ def test_a_node_of_one_process_loads_no_supervisor() -> None:
     assert not [one for one in modules if one.startswith("gateway.workers.")]
 
 
+def test_a_worker_loads_what_the_admin_port_is_made_of_when_its_doors_are_open() -> None:
+    modules = subprocess.run(
+        [sys.executable, "-c", "import sys, gateway.app, gateway.workers.part; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+
+    assert "gateway.workers.whole" in modules
+    assert not {"aiohttp", "gateway.admin.server"} & set(modules)
+
+
 def test_an_order_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, ORDER.environment()[VARIABLE])
 
