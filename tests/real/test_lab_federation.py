@@ -34,6 +34,13 @@ def whole(things: list[Thing]) -> list[Read]:
     return [Read(thing, 0, thing.size, True) for thing in things]
 
 
+def settle(chain: Federation) -> None:
+    """Waits until all that readers have is counted and kept: they have it before."""
+    for cluster in chain.clusters.values():
+        for one in cluster.nodes:
+            one.process.wait_until(lambda one=one: not one.metric("causeway_flights"))  # type: ignore[misc]
+
+
 def test_what_a_region_reads_crosses_each_line_on_its_way_and_is_counted_there(chain: Federation) -> None:
     things = [Thing(f"chain/{n}", 3 * MIB + n, n) for n in range(4)]
     chain.put(things)
@@ -43,6 +50,7 @@ def test_what_a_region_reads_crosses_each_line_on_its_way_and_is_counted_there(c
     before = [wire.received() for wire in wires]
 
     seen = chain.load(chain.clusters["gpu-7"].machines[0], whole(things), 4)
+    settle(chain)
 
     carried = [wire.received() - was for wire, was in zip(wires, before, strict=True)]
     assert (seen.faults, seen.bytes) == ((), asked)
@@ -56,6 +64,7 @@ def test_a_node_is_killed_and_starts_again_on_what_it_had(chain: Federation) -> 
     chain.put([thing])
     machine = chain.clusters["gpu-7"].machines[0]
     assert chain.load(machine, whole([thing])).faults == ()
+    settle(chain)
     wire = chain.cables["use1-gpu7"].towards(chain.clusters["gpu-7"].site)
 
     machine.kill()
@@ -73,6 +82,7 @@ def test_a_cached_object_is_read_while_the_line_is_cut(chain: Federation) -> Non
     chain.put([thing])
     machine = chain.clusters["gpu-7"].machines[0]
     assert chain.load(machine, whole([thing])).faults == ()
+    settle(chain)
 
     heal = chain.network.cut(chain.clusters["aws-use1"].site, chain.clusters["gpu-7"].site)
     seen = chain.load(machine, whole([thing]))

@@ -63,9 +63,9 @@ def test_a_disk_that_turns_read_only_or_goes_is_out_and_back_by_itself_and_no_re
         pair.put([*things, *more])
         for thing in things:
             read(away, thing, pair.key, tmp_path)
+        pair.settle()
         held = away.metric("causeway_cache_path_bytes", path=str(path))
         assert held >= 2 * MIB
-        pair.settle()
 
         subprocess.run(["umount", "-l", str(two)], check=True)
         if how == "ro":
@@ -79,10 +79,12 @@ def test_a_disk_that_turns_read_only_or_goes_is_out_and_back_by_itself_and_no_re
         until(pair, lambda at: in_use(at, path), more)
 
         assert away.metric("causeway_cache_path_bytes", path=str(path)) >= held
-        before = pair.regions.line.report().payload
+        pair.settle()
+        before = pair.regions.line.settled().payload
         for thing in things:
             read(away, thing, pair.key, tmp_path)
-        assert pair.regions.line.report().payload == before
+        pair.settle()
+        assert pair.regions.line.settled().payload == before
 
 
 def test_a_cache_folder_that_vanishes_is_made_anew_and_no_read_fails(tmp_path: Path) -> None:
