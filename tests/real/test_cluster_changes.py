@@ -70,7 +70,7 @@ def test_a_node_joins_under_load_and_nothing_crosses_the_line(warm: Federation, 
     wire, ledger = warm.cables[LINE].towards(cluster.site), crossed_by(cluster)
     before = wire.received()
 
-    with crowd(warm, {first: whole(THINGS), second: whole(THINGS)}, 2, seconds=8.0) as seen:
+    with crowd(warm, {first: whole(THINGS), second: whole(THINGS)}, 2, lasting=True) as seen:
         fourth = warm.machine(REGION)
         fourth.start()
         wait_for(first, dict.fromkeys(("cache-1", "cache-2", "cache-3", "cache-4"), "active"))
@@ -96,7 +96,7 @@ def test_a_node_is_drained_under_load_and_nothing_crosses_the_line(tmp_path: Pat
         wire, ledger = running.cables[LINE].towards(cluster.site), crossed_by(cluster)
         before = wire.received()
 
-        with crowd(running, {first: whole(THINGS), second: whole(THINGS)}, 2, seconds=10.0) as seen:
+        with crowd(running, {first: whole(THINGS), second: whole(THINGS)}, 2, lasting=True) as seen:
             told = leaver.node.cli("drain")
             wait_for(first, dict.fromkeys(("cache-1", "cache-2"), "active"))
             lines_of_leaver = crossed(ledger_of(leaver))
@@ -129,7 +129,7 @@ def test_sdks_with_two_addresses_do_not_see_a_rolling_restart(tmp_path: Path, no
         wire = running.cables[LINE].towards(cluster.site)
         ledger, before = crossed_by(cluster), wire.received()
 
-        with clients(running, cluster.machines[:2], THINGS, threads=4, seconds=18.0) as seen:
+        with clients(running, cluster.machines[:2], THINGS, threads=4) as seen:
             for machine in cluster.machines:
                 assert machine.stop() == 0
                 machine.start()

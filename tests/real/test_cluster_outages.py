@@ -163,7 +163,7 @@ def taken_away(running: Federation, name: str, seconds: float, note: Note) -> No
     cold = [Thing(f"cold/{name}-{seconds:.0f}-{n}", 2 * MIB, n) for n in range(2)]
     running.put(cold)
     around = min(seconds / 2, AROUND_SECONDS)
-    with crowd(running, dict.fromkeys(cluster.machines, whole(CACHED)), 2, seconds=seconds + 2 * around) as seen:
+    with crowd(running, dict.fromkeys(cluster.machines, whole(CACHED)), 2, lasting=True) as seen:
         time.sleep(around)
         going = time.monotonic()
         with running.loading(first, whole(cold[:1])) as asking:
@@ -174,6 +174,7 @@ def taken_away(running: Federation, name: str, seconds: float, note: Note) -> No
             back = time.monotonic()
             served = until_served(running, last, cold[1])
             asked = asking.result()
+        time.sleep(max(0.0, back + around - time.monotonic()))
 
     what = f"{name} away for {seconds:.0f} s"
     was = seen.p99_between(going - around, going)

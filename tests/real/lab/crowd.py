@@ -65,17 +65,27 @@ class Crowd:
 
 @contextmanager
 def crowd(
-    running: Federation, reads: Mapping[Machine, Sequence[Read]], connections: int | Sequence[int], **more: Any
+    running: Federation,
+    reads: Mapping[Machine, Sequence[Read]],
+    connections: int | Sequence[int],
+    *,
+    lasting: bool = False,
+    **more: Any,
 ) -> Iterator[Crowd]:
     """Starts a raw client of so many connections for each node; at the end of the `with` it waits for all of them.
 
-    `connections` are of each, or of one after the other; `more` is as `load.loading` takes it.
+    `connections` are of each, or of one after the other; `more` is as `load.loading` takes it. Those that are `lasting`
+    read all the time that the `with` runs: each has an answer before it begins, and is told to end after it.
     """
     made = Crowd()
     counts = [connections] * len(reads) if isinstance(connections, int) else connections
     with ExitStack() as stack:
         for (machine, plan), count in zip(reads.items(), counts, strict=True):
-            under_way = stack.enter_context(running.loading(machine, plan, count, **more))
+            under_way = stack.enter_context(running.loading(machine, plan, count, lasting=lasting, **more))
             made.loads[f"{machine.place.region}/{machine.name}"] = under_way
+        for load in made.loads.values() if lasting else ():
+            load.wait_begun()
         yield made
+        for load in made.loads.values() if lasting else ():
+            load.end()
         made.seen = {name: load.result() for name, load in made.loads.items()}

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -127,13 +128,15 @@ def loading(
     receive_buffer: int = 0,
     heed: bool = False,
     patient: bool = False,
+    lasting: bool = False,
     cpu: int | None = None,
     netns: str | None = None,
 ) -> Iterator["Load"]:
     """Starts the raw client beside what the `with` does; `load.result()` waits for it.
 
     With `heed` a connection that is answered Retry-After waits as long, as SDKs do; with
-    `patient` one that finds nobody listening tries again until `seconds` are over.
+    `patient` one that finds nobody listening tries again until `seconds` are over. With `lasting` it goes round the
+    plan until it is told to end.
     """
     name = f"load-{uuid.uuid4().hex[:8]}"
     plan = directory / f"{name}.plan"
@@ -143,15 +146,26 @@ def loading(
     args += ["--connections", str(connections), "--seconds", str(seconds), "--rate", str(rate)]
     args += ["--receive-buffer", str(receive_buffer), *(["--heed"] if heed else [])]
     args += ["--patient"] if patient else []
+    begun = plan.with_suffix(".begun")
+    args += ["--begun", str(begun), *(["--lasting"] if lasting else [])]
     with child(name, args, directory, cpu=cpu, netns=netns, env={"PYTHONPATH": str(ROOT)}) as process:
-        yield Load(process)
+        yield Load(process, begun)
 
 
 class Load:
     """A raw client under way."""
 
-    def __init__(self, process: Child) -> None:
+    def __init__(self, process: Child, begun: Path) -> None:
         self.process = process
+        self._begun = begun
+
+    def wait_begun(self) -> None:
+        """Waits until it has its first answer."""
+        self.process.wait_until(self._begun.exists)
+
+    def end(self) -> None:
+        """Tells a lasting one that has begun to end: what is under way is read to its end."""
+        self.process.process.send_signal(signal.SIGTERM)
 
     def result(self, seconds: float = 600.0) -> Loaded:
         """Waits for its end; raises if it failed to run at all. Wrong answers are in `faults`."""

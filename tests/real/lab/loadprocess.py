@@ -7,8 +7,10 @@ import argparse
 import asyncio
 import contextlib
 import json
+import math
 import os
 import re
+import signal
 import socket
 import struct
 import sys
@@ -67,7 +69,7 @@ class Result:
 
 
 class Plan:
-    """Hands out steps: each once, or round and round until a time."""
+    """Hands out steps: each once, or round and round until a time, or until `end`."""
 
     def __init__(self, steps: list[Step], until: float | None) -> None:
         self._steps, self._until = steps, until
@@ -76,6 +78,10 @@ class Plan:
     def goes_on(self) -> bool:
         """Whether its time is not over."""
         return self._until is not None and time.monotonic() < self._until
+
+    def end(self) -> None:
+        """From now on nothing is handed out; what is under way is read to its end."""
+        self._until = -math.inf
 
     def next(self) -> Step | None:
         if self._until is not None:
@@ -91,8 +97,9 @@ class Plan:
 class Reader(asyncio.Protocol):
     """One connection: sends a step's request, reads its answer, goes on with the next."""
 
-    def __init__(self, plan: Plan, result: Result, rate: float, heeds: bool) -> None:
-        self._plan, self._result, self._rate, self._heeds = plan, result, rate, heeds
+    def __init__(self, plan: Plan, result: Result, args: argparse.Namespace) -> None:
+        self._plan, self._result, self._begun = plan, result, args.begun
+        self._rate, self._heeds = args.rate, args.heed
         self.over: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._head = b""
         self._left = -1
@@ -162,6 +169,8 @@ class Reader(asyncio.Protocol):
         self._result.came(len(data), now)
 
     def _answered(self, now: float, step: Step) -> None:
+        if self._begun is not None and not self._result.ended_at:
+            self._begun.touch()
         self._result.statuses[self._status] += 1
         self._result.first.append(self._first)
         self._result.last.append(now - self._asked)
@@ -226,7 +235,7 @@ async def connection(args: argparse.Namespace, plan: Plan, result: Result) -> No
             result.fault(f"cannot connect to {args.to}: {fault}")
             return
         reader: Reader
-        _, reader = await loop.create_connection(lambda: Reader(plan, result, args.rate, args.heed), sock=sock)
+        _, reader = await loop.create_connection(lambda: Reader(plan, result, args), sock=sock)
         more = await reader.over
 
 
@@ -254,11 +263,15 @@ async def main() -> None:
     parser.add_argument(
         "--patient", action="store_true", help="connect again where nobody listens, until the time ends"
     )
+    parser.add_argument("--lasting", action="store_true", help="go round the plan until SIGTERM")
+    parser.add_argument("--begun", type=Path, help="a file that is made at the first answer")
     args = parser.parse_args()
     steps, result = load_plan(args.plan), Result()
     asyncio.get_running_loop().set_exception_handler(_die)
     started, cpu = time.monotonic(), time.process_time()
-    plan = Plan(steps, started + args.seconds if args.seconds else None)
+    plan = Plan(steps, math.inf if args.lasting else started + args.seconds if args.seconds else None)
+    if args.lasting:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, plan.end)
     await asyncio.gather(*(connection(args, plan, result) for _ in range(args.connections)))
     told = {name: getattr(result, name) for name in ("bytes", "cut", "faults", "first", "last", "ended_at", "timeline")}
     told |= {"statuses": dict(result.statuses), "started": started, "ended": time.monotonic()}

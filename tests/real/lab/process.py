@@ -62,8 +62,11 @@ class Child:
             )
         self.pid = self.process.pid
 
-    def wait_until(self, ready: Callable[[], bool], seconds: float = 60.0) -> None:
-        """Polls `ready` as long as the child lives; on a taken port it dies, and somebody else may answer."""
+    def wait_until(self, ready: Callable[[], bool], seconds: float = 120.0) -> None:
+        """Polls `ready` as long as the child lives; on a taken port it dies, and somebody else may answer.
+
+        A start takes 1 to 2 s of CPU; beside forty others on two cores one had not ended after 60 s.
+        """
         deadline = time.monotonic() + seconds
         while True:
             self.check()

@@ -1,6 +1,7 @@
 """The test's handle on an SDK's clients (`sdkprocess`): what they read while something is done to the nodes."""
 
 import json
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,16 +25,15 @@ class Clients:
 
 
 @contextmanager
-def clients(
-    running: Federation, at: Sequence[Machine], things: Sequence[Thing], *, threads: int, seconds: float
-) -> Iterator[Clients]:
-    """Starts clients that know all the nodes' addresses by one name; the end of the `with` waits for them."""
+def clients(running: Federation, at: Sequence[Machine], things: Sequence[Thing], *, threads: int) -> Iterator[Clients]:
+    """Clients that know all the nodes' addresses by one name read all the time that the `with` runs."""
+    begun = running.directory / "clients.begun"
     plan = {
         "addresses": [machine.host.address for machine in at],
         "port": S3_PORT,
         "access": running.key.access,
         "secret": running.key.secret,
-        "seconds": seconds,
+        "begun": str(begun),
         "threads": threads,
         "things": [{"bucket": BUCKET, "key": one.key, "size": one.size, "shift": one.shift} for one in things],
     }
@@ -43,8 +43,10 @@ def clients(
     netns = running.clusters[at[0].place.region].readers.netns
     made = Clients()
     with child("clients", args, running.directory, netns=netns, env={"PYTHONPATH": str(ROOT)}) as process:
+        process.wait_until(begun.exists)
         yield made
-        if process.process.wait(seconds + 120) != 0:
+        process.process.send_signal(signal.SIGTERM)
+        if process.process.wait(120) != 0:
             raise ChildProcessError(process.tail())
         told = json.loads(process.log.read_text().splitlines()[-1])
     made.faults, made.count = tuple(told["faults"]), told["count"]

@@ -1,12 +1,14 @@
 """An SDK's clients as people run them: boto3 with its own retries, one name, the addresses of several nodes.
 
 The name has one address for each node, as a DNS name with several A records; urllib3 goes on to the next when one
-refuses. Each thread reads objects whole, round and round, and checks their bytes; the result is one JSON object.
+refuses. Each thread reads objects whole, round and round until SIGTERM, and checks their bytes; the result is one JSON
+object.
 """
 
 import argparse
 import json
 import random
+import signal
 import socket
 import sys
 import threading
@@ -38,7 +40,8 @@ def answer_by(addresses: list[str]) -> None:
 class Told:
     """What all threads saw."""
 
-    def __init__(self) -> None:
+    def __init__(self, begun: Path) -> None:
+        self._begun = begun
         self.faults: list[str] = []
         self.count = self.bytes = 0
         self.longest = 0.0
@@ -46,6 +49,8 @@ class Told:
 
     def read(self, nbytes: int, seconds: float) -> None:
         with self._lock:
+            if not self.count:
+                self._begun.touch()
             self.count += 1
             self.bytes += nbytes
             self.longest = max(self.longest, seconds)
@@ -55,10 +60,11 @@ class Told:
             self.faults.append(text)
 
 
-def read_on(client: Any, things: list[dict[str, Any]], until: float, told: Told, seed: int) -> None:
-    """Reads until the time; an exception is a fault, and the next read goes on."""
+def read_on(client: Any, things: list[dict[str, Any]], over: threading.Event, told: Told, seed: int) -> None:
+    """Reads until it is over; an exception is a fault, and the next read goes on."""
     draw = random.Random(seed)
-    while (now := time.monotonic()) < until:
+    while not over.is_set():
+        now = time.monotonic()
         thing = draw.choice(things)
         try:
             body = client.get_object(Bucket=thing["bucket"], Key=thing["key"])["Body"].read()
@@ -75,7 +81,8 @@ def main() -> None:
     parser.add_argument("--plan", type=Path, required=True)
     plan: dict[str, Any] = json.loads(parser.parse_args().plan.read_text())
     answer_by(plan["addresses"])
-    until, told = time.monotonic() + plan["seconds"], Told()
+    over, told = threading.Event(), Told(Path(plan["begun"]))
+    signal.signal(signal.SIGTERM, lambda *_: over.set())
     threads = []
     for seed in range(plan["threads"]):
         client = boto3.session.Session().client(
@@ -86,7 +93,7 @@ def main() -> None:
             region_name="us-east-1",
             config=Config(s3={"addressing_style": "path"}),
         )
-        threads.append(threading.Thread(target=read_on, args=(client, plan["things"], until, told, seed)))
+        threads.append(threading.Thread(target=read_on, args=(client, plan["things"], over, told, seed)))
     for thread in threads:
         thread.start()
     for thread in threads:
