@@ -32,14 +32,13 @@ from regioncache.owners.holdings import Held, Holding, Holdings, parse_held
 from regioncache.owners.memberroutes import MemberRoutes
 from regioncache.owners.patience import FIRST_SECONDS, Patience
 from regioncache.pages import Meta, ObjectId, Span
+from regioncache.peers.proto import SILENCE_SECONDS
 from regioncache.peers.wire import facts
 from regioncache.questions import Questions
 from regioncache.sources import Route, Sources
 from regioncache.standing import Standing
 
 ALONE = Alone()
-HELD_SECONDS = 1.0
-"""A member that does not say within this what it holds is passed over: it answers from memory."""
 HELD_BYTES = 1024 * 1024
 ANOTHER_SECONDS = 1.0
 """More than an origin is waited for, the owner is: it gives what it knows when the origin does not answer."""
@@ -321,7 +320,10 @@ class Owners:
         self.holdings.keep(oid, extent, Holding.of(answers))
 
     async def ask(self, member: Member, place: Place, oid: ObjectId, extent: int) -> Held | None:
-        """What one member holds; None: it is silent."""
+        """What one member holds; None: it is silent for as long as tells that one is gone.
+
+        A busy one is waited for: what it holds would cross the line a second time.
+        """
         values = {
             "bucket": place.bucket.name,
             "id": oid.bucket.hex(),
@@ -332,7 +334,7 @@ class Owners:
         }
         asked_at = self.routes.questioner.wall()
         try:
-            body = await self.routes.ask(member, "held", values, seconds=HELD_SECONDS, most_bytes=HELD_BYTES)
+            body = await self.routes.ask(member, "held", values, seconds=SILENCE_SECONDS, most_bytes=HELD_BYTES)
             return parse_held(body, asked_at)
         except CacheError:
             self.holdings.silent(member, self._clock())

@@ -1,12 +1,27 @@
 """What other members hold of an extent, and for how long that is remembered."""
 
+import time
+
 import pytest
 
+from namespace.model import Mount
+from namespace.resolver import Place
+from namespace.routes import Way
 from regioncache.cluster.members import Addresses, Member
-from regioncache.errors import BadAnswer
+from regioncache.cluster.ownership import Shared
+from regioncache.errors import BadAnswer, Unanswered
+from regioncache.health import Health
+from regioncache.http.client import Client
 from regioncache.owners import holdings
 from regioncache.owners.holdings import Held, Holding, Holdings, parse_held
+from regioncache.owners.memberroutes import MemberRoutes
+from regioncache.owners.owners import Owners
 from regioncache.pages import Meta, ObjectId, Span, Version
+from regioncache.peers.desks import Questioner
+from regioncache.peers.digests import Digests
+from regioncache.peers.proto import SILENCE_SECONDS
+from regioncache.sources import Route, Sources
+from tests.fakes.region import bucket
 
 OID = ObjectId(b"b" * 16, "k")
 A, B = (Member(name, Addresses(f"http://{name}:9100"), 1 << 30) for name in "ab")
@@ -63,6 +78,33 @@ def test_a_newer_view_forgets_what_others_held() -> None:
 
     assert known.find(OID, 0) is None
     assert known.to_ask([A, B], OID, 0.0) == [A, B]
+
+
+class Busy(MemberRoutes):
+    """To a member that says what it holds just before it would be taken for gone."""
+
+    async def ask(
+        self, member: Member, operation: str, values: dict[str, str], *, seconds: float, most_bytes: int
+    ) -> bytes:
+        if seconds < SILENCE_SECONDS:
+            raise Unanswered(f"no answer in {seconds} s")
+        return Held(5, meta(), runs=(Span(0, 1),)).body(0.0)
+
+
+@pytest.mark.anyio
+async def test_a_busy_member_is_waited_for_until_it_would_be_taken_for_gone() -> None:
+    client, ownership = Client(), Shared("c", (A, B), 5)
+    routes = Busy(Questioner("r", lambda _: None, client), client, Digests(), print, ownership)
+    owners = Owners(Sources(Health(), unasked, time.monotonic), time.monotonic, ownership, routes)
+    place = Place("/ns/data/k", Mount.model_construct(path="/ns/data"), bucket(), "k", ())
+
+    holding = await owners.held(place, OID, 0)
+
+    assert holding.at(Version('"v"'), 0) is not None
+
+
+def unasked(place: Place, way: Way) -> Route:
+    raise AssertionError("no source is asked what members hold")
 
 
 def test_a_silent_member_is_passed_over_for_a_moment() -> None:
