@@ -156,6 +156,7 @@ async def test_who_is_asked_by_a_newer_view_waits_for_it(s3: FakeS3) -> None:
         members.view(*NAMES)
 
         assert await going == ramp(0, 3 * MIB)
+        await landed(members.world)
         assert s3.sent[key] == 3 * MIB
         assert members.held("c", key) == 3 * MIB
 

@@ -153,6 +153,7 @@ async def test_a_node_of_another_region_may_ask_any_member(s3: FakeS3) -> None:
 
         assert status == 200
         assert len(body) > MIB
+        await landed(members.world)
         assert s3.sent[key] == MIB
         assert members.held("a", key) == MIB
 
