@@ -65,26 +65,25 @@ class ExtentBeside:
         file.sums, file.present = decode_sums(raw[SUMS_AT : SUMS_AT + 8 * blocks]), present
 
     def unlinked(self) -> bool:
-        """Whether it has left the disk, and takes room there as long as it is open here."""
-        return os.fstat(self._file.file.fd).st_nlink == 0
+        """As the function."""
+        return unlinked(self._file.file)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordBeside:
-    """One version of a packed object, in an open segment.
+    """The place of one version of a packed object in a segment, which others open.
 
     The version is looked at too: the file may be of a segment that is gone, and its number be given again.
     """
 
-    file: OpenFile
     where: Whereabout
     version: Version
 
-    def now(self, oid: ObjectId) -> tuple[Meta, memoryview]:
+    def now(self, file: OpenFile, oid: ObjectId) -> tuple[Meta, memoryview]:
         """The object, checked, from the kernel's memory. Raises WouldBlock, PageGone, OSError."""
         buffer = bytearray(self.where.length)
         try:
-            got = os.preadv(self.file.fd, (buffer,), self.where.offset, os.RWF_NOWAIT)
+            got = os.preadv(file.fd, (buffer,), self.where.offset, os.RWF_NOWAIT)
         except OSError as error:
             if error.errno in {errno.EAGAIN, errno.EOPNOTSUPP}:
                 raise WouldBlock(self.where.path) from None
@@ -93,13 +92,9 @@ class RecordBeside:
             raise WouldBlock(self.where.path)
         return self._checked(oid, memoryview(buffer))
 
-    def read(self, disk: Disk, oid: ObjectId) -> tuple[Meta, memoryview]:
+    def read(self, disk: Disk, file: OpenFile, oid: ObjectId) -> tuple[Meta, memoryview]:
         """As `now`, from the disk if need be. Blocks. Raises PageGone, OSError."""
-        return self._checked(oid, disk.read(self.file, self.where.offset, self.where.length))
-
-    def unlinked(self) -> bool:
-        """Whether its segment has left the disk."""
-        return os.fstat(self.file.fd).st_nlink == 0
+        return self._checked(oid, disk.read(file, self.where.offset, self.where.length))
 
     def _checked(self, oid: ObjectId, raw: memoryview) -> tuple[Meta, memoryview]:
         try:
@@ -109,3 +104,8 @@ class RecordBeside:
         if whose != oid or meta.version != self.version:
             raise PageGone(f"the record in {self.where.path} is another object's, or of another version")
         return meta, data
+
+
+def unlinked(file: OpenFile) -> bool:
+    """Whether a file has left the disk, and takes room there as long as it is open here."""
+    return os.fstat(file.fd).st_nlink == 0

@@ -13,7 +13,14 @@ from regioncache.cluster.ownership import Shared
 from regioncache.errors import OriginUnavailable
 from regioncache.owners.inquiries import OPERATION, desk
 from regioncache.owners.memberroutes import MemberRoutes
-from regioncache.owners.siblings import ABSENT_SECONDS, FRESH_SECONDS, Siblings, SiblingSettings, siblings_of
+from regioncache.owners.siblings import (
+    ABSENT_SECONDS,
+    FRESH_SECONDS,
+    IDLE_SECONDS,
+    Siblings,
+    SiblingSettings,
+    siblings_of,
+)
 from regioncache.pages import KIB, MIB, Meta, ObjectId, Span
 from regioncache.store.base import StoreSettings
 from regioncache.store.store import Store
@@ -220,6 +227,23 @@ async def test_what_an_owner_found_to_be_the_newest_again_is_as_fresh_here_and_n
     assert after is not None
     assert (before[0].learned_at, after[0].learned_at) == (SMALL_META.learned_at, 50.0)
     assert pair.routes.asked == [1, 1]
+
+
+async def test_where_a_small_object_lies_is_remembered_when_its_segment_is_closed_for_want_of_readers(
+    pair: Pair,
+) -> None:
+    assert await pair.store.pack(SMALL, SMALL_META, content(Span(0, 4 * KIB)))
+    await pair.read(Span(0, 10), SMALL_META, SMALL)
+
+    pair.clock.advance(IDLE_SECONDS + 1)
+    pair.siblings._sweep()
+    closed = pair.siblings.packed_now(SMALL), dict(pair.siblings._segments)
+    again = await pair.read(Span(0, 4 * KIB), SMALL_META, SMALL)
+
+    assert closed == (None, {})
+    assert again == content(Span(0, 4 * KIB))
+    assert pair.siblings.packed_now(SMALL) is not None
+    assert pair.routes.asked == [1]
 
 
 async def test_what_a_sibling_rewrote_between_the_look_and_the_read_is_of_the_version_asked_for_or_nothing(
