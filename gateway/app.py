@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from gateway.clustering import Clustering
     from gateway.served import ServedNamespace
     from gateway.workers.part import Part
+    from namespace.keeping import Adopt
 
 GRACE_SECONDS = 20.0
 """How long running replies may go on after SIGTERM; orchestrators kill after 30 s."""
@@ -89,7 +90,7 @@ class Node:
         *,
         access_every: int = 100,
         limited: bool = True,
-        adopt: bool = False,
+        adopt: "Adopt" = "",
         roles: frozenset[Role] | None = None,
         wall: Callable[[], float] = time.time,
         ownership: Ownership | None = None,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from gateway.config import NodeSettings
 from gateway.logs import tidings
 from namespace.errors import NamespaceError
-from namespace.keeping import Namespace
+from namespace.keeping import Adopt, Namespace
 from namespace.references import SecretUnreadable
 from namespace.store.embedded import EmbeddedStore
 from namespace.store.local import LocalNamespace
@@ -18,7 +18,7 @@ NAMESPACE_FILE = "namespace.db"
 
 
 async def open_namespace(
-    settings: NodeSettings, *, adopt: bool = False, wall: Callable[[], float] = time.time
+    settings: NodeSettings, *, adopt: Adopt = "", wall: Callable[[], float] = time.time
 ) -> Namespace:
     """Opens the namespace as node.yaml says.
 
@@ -45,7 +45,7 @@ async def open_namespace(
         raise
 
 
-async def _of_etcd(settings: NodeSettings, adopt: bool, wall: Callable[[], float]) -> Namespace:
+async def _of_etcd(settings: NodeSettings, adopt: Adopt, wall: Callable[[], float]) -> Namespace:
     from namespace.etcdclient.client import Etcd
     from namespace.holding import Holding
     from namespace.knowing import Knowing
@@ -63,7 +63,7 @@ async def _of_etcd(settings: NodeSettings, adopt: bool, wall: Callable[[], float
     return await EtcdNamespace.start(settings.region, Etcd(access), holding, seal, warn, wall, adopt=adopt)
 
 
-async def _of_service(settings: NodeSettings, adopt: bool) -> Namespace:
+async def _of_service(settings: NodeSettings, adopt: Adopt) -> Namespace:
     from namespace.holding import Holding
     from namespace.knowing import Knowing
     from namespace.rpc.calling import Remote

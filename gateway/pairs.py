@@ -211,7 +211,7 @@ def changes(before: Pair | None, after: Pair) -> tuple[Change, ...]:
     """Returns every setting that differs, by name: files that only look different give none."""
     found = []
     for kind in KINDS:
-        old = dict(_settings("", None if before is None else before.values[kind]))
+        old = dict(_settings("", None if before is None else before.values.get(kind)))
         new = dict(_settings("", after.values[kind]))
         found += [
             Change(f"{kind}: {path}", old.get(path), new.get(path))

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from namespace.contents import Unreadable
 from namespace.items import Difference, Snapshot, difference
-from namespace.keeping import Known
+from namespace.keeping import Adopt, Known
 from namespace.knowing import Knowing
 from namespace.sealing import SealBroken
 from namespace.snapshots import SnapshotFiles
@@ -20,6 +20,10 @@ MANY = 500
 """Items that are read in a thread: each takes some 5 us."""
 AGAIN_SECONDS = 10.0
 """Until a snapshot that could not be written is tried again: a full disk is not made fuller by asking each second."""
+EMPTY = (
+    "it is empty, as after a loss: put it back by `causeway namespace restore`, or, if it shall be empty, start the"
+    " node once by `causeway up --adopt-empty`"
+)
 ADOPT = "if that is as it should be, start the node once by `causeway up --adopt`, which takes it over"
 
 
@@ -40,11 +44,14 @@ class Holding:
         self.snapshot = Snapshot()
         self.refused = ""
         """Why the newest snapshot that was offered is not held; empty where it is."""
+        self._remedy = ADOPT
         self._files = files
         self._knowing = knowing
         self._warn = warn
         self._sleep = sleep
         self._newer = asyncio.Event()
+        self._spare: Snapshot | None = None
+        """What was on disk when another was to be adopted: an empty one does not take its place."""
         self._changed = asyncio.Event()
         self._changes = 0
         """Snapshots taken that are worth a place on disk, of which the first `_saved` need none any more."""
@@ -61,11 +68,17 @@ class Holding:
         """Whether a difference would not do: keys that are held do not open, and may be sealed anew by now."""
         return bool(self._knowing.unopened)
 
-    async def restore(self) -> None:
-        """Takes up what is on disk, if anything is. Left out, whatever is offered first is taken."""
-        found = await asyncio.to_thread(self._files.read)
+    async def restore(self, adopt: Adopt = "") -> None:
+        """Takes up what is on disk, if anything is; or, with `adopt`, what is offered first."""
+        found = None if adopt == "empty" else await asyncio.to_thread(self._files.read)
         if found is None:
             return
+        if adopt:
+            self._spare = found if Standing.of(found).number else None
+            return
+        await self._take_up(found)
+
+    async def _take_up(self, found: Snapshot) -> None:
         try:
             await self._take(found, None)
         except (ValueError, Unreadable) as wrong:
@@ -84,7 +97,7 @@ class Holding:
     def concern(self) -> str:
         """What an operator should know, in one sentence."""
         if self.refused:
-            return f"the namespace that is offered is not taken: {self.refused}; {ADOPT}"
+            return f"the namespace that is offered is not taken: {self.refused}; {self._remedy}"
         if self._knowing.unopened:
             count = len(self._knowing.unopened)
             return f"{count} access keys do not open, the first is {self._knowing.unopened[0]}: {self._knowing.why}"
@@ -101,10 +114,17 @@ class Holding:
         Raises:
             ValueError, Unreadable: this version cannot read it; what is held stays.
         """
-        why = objection(Standing.of(self.snapshot), Standing.of(snapshot))
+        offered = Standing.of(snapshot)
+        spare, self._spare = self._spare, None
+        if spare is not None and not offered.number:
+            await self._take_up(spare)
+        why = objection(Standing.of(self.snapshot), offered)
         if why:
+            self._remedy = ADOPT if offered.number else EMPTY
             if why != self.refused:
-                self._warn(f"the namespace that is offered is not taken, this node keeps its own: {why}; {ADOPT}")
+                self._warn(
+                    f"the namespace that is offered is not taken, this node keeps its own: {why}; {self._remedy}"
+                )
             self.refused = why
             return False
         if base is not self.snapshot or changed is None:

@@ -7,7 +7,7 @@ keepers: `store.local`, `store.etcd`, `store.remote`.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from namespace.contents import PublishedNode
 from namespace.errors import NamespaceError
@@ -55,6 +55,10 @@ class Known:
     keys: tuple[AccessKey, ...] = field(default=(), repr=False)
     pins: tuple[PinnedPath, ...] = ()
     nodes: tuple[PublishedNode, ...] = ()
+
+
+Adopt = Literal["", "filled", "empty"]
+"""What a start takes in place of what the node knew: nothing, another namespace that has something, or any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class SnapshotFiles:
         for name in (NEWEST, BEFORE):
             path = self._directory / name
             try:
-                return _snapshot(path.read_bytes())
+                return snapshot_of(path.read_bytes())
             except FileNotFoundError:
                 continue
             except (OSError, Garbled) as wrong:
@@ -64,7 +64,8 @@ class SnapshotFiles:
             os.close(directory)
 
 
-def _snapshot(content: bytes) -> Snapshot:
+def snapshot_of(content: bytes) -> Snapshot:
+    """Returns the snapshot in a file's bytes. Raises Garbled."""
     if not content.startswith(LAYOUT):
         raise Garbled("it is no snapshot of this version")
     items = unpacked(content[len(LAYOUT) :])

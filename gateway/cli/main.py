@@ -37,6 +37,7 @@ COMMANDS = {
     "members": ("gateway.cli.members:members", "Show the members of the region's cluster, or remove a dead one."),
     "drain": ("gateway.cli.members:drain", "Have a node hand over what it owns, and leave the cluster."),
     "keys": ("gateway.cli.keys:keys", "Add, list and remove access keys."),
+    "namespace": ("gateway.cli.namespace:namespace", "Put back a namespace that etcd has lost."),
     "bench": ("gateway.cli.bench:bench", "Read a path cold and warm: latency and rate as a reader sees them."),
     "demo": ("gateway.demo.main:demo", "Show two regions, a line and a quota on this machine."),
 }
@@ -70,8 +71,8 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """Read every region's buckets as one tree, /ns/...: each byte crosses a line once, within its quota.
 
-    Commands other than up, check and demo talk to a node's admin port. They find it by --config node.yaml (or
-    CAUSEWAY_CONFIG), or by CAUSEWAY_ADMIN (its URL) and CAUSEWAY_TOKEN.
+    Commands other than up, check, namespace and demo talk to a node's admin port. They find it by --config node.yaml
+    (or CAUSEWAY_CONFIG), or by CAUSEWAY_ADMIN (its URL) and CAUSEWAY_TOKEN.
     """
 
 

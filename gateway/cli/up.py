@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gateway.config import NodeSettings
     from gateway.redact import Redactor
     from gateway.workers.order import Order
+    from namespace.keeping import Adopt
 
 FIRST_FILES = ("--topology", "--policy")
 
@@ -57,7 +58,12 @@ FIRST_FILES = ("--topology", "--policy")
 @click.option(
     "--adopt",
     is_flag=True,
-    help="Take over the namespace that etcd or the service has, whatever this node knew before.",
+    help="Take over the namespace that etcd or the service has, whatever this node knew before, unless it is empty.",
+)
+@click.option(
+    "--adopt-empty",
+    is_flag=True,
+    help="Take it over even if it is empty: paths, keys and pins that this node knew are gone then.",
 )
 def up(
     *,
@@ -70,6 +76,7 @@ def up(
     roles: str | None,
     workers: int | None,
     adopt: bool,
+    adopt_empty: bool,
 ) -> None:
     """Run this machine's node.
 
@@ -94,11 +101,17 @@ def up(
     if settings.workers > 1 and given is None:
         raise click.exceptions.Exit(_supervise(config, workers, settings, roles))
     files = [path for path in (topology, policy) if path is not None]
-    raise click.exceptions.Exit(_serve(settings, given, files, roles, access_log, adopt))
+    taking: Adopt = "empty" if adopt_empty else "filled" if adopt else ""
+    raise click.exceptions.Exit(_serve(settings, given, files, roles, access_log, taking))
 
 
 def _serve(
-    settings: "NodeSettings", given: "Order | None", files: list[Path], roles: str | None, access_log: int, adopt: bool
+    settings: "NodeSettings",
+    given: "Order | None",
+    files: list[Path],
+    roles: str | None,
+    access_log: int,
+    adopt: "Adopt",
 ) -> int:
     """Runs the node, or a worker of it, until its end."""
     from functools import partial

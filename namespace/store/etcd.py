@@ -16,7 +16,7 @@ from namespace.etcdclient.errors import EtcdError
 from namespace.etcdclient.session import Session
 from namespace.holding import Holding
 from namespace.items import Difference, Snapshot
-from namespace.keeping import Draft, Known, NamespaceAway
+from namespace.keeping import Adopt, Draft, Known, NamespaceAway
 from namespace.keys import AccessKey
 from namespace.sealing import Seal
 from namespace.store.base import PinnedPath, Revision
@@ -48,7 +48,7 @@ class EtcdNamespace:
     @classmethod
     async def start(
         cls, region: str, etcd: Etcd, holding: Holding, seal: Seal | None, warn: Callable[[str], None],
-        wall: Callable[[], float], *, adopt: bool = False,
+        wall: Callable[[], float], *, adopt: Adopt = "",
     ) -> "EtcdNamespace":  # fmt: skip
         """Follows etcd; on return the newest namespace is known, or what was on disk if etcd does not answer.
 
@@ -59,15 +59,14 @@ class EtcdNamespace:
             seal: opens and closes keys; None: there are none that could be opened.
             warn: tells an operator.
             wall: seconds since the epoch.
-            adopt: take what etcd has, whatever is on disk.
+            adopt: take what etcd has, whatever is on disk; an empty one only where that is said.
 
         Raises:
             SealBroken: no key opens: another secret is named here than the one they were sealed with.
         """
         namespace = cls(region, EtcdStore(etcd, warn, wall), holding, seal)
         try:
-            if not adopt:
-                await holding.restore()
+            await holding.restore(adopt)
             namespace._tasks = [
                 asyncio.create_task(namespace.store.follow()),
                 asyncio.create_task(holding.save()),

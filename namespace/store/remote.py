@@ -13,7 +13,7 @@ from namespace.contents import PublishedNode
 from namespace.errors import NamespaceError
 from namespace.holding import Holding
 from namespace.items import Difference, Garbled, Snapshot, packed, unpacked, unpacked_difference
-from namespace.keeping import Draft, Known, NamespaceAway
+from namespace.keeping import Adopt, Draft, Known, NamespaceAway
 from namespace.keys import AccessKey
 from namespace.rpc.calling import Remote
 from namespace.rpc.faults import RpcFault
@@ -70,7 +70,7 @@ class RemoteNamespace:
     @classmethod
     async def start(
         cls, region: str, remotes: Sequence[Remote], holding: Holding, seal: Seal | None, warn: Callable[[str], None],
-        clock: Callable[[], float], *, adopt: bool = False,
+        clock: Callable[[], float], *, adopt: Adopt = "",
     ) -> "RemoteNamespace":  # fmt: skip
         """Watches the service; on return the newest namespace is known, or what was on disk if nobody answers.
 
@@ -81,12 +81,11 @@ class RemoteNamespace:
             seal: of this region and the service.
             warn: tells an operator.
             clock: monotonic seconds.
-            adopt: take what the service has, whatever is on disk.
+            adopt: take what the service has, whatever is on disk; an empty one only where that is said.
         """
         namespace = cls(region, remotes, holding, seal, warn, clock)
         try:
-            if not adopt:
-                await holding.restore()
+            await holding.restore(adopt)
             namespace._tasks = [asyncio.create_task(namespace._watch()), asyncio.create_task(holding.save())]
             with suppress(TimeoutError):
                 async with asyncio.timeout(FIRST_SECONDS):

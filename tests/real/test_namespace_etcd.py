@@ -4,18 +4,21 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway.applying import Applying, File
+from gateway.cli.main import run
 from gateway.pairs import as_items, check
+from namespace import contents
 from namespace.errors import KeyExists, UnknownKey
 from namespace.etcdclient.client import Etcd
 from namespace.etcdclient.config import EtcdAccess
 from namespace.etcdclient.values import Put
 from namespace.holding import Holding
-from namespace.keeping import Draft, Superseded
+from namespace.keeping import Adopt, Draft, Known, Superseded
 from namespace.keys import AccessKey
 from namespace.knowing import Knowing
 from namespace.sealing import KEYS, Seal, SealBroken
@@ -56,7 +59,7 @@ class Region:
         self.told: list[str] = []
         self._url, self._directory, self._stack = url, directory, stack
 
-    async def node(self, name: str, seal: Seal | None = SEAL, *, adopt: bool = False) -> EtcdNamespace:
+    async def node(self, name: str, seal: Seal | None = SEAL, *, adopt: Adopt = "") -> EtcdNamespace:
         files = SnapshotFiles(self._directory / name, self.told.append)
         holding = Holding(files, Knowing(REGION, seal), self.told.append)
         client = Etcd(EtcdAccess.of(self._url))
@@ -208,6 +211,92 @@ async def test_a_damaged_revision_is_said_and_the_one_before_goes_on(region: Reg
     assert node.concern() == ""
 
 
+async def lost(region: Region, cluster: EtcdCluster) -> Known:
+    """A namespace with a mount, a key and a pin that node one has on its disk, and etcd has not any more."""
+    node = await region.node("one")
+    await node.apply(draft("ann", 0, "a"))
+    await node.apply(draft("bob", 1, "a", "b"))
+    await node.add_key(KEY, "ann", 1000.0)
+    await node.add_pin(PinnedPath("/ns/a", "ann", 1000.0, 5))
+    known = node.newest()
+    await node.close()
+    async with Etcd(EtcdAccess.of(*cluster.urls)) as client:
+        await client.delete_prefix(b"")
+    return known
+
+
+async def test_an_empty_namespace_is_not_adopted_in_place_of_a_filled_one_unless_that_is_said(
+    region: Region, cluster: EtcdCluster
+) -> None:
+    known = await lost(region, cluster)
+
+    for adopt in ("", "filled"):
+        kept = await region.node("one", adopt=adopt)
+        assert kept.newest() == known
+        assert "it is empty, as after a loss: put it back by `causeway namespace restore`" in kept.concern()
+        assert region.told[-1].endswith("start the node once by `causeway up --adopt-empty`")
+        await kept.close()
+
+    emptied = await region.node("one", adopt="empty")
+    assert emptied.newest().revision is None
+    assert emptied.concern() == ""
+
+
+async def test_a_namespace_that_etcd_lost_is_put_back_from_the_snapshot_of_a_node(
+    region: Region, cluster: EtcdCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = await lost(region, cluster)
+    (tmp_path / "seal").write_bytes(b"the seal of this etcd")
+    (tmp_path / "node.yaml").write_text(
+        f"region: {REGION}\ncache: {{paths: [cache]}}\netcd: [{cluster.urls[0]!r}]\n"
+        "namespace: {seal: {file: seal}}\n"
+    )
+    arguments = ["namespace", "restore", f"{tmp_path}/one/namespace.snapshot", "--config", f"{tmp_path}/node.yaml"]
+
+    assert await asyncio.to_thread(run, arguments) == 0
+    assert "revision 3 is in force, with 1 keys and 1 pins" in capsys.readouterr().out
+
+    node = await region.node("one", adopt="filled")
+    now = node.newest()
+    assert node.concern() == ""
+    assert (now.topology, now.policy, now.keys, now.pins) == (known.topology, known.policy, known.keys, known.pins)
+    assert now.revision is not None
+    assert "restored from a snapshot of revision 2" in now.revision.author
+    # A second time it is refused, and the files applied again are a revision with texts.
+    assert await asyncio.to_thread(run, arguments) == 1
+    assert "the namespace in etcd is not empty" in capsys.readouterr().err
+    applying = Applying(node, time.time, REGION)
+    applied = await applying.apply((topology("a", "b"),), "ann", dry_run=False)
+    assert applied.revision == 4
+    assert await node.files(4) == {"topology": topology("a", "b").text}
+    with pytest.raises(KeyExists):
+        await node.add_key(KEY, "ann", 1000.0)
+
+
+async def test_keys_of_a_regions_snapshot_are_sealed_anew_when_it_is_put_back(
+    region: Region, cluster: EtcdCluster, tmp_path: Path
+) -> None:
+    known = await lost(region, cluster)
+    found = SnapshotFiles(tmp_path / "one", region.told.append).read()
+    assert found is not None
+    theirs = Seal(b"the secret of aws-use1", KEYS)
+    keys = {name: contents.resealed(text, SEAL, theirs) for name, text in contents.key_items(found.items)}
+    SnapshotFiles(tmp_path / "far", region.told.append).write(replace(found, items={**found.items, **keys}))
+    (tmp_path / "seal").write_bytes(b"the seal of this etcd")
+    (tmp_path / "far.secret").write_bytes(b"the secret of aws-use1")
+    (tmp_path / "node.yaml").write_text(
+        f"region: {REGION}\ncache: {{paths: [cache]}}\netcd: [{cluster.urls[0]!r}]\n"
+        "namespace: {seal: {file: seal}}\nsecrets: {aws-use1: {file: far.secret}}\n"
+    )
+    arguments = ["namespace", "restore", f"{tmp_path}/far/namespace.snapshot", "--config", f"{tmp_path}/node.yaml"]
+
+    assert await asyncio.to_thread(run, arguments) == 1  # sealed with another secret: nothing was written
+    assert await asyncio.to_thread(run, [*arguments, "--of", "aws-use1"]) == 0
+
+    node = await region.node("one", adopt="filled")
+    assert node.newest().keys == known.keys
+
+
 async def test_another_namespace_is_not_taken_until_an_operator_says_so(region: Region, cluster: EtcdCluster) -> None:
     node = await region.node("one")
     await node.apply(draft("ann", 0, "a"))
@@ -221,6 +310,6 @@ async def test_another_namespace_is_not_taken_until_an_operator_says_so(region: 
     assert kept.newest().topology is not None
     await kept.close()
 
-    taken = await region.node("one", adopt=True)
+    taken = await region.node("one", adopt="filled")
     assert taken.concern() == ""
     assert taken.newest().revision is not None

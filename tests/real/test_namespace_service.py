@@ -16,7 +16,7 @@ from namespace.contents import PublishedNode
 from namespace.errors import KeyExists
 from namespace.etcdclient.client import Etcd
 from namespace.etcdclient.config import EtcdAccess
-from namespace.keeping import Draft, Known, NamespaceAway, NotGranted, Superseded
+from namespace.keeping import Adopt, Draft, Known, NamespaceAway, NotGranted, Superseded
 from namespace.keys import AccessKey
 from namespace.rpc.calling import Remote
 from namespace.rpc.signing import Signer
@@ -102,7 +102,7 @@ secrets: {{namespace: {{file: {secret_of or region}.secret}}}}
 namespace: {{service: {addresses}}}
 """)
 
-    async def join(self, region: str, *, adopt: bool = False) -> RemoteNamespace:
+    async def join(self, region: str, *, adopt: Adopt = "") -> RemoteNamespace:
         joined = await open_namespace(self.settings(region), adopt=adopt)
         assert isinstance(joined, RemoteNamespace)
         self._stack.push_async_callback(joined.close)

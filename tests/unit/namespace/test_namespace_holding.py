@@ -220,3 +220,23 @@ async def test_what_could_not_be_written_is_tried_again_without_another_change_a
     again = holding(tmp_path, told)
     await again.restore()
     assert again.newest().serial == 5
+
+
+async def test_an_empty_namespace_is_adopted_only_where_that_is_said(tmp_path: Path, told: Told) -> None:
+    before = holding(tmp_path, told)
+    await before.offer(snapshot(5, 3, "/ns/a"))
+    before.save_now()
+    empty, other = Snapshot("other", 1, {}), replace(snapshot(9, 1, "/ns/b"), cluster="other")
+
+    kept, taking = holding(tmp_path, told), holding(tmp_path, told)
+    await kept.restore("filled")
+    assert not await kept.offer(empty)
+    assert kept.newest() == before.newest()
+    assert "it is empty, as after a loss: put it back by `causeway namespace restore`" in kept.concern()
+    await taking.restore("empty")
+    assert await taking.offer(empty)
+
+    filled = holding(tmp_path, told)
+    await filled.restore("filled")
+    assert await filled.offer(other)
+    assert filled.newest().topology == topology("/ns/b")
