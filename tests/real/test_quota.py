@@ -6,6 +6,7 @@ import pytest
 
 from tests.real.conftest import Note
 from tests.real.lab.carried import OVERHEAD, QUOTA_TEXT, Carried, carrying
+from tests.real.lab.load import Get
 from tests.real.lab.reads import Read, Stage, Thing, stage
 from tests.real.lab.regions import policy
 from tests.real.lab.unlimited import unlimited
@@ -16,14 +17,20 @@ READERS = 16
 RULES = policy(QUOTA_TEXT, overhead=OVERHEAD)
 
 
-def read_for(running: Stage, seconds: float) -> Carried:
-    """Sixteen readers read cold objects of 4 MiB for so many seconds; checks every byte."""
+def cold(running: Stage, seconds: float) -> list[Get]:
+    """Reads of objects of 4 MiB that nobody has read, more than a line of the quota brings in so many seconds."""
     things = [Thing(f"{n:04}", 4 * MIB, n % 7) for n in range(int(seconds * 200) + READERS)]
     running.put(things)
+    return running.gets(Read(each, 0, each.size, True) for each in things)
+
+
+def read_for(running: Stage, seconds: float) -> Carried:
+    """Sixteen readers read what is cold for so many seconds; checks every byte."""
+    gets = cold(running, seconds)
     with carrying(running) as carried:
-        seen = running.load(running.gets(Read(each, 0, each.size, True) for each in things), READERS, seconds=seconds)
+        seen = running.load(gets, READERS, seconds=seconds)
     assert seen.faults == ()
-    assert seen.count < len(things), "a reader has read something warm"
+    assert seen.count < len(gets), "a reader has read something warm"
     return carried
 
 
@@ -37,9 +44,13 @@ def test_sixteen_readers_never_exceed_the_quota_in_any_second(tmp_path: Path, no
 
 def test_without_the_limiter_the_same_readers_exceed_it(tmp_path: Path, note: Note) -> None:
     with stage(tmp_path, RULES, before=unlimited()) as running:
-        carried = read_for(running, 3.0)
+        gets, line = cold(running, 3.0), running.regions.line
+        # A busy machine takes its time; in some second of a minute it brings more than the quota.
+        with carrying(running) as carried, running.loading(gets, READERS, seconds=60.0) as readers:
+            while line.report().most_in(1.0) * OVERHEAD <= carried.bound(1.0):
+                readers.process.check()
 
-    carried.noted("the same without a limiter, 3 s", note)
+    carried.noted("the same without a limiter", note)
     assert carried.most_in_a_second > carried.bound(1.0)
     assert not carried.within
 
