@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from regioncache.hot import HITS_BETWEEN_TOUCHES, LARGEST_BYTES
 from tests.bench.hits import RIDE_SECONDS, Hit
 from tests.bench.pairs import Outcome, Run, in_turns, show
 from tests.bench.stage import KIB, MIB, SERVER_CORE, origin, own_region, put_many
@@ -30,6 +31,8 @@ SOURCES = ("page", "sibling", "peer", "line", "origin")
 WARM = 0.95
 """Of the bytes: a worker's first read of an object goes through its owner."""
 WARM_SECONDS = 180.0
+READS_EACH = 3 * HITS_BETWEEN_TOUCHES
+"""Of a small object by two workers, until both know where it lies: at first it is in memory, and comes from there."""
 
 
 def run(names: Sequence[str], directory: Path, turns: int) -> Iterator[Outcome]:
@@ -85,7 +88,11 @@ def side(one: Node, made: list[tuple[str, int]], hit: Hit) -> "Side":
     key = one.key(hit.name, "bench", "/ns/data")
     gets = [get(one.address, BUCKET, name, key, size=hit.size, shift=shift) for name, shift in made]
     one.process.wait_until(lambda: warmed(one, gets, hit), WARM_SECONDS)
-    return Side(Wrk(gets, one.place.directory, hit.name), hit, one)
+    made = Side(Wrk(gets, one.place.directory, hit.name), hit, one)
+    left = READS_EACH * hit.count if hit.size <= LARGEST_BYTES else 0
+    while left > 0:
+        left -= int(made(0).requests)
+    return made
 
 
 def warmed(one: Node, gets: Sequence[Get], hit: Hit) -> bool:
