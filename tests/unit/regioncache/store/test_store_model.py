@@ -176,7 +176,8 @@ class StoreMachine(RuleBasedStateMachine):
             raise AssertionError("a flipped bit was read")
 
     def spoil(self, key: str, offset: int, tail: bool) -> None:
-        """Flips a bit in every extent file that is the object's; what was dropped goes behind, and may be shorter."""
+        """Flips a bit in every extent file that is the object's."""
+        self.run(self.settled())
         for path in self.folder.glob("*/extents/*/*"):
             with path.open("r+b") as file:
                 identity = decode_identity(memoryview(file.read(START_BYTES)))
@@ -185,6 +186,11 @@ class StoreMachine(RuleBasedStateMachine):
                     if byte := file.read(1):
                         file.seek(16 * KIB + offset)
                         file.write(bytes([byte[0] ^ 4]))
+
+    async def settled(self) -> None:
+        """Waits until what was dropped is off the disks: it goes behind, and could go between list and open."""
+        while any(path.disk.hangs() for path in self.store._paths):
+            await asyncio.sleep(0)
 
     @invariant()
     def what_is_held_is_what_the_model_holds(self) -> None:
