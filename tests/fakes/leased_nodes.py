@@ -256,17 +256,36 @@ class ClusterNode:
         await self.etcd.close()
 
 
+@dataclass(slots=True)
+class Excess:
+    """The most that was debited in any interval above `quota` x T, of totals that take a while to read.
+
+    Each is of some moment between `before` and `after`; an interval is counted from before its first reading to after
+    its last. So what is found is never too much, even where the process waited for its core while it read.
+    """
+
+    quota: float
+    most: float = 0.0
+    _lowest: float = math.inf
+
+    def note(self, before: float, total: float, after: float) -> None:
+        """Takes a total that was read between the moments `before` and `after`, seconds."""
+        self.most = max(self.most, total - self.quota * after - self._lowest)
+        self._lowest = min(self._lowest, total - self.quota * before)
+
+
 class Sum:
     """What nodes together debited, sampled: the most of any interval against quota x T + burst."""
 
     def __init__(self, nodes: list[LeasedNode], quota: float) -> None:
         self._nodes = nodes
-        self._quota = quota
-        self._began = time.monotonic()
-        self._lowest = math.inf
-        self.excess = 0.0
+        self._excess = Excess(quota)
         self.total = 0.0
         self._sampling = asyncio.create_task(self._sample())
+
+    @property
+    def excess(self) -> float:
+        return self._excess.most
 
     async def stop(self) -> None:
         self._sampling.cancel()
@@ -274,8 +293,7 @@ class Sum:
 
     async def _sample(self) -> None:
         for _ in itertools.count():
+            before = time.monotonic()
             self.total = sum(node.debited for node in self._nodes)
-            ahead = self.total - self._quota * (time.monotonic() - self._began)
-            self._lowest = min(self._lowest, ahead)
-            self.excess = max(self.excess, ahead - self._lowest)
+            self._excess.note(before, self.total, time.monotonic())
             await asyncio.sleep(0.01)

@@ -120,8 +120,8 @@ async def said(office: OfficeNode, *messages: pb.FromNode, **who: str) -> RpcFau
     try:
         async with asked.talk(HOLD) as talked:
             for message in messages:
-                await talked.send(message, 5.0)  # type: ignore[attr-defined]
-                await talked.receive(5.0)
+                await talked.send(message, PATIENCE_SECONDS)  # type: ignore[attr-defined]
+                await talked.receive(PATIENCE_SECONDS)
     except RpcFault as fault:
         return fault
     finally:
