@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,12 +111,15 @@ def bench(path: str, config: Path | None, as_json: bool, **asked: Any) -> None:
         _show(passes)
     if stopped:
         raise click.exceptions.Exit(INTERRUPTED)
+    judge(passes, bounds.seconds)
+
+
+def judge(passes: "Sequence[Pass]", seconds: float) -> None:
+    """Raises CommandFault where reads failed, or nothing came within the `seconds` of a pass."""
     failed = sum(one.failed for one in passes)
     if not failed and not any(one.nbytes or one.reads for one in passes):
         slowed = sum(one.slowed_down for one in passes)
-        raise CommandFault(
-            f"nothing came within {bounds.seconds:g} s, {slowed} times told to come again: see the node's log"
-        )
+        raise CommandFault(f"nothing came within {seconds:g} s, {slowed} times told to come again: see the node's log")
     if failed:
         raise CommandFault(f"{failed} reads failed; the first: {next(one.fault for one in passes if one.fault)}")
 

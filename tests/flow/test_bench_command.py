@@ -1,4 +1,7 @@
-"""`causeway bench` against a region whose objects lie behind a line."""
+"""`causeway bench` against a region whose objects lie behind a line.
+
+Passes end at their bytes, or when they are told to: in how many seconds a loaded machine reads, nobody can say.
+"""
 
 import asyncio
 import json
@@ -13,6 +16,8 @@ from tests.fakes.s3server import FakeS3, S3Fault, stall, status
 from tests.flow.world import FAR, NEAR, World, two_regions
 
 pytestmark = pytest.mark.anyio
+UP_TO = ("--seconds", "90", "--bytes")
+"""A pass of so many bytes, whatever time it takes."""
 
 
 @pytest.fixture
@@ -21,7 +26,8 @@ async def regions(s3: FakeS3) -> AsyncIterator[World]:
     for number in range(6):
         bucket.put(f"set/{number}", 100_000)
     bucket.put("alone", 2_000_000)
-    bucket.put("empty", 0)
+    bucket.put("few/empty", 0)
+    bucket.put("few/full", 100_000)
     async with two_regions(s3.url) as world:
         yield world
 
@@ -45,7 +51,7 @@ async def bench(world: World, *arguments: str, **env: str) -> tuple[int, str, st
 
 
 async def test_cold_is_over_the_line_and_warm_from_the_pages(regions: World) -> None:
-    code, out, err = await bench(regions, "/ns/train/set", "--seconds", "0.5", "--json")
+    code, out, err = await bench(regions, "/ns/train/set", *UP_TO, "2MB", "--json")
 
     assert (code, err) == (0, "")
     cold, warm = json.loads(out)["passes"]
@@ -56,9 +62,7 @@ async def test_cold_is_over_the_line_and_warm_from_the_pages(regions: World) -> 
 
 
 async def test_ranges_bring_no_more_than_they_ask_for_and_cross_once(regions: World) -> None:
-    _, out, _ = await bench(
-        regions, "s3://train/alone", "--range", "64KiB", "--random", "--seconds", "0.5", "--bytes", "20MB", "--json"
-    )
+    _, out, _ = await bench(regions, "s3://train/alone", "--range", "64KiB", "--random", *UP_TO, "4MB", "--json")
 
     cold, _ = json.loads(out)["passes"]
     assert (cold["reads"], cold["nbytes"]) == (31, 2_000_000)
@@ -71,45 +75,50 @@ async def test_what_is_freed_before_is_cold_again(regions: World) -> None:
         "CAUSEWAY_ADMIN": f"http://{running.addresses['admin']}",
         "CAUSEWAY_TOKEN": running.settings.token_file.read_text().strip(),
     }
-    await bench(regions, "/ns/train/set", "--seconds", "0.2")
+    await bench(regions, "/ns/train/set", *UP_TO, "700KB")
 
-    _, out, err = await bench(regions, "/ns/train/set", "--free", "--seconds", "0.2", "--json", **admin)
+    _, out, err = await bench(regions, "/ns/train/set", "--free", *UP_TO, "700KB", "--json", **admin)
 
     assert err == ""
     assert json.loads(out)["passes"][0]["sources"] == {"line": 6}
 
 
 async def test_people_get_a_table(regions: World) -> None:
-    code, out, _ = await bench(regions, "/ns/train/alone", "--seconds", "0.2")
+    code, out, _ = await bench(regions, "/ns/train/alone", *UP_TO, "4MB")
 
     assert code == 0
     assert [line.split()[0] for line in out.splitlines()[:3]] == ["pass", "cold", "warm"]
 
 
 async def test_an_empty_object_is_a_read_too(regions: World) -> None:
-    code, out, _ = await bench(regions, "/ns/train/empty", "--seconds", "0.2", "--json")
+    code, out, _ = await bench(regions, "/ns/train/few", *UP_TO, "300KB", "--json")
 
-    assert code == 0
-    assert json.loads(out)["passes"][0]["reads"] == 4
+    cold, _ = json.loads(out)["passes"]
+    assert (code, cold["reads"], cold["nbytes"]) == (0, 4, 200_000)
 
 
 async def test_a_pass_ends_at_its_bytes(regions: World) -> None:
-    _, out, _ = await bench(regions, "/ns/train/set", "--bytes", "250KB", "--readers", "1", "--json")
+    _, out, _ = await bench(regions, "/ns/train/set", *UP_TO, "250KB", "--readers", "1", "--json")
 
     for one in json.loads(out)["passes"]:
         assert 250_000 <= one["nbytes"] <= 300_000
 
 
-async def test_who_is_told_to_come_again_does_and_says_so_where_nothing_came(regions: World, s3: FakeS3) -> None:
+async def test_who_is_told_to_come_again_does_and_it_is_counted(regions: World, s3: FakeS3) -> None:
     s3.next(S3Fault())  # the HEAD passes
     s3.always = status(500)
+    counted = regions.nodes[NEAR].running.counters.requests
 
-    code, out, err = await bench(regions, "/ns/train/set/0", "--seconds", "2", "--json")
+    running = await started(regions, "/ns/train/set/0", "--seconds", "600", "--json")
+    # Of four readers, one has come again.
+    while sum(count for (door, _, code), count in counted.items() if (door, code) == ("s3", 503)) < 5:
+        await asyncio.sleep(0.01)
+    running.send_signal(signal.SIGINT)
+    out, _ = await running.communicate()
 
     (cold,) = json.loads(out)["passes"]
-    assert (code, cold["reads"], cold["cut_off"]) == (1, 0, 4)
-    assert cold["slowed_down"] >= 4
-    assert "nothing came within 2 s" in err
+    assert (running.returncode, cold["reads"], cold["cut_off"]) == (130, 0, 4)
+    assert cold["slowed_down"] >= 1
 
 
 @pytest.mark.parametrize(
@@ -150,7 +159,7 @@ async def test_ctrl_c_shows_what_was_seen_so_far(regions: World, s3: FakeS3) -> 
 
 
 async def test_the_tenant_of_the_key_is_billed(regions: World) -> None:
-    await bench(regions, "/ns/train/set", "--seconds", "0.2", "--class", "interactive")
+    await bench(regions, "/ns/train/set", *UP_TO, "700KB", "--class", "interactive")
 
     payers = {(one.tenant, one.cls) for one in regions.nodes[NEAR].running.app.ledger.totals() if one.kind == "unique"}
     assert payers == {("rec", "interactive")}
