@@ -81,8 +81,10 @@ async def test_an_idle_connection_makes_room_for_one_with_another_buffer(scripte
 
 async def test_waiting_for_a_turn_has_an_end(scripted: Scripted) -> None:
     _, base = await scripted()
-    client = Client(ClientLimits(connections=1, connect_seconds=0.05))
+    client = Client(ClientLimits(connections=1))
     first = await client.connect(base, 0)
+    # From here on: the first connection has all the time it needs.
+    client._limits = ClientLimits(connections=1, connect_seconds=0.05)
 
     with pytest.raises(NoTurn, match=r"all 1 connections to http://127.0.0.1:.* are in use"):
         await client.connect(base, 0)

@@ -163,7 +163,10 @@ async def test_bytes_that_come_too_late_do_not_land_where_others_land_by_then(
         finally:
             came.set()
 
-    reading = await hanging(directory, hung, pread=late).read(want(), NoLine())
+    origin = hanging(directory, hung, pread=late)
+    soon, origin.answer_seconds = origin.answer_seconds, 60.0
+    reading = await origin.read(want(), NoLine())
+    origin.answer_seconds = soon
     into = memoryview(bytearray(b"\xff" * 1000))
     with pytest.raises(Unanswered):
         await reading.receive(into)
