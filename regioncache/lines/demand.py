@@ -42,7 +42,7 @@ class Demand:
     """Mutable state: by leaf, how many requests run or wait, and since when there are any."""
 
     def __init__(self) -> None:
-        self.on_change: Callable[[], None] = _unheard
+        self.on_change: Callable[[], None] = unheard
         self._requests: dict[Leaf, int] = {}
         self._since: dict[Leaf, float] = {}
         self._ended: dict[Leaf, float] = {}
@@ -73,8 +73,12 @@ class Demand:
         return count == 0
 
     def over(self, leaf: Leaf, now: float) -> bool:
-        """Whether a leaf asks for nothing any more."""
-        return leaf not in self._requests and now - self._ended.get(leaf, -math.inf) >= ENDED_SECONDS
+        """Whether a leaf wants nothing any more."""
+        return leaf not in self._requests and not self.ends_in(leaf, now)
+
+    def ends_in(self, leaf: Leaf, now: float) -> float:
+        """Returns the seconds until a leaf whose last request is over wants nothing; 0: it is so, or none ended."""
+        return max(0.0, self._ended.get(leaf, -math.inf) + ENDED_SECONDS - now)
 
     def fresh(self, leaf: Leaf, now: float) -> bool:
         """Whether its demand began so short a time ago that the office may not have answered."""
@@ -82,5 +86,5 @@ class Demand:
         return since is None or now - since < FRESH_SECONDS
 
 
-def _unheard() -> None:
-    return
+def unheard() -> None:
+    """Of what nobody asked to hear."""

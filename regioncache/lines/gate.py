@@ -15,7 +15,7 @@ from policy.shares import Leaf
 from policy.units import show_rate
 from regioncache.errors import NotSoon, SlowDown
 from regioncache.lines import buffers
-from regioncache.lines.demand import ENDED_SECONDS, Demand, wanted
+from regioncache.lines.demand import Demand, unheard, wanted
 from regioncache.lines.prepaid import Prepaid, PrepaidStatistics, Room
 from regioncache.lines.roundtrip import RoundTrip
 from regioncache.lines.scheduler import LEAST_PART, Scheduler, SchedulerStatistics
@@ -90,7 +90,7 @@ class Gate:
         self._prepaid = Prepaid(_prepaid_rate(terms), terms.overhead, terms.order)
         self.demand = None if terms.allowed is None else Demand()
         """Of a node that is alone nobody asks for it."""
-        self.on_lapse: Callable[[], None] = _unheard
+        self.on_lapse: Callable[[], None] = unheard
         """Told when the terms hold no more; it adopts others."""
         self._until = math.inf
         self._round_trip = RoundTrip()
@@ -294,7 +294,15 @@ class Gate:
     def _went(self, leaf: Leaf) -> None:
         """A leaf has one request less; that it wants nothing any more is to be heard when it is so."""
         if self.demand is not None and self.demand.went(leaf, self.clock()):
-            self._later(ENDED_SECONDS, self.demand.on_change)
+            self._await_end(leaf, self.demand)
+
+    def _await_end(self, leaf: Leaf, demand: Demand) -> None:
+        """Once more where the timer rang early: a loop counts from the beginning of its turn, which may be long."""
+        left = demand.ends_in(leaf, self.clock())
+        if left:
+            self._later(left, lambda: self._await_end(leaf, demand))
+        else:
+            demand.on_change()
 
     def spare(self) -> float:
         """Returns the debited bytes that a running request may take beyond its reservation."""
@@ -383,10 +391,6 @@ class Gate:
         future = self._futures.get(ticket)
         if future is not None and not future.done():
             future.set_result(None)
-
-
-def _unheard() -> None:
-    return
 
 
 def _prepaid_rate(terms: Terms) -> float:

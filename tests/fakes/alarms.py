@@ -33,8 +33,11 @@ class Alarm:
 class Alarms:
     """`alarms()` is monotonic seconds, `alarms.later` sets a timer, `run_for` moves from one to the next."""
 
-    def __init__(self, now: float = 1000.0) -> None:
+    def __init__(self, now: float = 1000.0, early: float = 0.0) -> None:
+        """Args: early: Seconds by which a timer that is set for more than twice that rings too early: a loop counts
+        from the beginning of its turn, in whole milliseconds."""
         self._now = now
+        self._early = early
         self._order = itertools.count()
         self._set: list[tuple[float, int, Alarm]] = []
 
@@ -44,7 +47,8 @@ class Alarms:
     def later(self, seconds: float, call: Callable[[], None]) -> Alarm:
         """Calls back `seconds` from now."""
         alarm = Alarm(call)
-        heapq.heappush(self._set, (self._now + seconds, next(self._order), alarm))
+        early = self._early if seconds > 2 * self._early else 0.0
+        heapq.heappush(self._set, (self._now + seconds - early, next(self._order), alarm))
         return alarm
 
     async def run_for(self, seconds: float, turns: int = 6) -> None:

@@ -94,9 +94,13 @@ async def world(
     most_buffer: int = 1 << 62,
     tidings: Tidings = UNHEARD,
     leased: bool = False,
+    early: float = 0.0,
 ) -> AsyncIterator[World]:
-    """A line whose ledger is in `path`; `round_trip` is in seconds. Its wall clock shows EPOCH and what passed."""
-    alarms, ledger = Alarms(), Ledger.open(path / "ledger")
+    """A line whose ledger is in `path`; `round_trip` is in seconds. Its wall clock shows EPOCH and what passed.
+
+    Its timers ring `early` seconds too early, as those of a loop do that was busy.
+    """
+    alarms, ledger = Alarms(early=early), Ledger.open(path / "ledger")
     terms = of or policy()
     line = Line(
         "bj-use1", "idc-bj>aws-use1", terms, ledger, alarms, later=alarms.later, limited=limited, tidings=tidings,

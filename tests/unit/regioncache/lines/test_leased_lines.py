@@ -156,6 +156,18 @@ async def test_a_moment_after_its_last_request_a_leaf_wants_nothing_and_the_offi
         assert heard == [1, 1, 0]
 
 
+async def test_the_office_hears_that_a_leaf_wants_nothing_though_the_timer_rang_early(tmp_path: Path) -> None:
+    async with world(tmp_path, leased=True, early=0.002) as at:
+        at.line.allow(Allowed(QUOTA, BURST))
+        heard: list[int] = []
+        at.line.on_demand(lambda: heard.append(len(at.line.wants())))
+
+        await at.finish(at.read(REC, 8 * MIB))
+        await at.alarms.run_for(1)
+
+        assert heard == [1, 1, 0]
+
+
 async def test_the_office_is_to_hear_at_once_when_a_leaf_begins_and_ends(tmp_path: Path) -> None:
     async with world(tmp_path, leased=True) as at:
         heard: list[float] = []
