@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.pairs import UNITS
+from gateway.workers import shares as workers
 from namespace import codec
 from namespace.keys import new_id, new_secret
 from policy import units
@@ -59,6 +60,8 @@ class Plan:
     """Of each line's policy, beside its quota."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of each node's node.yaml."""
+    workers: Mapping[str, int] = field(default_factory=dict)
+    """Of each node, by region; else it is one process."""
     before: Sequence[str] = ()
     """A command that starts the program of each node."""
     service: bool = False
@@ -175,6 +178,8 @@ class Federation:
         host = self.network.host(cluster.site, name)
         place = Place(region, self.directory / region / name, host.address, host.netns, S3_PORT, PEER_PORT, ADMIN_PORT)
         settings: dict[str, Any] = {"node": name, **self.plan.settings}
+        if region in self.plan.workers:
+            settings["workers"] = self.plan.workers[region]
         settings["listen"] = {
             "s3": f"{host.address}:{S3_PORT}",
             "peer": f"{host.address}:{PEER_PORT}",
@@ -194,12 +199,24 @@ class Federation:
 
     def key_owner(self, region: str, thing: Thing) -> Machine:
         """The machine that owns a thing's first extent, of those that run."""
+        name = self.owning_member(region, thing).partition("/")[0]
+        return next(one for one in self.clusters[region].machines if one.name == name)
+
+    def owning_member(self, region: str, thing: Thing) -> str:
+        """The member that owns it: a node, or one of a node's workers."""
         bucket = codec.topology(self.topology(), UNITS).buckets["data-bj"].id
-        running = {one.name: one for one in self.clusters[region].machines if one.up}
-        ring = Ring(Member(name, Addresses(""), 1 << 33) for name in running)
+        ring = Ring(Member(name, Addresses(""), 1 << 33) for name in self.members(region))
         owner = ring.owner(place(ObjectId(bucket, thing.key), 0))
         assert owner is not None
-        return running[owner.name]
+        return owner.name
+
+    def members(self, region: str) -> list[str]:
+        """The names of a cluster's members, as far as its nodes run: `cache-1`, or `cache-1/0` and `cache-1/1`."""
+        running = [one.name for one in self.clusters[region].machines if one.up]
+        count = self.plan.workers.get(region)
+        if count is None:
+            return running
+        return [workers.name(node, number) for node in running for number in range(count)]
 
     def put(self, things: Iterable[Thing]) -> None:
         """Puts things into the bucket."""

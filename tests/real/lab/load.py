@@ -123,6 +123,7 @@ def loading(
     directory: Path,
     *,
     connections: int = 1,
+    begins: float = 0.0,
     seconds: float = 0.0,
     rate: float = 0.0,
     receive_buffer: int = 0,
@@ -134,6 +135,7 @@ def loading(
 ) -> Iterator["Load"]:
     """Starts the raw client beside what the `with` does; `load.result()` waits for it.
 
+    With `begins` (monotonic seconds) it asks from that moment on: what its start takes is over by then.
     With `heed` a connection that is answered Retry-After waits as long, as SDKs do; with
     `patient` one that finds nobody listening tries again until `seconds` are over. With `lasting` it goes round the
     plan until it is told to end.
@@ -144,7 +146,7 @@ def loading(
         out.writelines(json.dumps(asdict(one)) + "\n" for one in gets)
     args = [sys.executable, "-m", "tests.real.lab.loadprocess", "--to", to, "--plan", str(plan)]
     args += ["--connections", str(connections), "--seconds", str(seconds), "--rate", str(rate)]
-    args += ["--receive-buffer", str(receive_buffer), *(["--heed"] if heed else [])]
+    args += ["--begins", str(begins), "--receive-buffer", str(receive_buffer), *(["--heed"] if heed else [])]
     args += ["--patient"] if patient else []
     begun = plan.with_suffix(".begun")
     args += ["--begun", str(begun), *(["--lasting"] if lasting else [])]

@@ -256,6 +256,7 @@ async def main() -> None:
     parser.add_argument("--to", required=True, help="host:port")
     parser.add_argument("--plan", required=True)
     parser.add_argument("--connections", type=int, default=1)
+    parser.add_argument("--begins", type=float, default=0.0, help="monotonic seconds to begin at; 0: at once")
     parser.add_argument("--seconds", type=float, default=0.0, help="go round the plan until then; 0: once through it")
     parser.add_argument("--rate", type=float, default=0.0, help="bytes/s a connection reads on average at most; 0: any")
     parser.add_argument("--receive-buffer", type=int, default=0)
@@ -268,6 +269,7 @@ async def main() -> None:
     args = parser.parse_args()
     steps, result = load_plan(args.plan), Result()
     asyncio.get_running_loop().set_exception_handler(_die)
+    await asyncio.sleep(max(0.0, args.begins - time.monotonic()))
     started, cpu = time.monotonic(), time.process_time()
     plan = Plan(steps, math.inf if args.lasting else started + args.seconds if args.seconds else None)
     if args.lasting:
