@@ -186,11 +186,16 @@ class Debtor:
 
 
 def _in_use(report: Report) -> float:
-    """Bytes/s that a node says it may use; after its lease the least that it may."""
+    """Bytes/s that a node says it may use, as it has counted when it spoke: both moments are of its own clock."""
     grant = report.grant
     if grant is None:
         return 0.0
-    return grant.rate if report.running else min(grant.rate, grant.safe.rate)
+    if report.running:
+        return grant.rate
+    rises = grant.answers + grant.seconds + grant.hold_seconds
+    if report.sent < rises:
+        return min(grant.rate, grant.safe.rate)
+    return grant.safe.rate if report.sent < rises + grant.static_seconds else 0.0
 
 
 def most(*safes: Safe) -> Safe:

@@ -188,6 +188,25 @@ def test_a_node_that_dies_with_the_office_and_is_back_has_the_room_it_left_in_th
     assert not region.faults
 
 
+def test_a_new_office_leaves_a_node_that_had_little_the_safe_rate_that_it_rose_to() -> None:
+    region = Region(members=3)
+    region.read(0, TRAINING)
+    region.run(5)
+    for one in [*region.nodes, "etcd"]:
+        for office in region.candidates:
+            region.world.cut(one, office)
+    region.run(60)
+    before = [node.allowance for node in region.nodes.values()]
+    region.world.heal()
+
+    region.run(LEASE / 2)
+
+    assert [allowed.state for allowed in before] == ["static"] * 3
+    assert [now.state for now in region.allowances()] == ["leased"] * 3
+    assert [now.rate for now in region.allowances()] == pytest.approx([then.rate for then in before], rel=0.05)
+    assert not region.faults
+
+
 def test_90_of_100_are_used_within_two_leases_after_all_was_cut() -> None:
     region = Region()
     for member in range(6):
