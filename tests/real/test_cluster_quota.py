@@ -51,14 +51,16 @@ def demand_moves(running: Federation, owners: list[str], seconds: float, note: N
             begins = first + turn * seconds
             time.sleep(max(0.0, begins - READY_SECONDS - time.monotonic()))
             at = machines[owner.partition("/")[0]]
-            loads.append(stack.enter_context(running.loading(at, reads, READERS, begins=begins, seconds=seconds)))
+            loading = running.loading(at, reads, READERS, begins=begins, seconds=seconds, heed=True)
+            loads.append(stack.enter_context(loading))
         loaded = [one.result() for one in loads]
     used = seen.rate_between(first + 1.0, first + len(owners) * seconds) / QUOTA
     over = seen.most_above(QUOTA, 1.0)
     what = f"quota of 200 Mbit/s, {len(running.members(REGION))} members, demand moves each {seconds:.0f} s"
     told = f"{over / 1e6:+.2f} MB against the quota in the fullest second, {used:.0%} of it used"
     note(what, told, f"<= {allowed(QUOTA, prepaid.most) / 1e6:.2f} MB ({prepaid.most} B prepaid), >= {USED:.0%}")
-    assert [fault for one in loaded for fault in one.faults] == []
+    # Where the machine is too slow for the line readers are told to come again, as they may be.
+    assert [fault for one in loaded for fault in one.faults if "answer 503" not in fault] == []
     return seen, prepaid.most, used
 
 
