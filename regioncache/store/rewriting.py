@@ -7,7 +7,7 @@ one counts.
 import asyncio
 import errno
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from regioncache.pages import MIB
@@ -33,6 +33,14 @@ class Old:
     length: int
     learned_at: float
     label: Label
+
+
+@dataclass(slots=True)
+class _Moved:
+    """Of a step: each record with where it went, None where it could not be read; and what ended the step early."""
+
+    records: list[tuple[Old, Placed | None]] = field(default_factory=list)
+    error: OSError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +114,11 @@ class Rewriting:
         lines = await self._disk.append(lambda: list(decode_entries(segment.journal())))
         for batch in self._batches(segment, lines):
             moving = self._disk.start_append(self._moved_late, partial(self._move, segment, batch))
-            for old, placed in await asyncio.shield(moving):
+            moved = await asyncio.shield(moving)
+            for old, placed in moved.records:
                 self._moved(segment, old, placed)
+            if moved.error is not None:
+                raise moved.error
         if not segment.all_dead():
             # The journal did not tell of all: what it kept back cannot be moved.
             for slot in range(len(self._index.kinds)):
@@ -144,8 +155,16 @@ class Rewriting:
         packed_here = index.kinds[slot] == Kind.PACKED and index.paths[slot] == self._number
         return packed_here and index.segment[slot] == segment.number
 
-    def _move(self, segment: Segment, batch: list[Old]) -> list[tuple[Old, Placed | None]]:
-        return [(old, self._move_one(segment, old)) for old in batch]
+    def _move(self, segment: Segment, batch: list[Old]) -> "_Moved":
+        moved = _Moved()
+        for old in batch:
+            try:
+                moved.records.append((old, self._move_one(segment, old)))
+            except OSError as error:
+                # Those before it lie in the journal of another segment: nobody else knows of them.
+                moved.error = error
+                break
+        return moved
 
     def _move_one(self, segment: Segment, old: Old) -> Placed | None:
         try:
@@ -160,9 +179,9 @@ class Rewriting:
         entry = Entry(old.digest, 0, old.length, old.learned_at, What.KEPT, squeeze(meta.version), old.label)
         return self._appending.write_now([raw], entry)
 
-    def _moved_late(self, moved: list[tuple[Old, Placed | None]]) -> None:
+    def _moved_late(self, moved: "_Moved") -> None:
         """Nobody waits any more: the records count where they were."""
-        for old, placed in moved:
+        for old, placed in moved.records:
             if placed is not None:
                 self._outcome.moved(placed)
                 self._outcome.died(placed, old.digest)

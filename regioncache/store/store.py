@@ -311,11 +311,15 @@ class Store:
     async def relearn(self, oid: ObjectId, meta: Meta) -> None:
         """The version held has new metadata or a later `learned_at`; another version that is newer drops it."""
         self._index.outdate_older(object_digest(oid), squeeze(meta.version), meta.learned_at)
-        held = await self.recall(oid)
-        if held is None or held == meta or meta.learned_at < held.learned_at:
+        held, index = await self.recall(oid), self._index
+        slot = index.slots.get(object_digest(oid))
+        if held is None or slot is None:
             return
-        slot = self._index.slots.get(object_digest(oid))
-        if slot is None:
+        if index.versions[slot] != squeeze(held.version):
+            # Another version came while the thread read: what is learned is of that one, or against it.
+            await self.relearn(oid, meta)
+            return
+        if held == meta or meta.learned_at < max(held.learned_at, index.learned[slot]):
             return
         if held.version == meta.version and self._index.kinds[slot] == Kind.PACKED:
             await self._relearn_packed(oid, held, meta)

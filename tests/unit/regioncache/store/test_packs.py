@@ -1,12 +1,17 @@
 """Segments and their journals: torn ends are cut, lost journals rebuilt, the dead do not come back."""
 
 import asyncio
+import errno
+import os
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from regioncache.pages import MIB, Meta, Span, Version
 from regioncache.store.base import CorruptPage, StoreSettings
+from regioncache.store.disk import Piece, SystemCalls
 from regioncache.store.store import Store
 from tests.fakes.storing import content, meta, oid, packed, version
 
@@ -246,4 +251,69 @@ async def test_a_cancelled_pack_is_whole_or_not_there(tmp_path: Path) -> None:
 
     assert await packed(store, "a") == (meta(SIZE), content(Span(0, SIZE)))
     assert store.statistics().dead_bytes == 0
+    await store.close()
+
+
+async def test_what_was_moved_before_a_move_failed_and_is_forgotten_then_does_not_come_back(tmp_path: Path) -> None:
+    refused = list[int]()
+
+    def pwritev(fd: int, pieces: Sequence[Piece], offset: int) -> int:
+        # Moved records are one piece each, new ones two: a head, and the bytes.
+        if len(pieces) == 1 and b"key 7" in bytes(pieces[0]):
+            refused.append(offset)
+            raise OSError(errno.ENOSPC, "no room")
+        return os.pwritev(fd, pieces, offset)
+
+    settings = StoreSettings((tmp_path,), size=1 << 34, segment_bytes=MIB)
+    store = await Store.open(settings, SystemCalls(pwritev=pwritev))
+    for number in range(20):
+        await pack(store, f"key {number}", size=100_000)
+    for number in range(6):
+        store.forget(oid(f"key {number}"))
+    while not refused:
+        await asyncio.sleep(0)
+    store.forget(oid("key 6"))
+    await store.close()
+
+    again = await opened(tmp_path)
+
+    assert [number for number in range(20) if again.newest(oid(f"key {number}"))] == list(range(7, 20))
+    await again.close()
+
+
+async def test_what_is_learned_of_a_version_while_another_came_is_not_learned_of_that_one(tmp_path: Path) -> None:
+    reading, read = threading.Event(), threading.Event()
+    slow = list[int]()
+
+    def preadv(fd: int, buffers: Sequence[bytearray | memoryview], offset: int, flags: int) -> int:
+        if flags:
+            raise BlockingIOError(errno.EAGAIN, "not in memory")
+        got = os.preadv(fd, buffers, offset, flags)
+        if slow:
+            slow.pop()
+            reading.set()
+            read.wait(60)
+        return got
+
+    store = await Store.open(StoreSettings((tmp_path,), size=1 << 34), SystemCalls(preadv=preadv))
+    await pack(store, "a", 1, learned_at=10.0)
+    slow.append(1)
+    learning = asyncio.create_task(store.relearn(oid("a"), meta(SIZE, 1, learned_at=30.0)))
+    await asyncio.to_thread(reading.wait, 60)
+    await pack(store, "a", 2, learned_at=25.0)
+    read.set()
+    await learning
+
+    # At 30 the first version was the newest: the one of 25 is not, and was not looked at then.
+    assert store.newest(oid("a")) is None
+    await store.close()
+
+
+async def test_what_was_learned_earlier_does_not_take_the_place_of_what_was_learned_later(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    await pack(store, "a", 1, learned_at=10.0)
+
+    await asyncio.gather(*(store.relearn(oid("a"), meta(SIZE, 1, learned_at=at)) for at in (30.0, 20.0, 25.0)))
+
+    assert await packed(store, "a") == (meta(SIZE, 1, learned_at=30.0), content(Span(0, SIZE)))
     await store.close()
