@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 
 from tests.real.lab.federation import Cluster
 from tests.real.lab.reads import STEP
@@ -22,7 +23,8 @@ def watched_prepaid(cluster: Cluster, every: float = 0.1) -> Iterator[Prepaid]:
 
     def watch() -> None:
         while not over.wait(every):
-            with contextlib.suppress(OSError, LookupError):  # One of them was killed as it was asked.
+            # One of them was killed as it was asked, or as it answered.
+            with contextlib.suppress(OSError, LookupError, HTTPException):
                 seen.most = max(seen.most, int(cluster.metric("causeway_line_prepaid_bytes")))
 
     thread = threading.Thread(target=watch)
