@@ -3,7 +3,6 @@
 import json
 import subprocess
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 from regioncache.cluster import viewfile
 from tests.real.lab.etcd import EtcdCluster, etcd
 from tests.real.lab.nodes import PROGRAM, Node, Place, node
+from tests.real.lab.process import answers
 
 pytestmark = pytest.mark.real
 
@@ -24,11 +24,11 @@ class Region:
         self.directory, self.servers, self.stack = directory, servers, stack
         self.places: dict[str, Place] = {}
 
-    def start(self, name: str, place: Place | None = None, **settings: Any) -> Node:
+    def start(self, name: str, place: Place | None = None, *, wait: bool = True) -> Node:
         """Starts a node; of a name that was started before, at the same place."""
         place = place or self.places.setdefault(name, Place("here", self.directory / name))
-        said = {"node": name, "etcd": self.servers.urls, **settings}
-        return self.stack.enter_context(node(place, settings=said))
+        said = {"node": name, "etcd": self.servers.urls}
+        return self.stack.enter_context(node(place, settings=said, wait=wait))
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_node_restarted_keeps_what_it_owns_and_one_drained_leaves(region: Regi
     both = {"n1": "active", "n2": "active"}
     becomes(first, both)
 
-    assert second.process.stop() == 0
+    assert second.process.stop(60) == 0
     becomes(first, {"n1": "active", "n2": "restarting"})
     assert [round(one["share"], 2) for one in shown(first)["members"]] == [0.5, 0.5]
     again = region.start("n2")
@@ -105,7 +105,7 @@ def test_a_node_restarted_keeps_what_it_owns_and_one_drained_leaves(region: Regi
     assert first.cli("drain", "n2") == "n2: has left; it may be stopped\n"
     becomes(first, {"n1": "active"})
     becomes(again, {"n1": "active"})
-    assert again.process.stop() == 0
+    assert again.process.stop(60) == 0
     assert "is gone" not in first.process.log.read_text().partition("leaving")[0]
 
 
@@ -187,21 +187,20 @@ def fill(servers: EtcdCluster) -> None:
 
 def test_an_etcd_without_space_keeps_its_members_and_takes_a_new_one_once_there_is_some(tmp_path: Path) -> None:
     with etcd(tmp_path, 1, f"--quota-backend-bytes={2 << 20}") as servers, ExitStack() as stack:
-        region, pool = Region(tmp_path, servers, stack), stack.enter_context(ThreadPoolExecutor(1))
+        region = Region(tmp_path, servers, stack)
         first, second = region.start("n1"), region.start("n2")
         both = {"n1": "active", "n2": "active"}
         becomes(first, both)
         becomes(second, both)
         fill(servers)
 
-        coming = pool.submit(region.start, "n3")
-        log = tmp_path / "n3" / "node-here.log"
-        first.process.wait_until(lambda: log.exists() and "database space exceeded" in log.read_text())
+        third = region.start("n3", wait=False)
+        third.process.wait_until(lambda: "database space exceeded" in third.process.log.read_text())
         with pytest.raises(ChildProcessError, match="alarm disarm"):
             first.apply({"regions": {"here": {}}})
         assert states(first) == states(second) == both
         # One that restarts meanwhile goes on by the view on its disk.
-        assert second.process.stop() == 0
+        assert second.process.stop(60) == 0
         assert states(region.start("n2"))["n1"] == "active"
 
         # As the remedy in the fault says.
@@ -209,7 +208,7 @@ def test_an_etcd_without_space_keeps_its_members_and_takes_a_new_one_once_there_
         servers.compact()
         servers.ctl("defrag")
         servers.ctl("alarm", "disarm")
-        third = coming.result()
+        third.process.wait_until(answers(f"{third.admin}/healthz"))
         becomes(third, {**both, "n3": "active"})
         becomes(first, {**both, "n3": "active"})
         first.apply({"regions": {"here": {}}})
