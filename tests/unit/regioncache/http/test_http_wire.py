@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator
 
 import pytest
+import uvloop
 
 from regioncache.http import wire as wires
 from regioncache.http.faults import AnswerCutShort
@@ -107,3 +109,30 @@ async def test_a_connection_that_was_reset_between_two_pulls_is_a_fault() -> Non
     wire.close()
     listener.close()
     await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("said", [b"abc", b""], ids=["bytes", "the end"])
+def test_what_came_while_the_loop_was_held_up_is_no_silence(said: bytes) -> None:
+    async def pulled() -> bytes:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        wire, into = await PlainWire.open(ours), memoryview(bytearray(9))
+
+        bell, rung = socket.socketpair()
+
+        def speak_and_hold_up() -> None:
+            asyncio.get_running_loop().remove_reader(rung)
+            theirs.send(said)
+            theirs.close()
+            time.sleep(0.02)  # Until after the deadline; no look at a socket lies between.
+
+        asyncio.get_running_loop().add_reader(rung, speak_and_hold_up)
+        bell.send(b".")
+        got = await wire.pull(into, 0.01)
+        wire.close()
+        await asyncio.sleep(0)
+        bell.close()
+        rung.close()
+        return bytes(into[:got])
+
+    assert uvloop.run(pulled()) == said
