@@ -48,5 +48,6 @@ class Seal:
             return self._cipher.decrypt(packet[:_NONCE_BYTES], packet[_NONCE_BYTES:], beside.encode()).decode()
         except (InvalidTag, ValueError) as wrong:
             raise SealBroken(
-                "a key's secret does not open: it was sealed with another secret than the one named here, or changed"
+                "a key's secret does not open: it was sealed with another secret than the one named here (on etcd by"
+                " `namespace.seal`, else the region's own under `secrets`; of a service the two's), or changed"
             ) from wrong

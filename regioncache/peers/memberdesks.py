@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from regioncache.doubting import Doubting
 from regioncache.doubts import Doubts
-from regioncache.errors import NotSupported
+from regioncache.errors import BadAnswer, NotSupported
 from regioncache.http.messages import Reply
 from regioncache.newest import Newest
 from regioncache.owners.holdings import Held
@@ -64,6 +64,8 @@ class MemberDesks:
             oid, epoch = _object(values), int(values["epoch"])
             extent, page_bytes = int(values["extent"]), int(values["page"])
             per_extent = EXTENT_BYTES // page_bytes
+            if extent < 0 or page_bytes < 0:
+                raise ValueError(f"extent {extent}, pages of {page_bytes} bytes")
         except (ValueError, KeyError, ZeroDivisionError) as fault:
             raise BadPeerRequest(f"the question what is held is malformed: {fault}") from fault
         ownership = self._ownership
@@ -92,7 +94,7 @@ class MemberDesks:
                     doubting.doubt((doubting.object if what == "object" else doubting.beneath)(*oid))
                 case what:
                     raise BadPeerRequest(f"{what!r} is nothing that a member tells")
-        except (ValueError, KeyError) as fault:
+        except (ValueError, KeyError, BadAnswer) as fault:
             raise BadPeerRequest(f"what is told is malformed: {fault}") from fault
         await self._doubts.kept()
         return Reply(200, JSON, b"{}")
