@@ -10,18 +10,23 @@ from regioncache.http.wire import Wire
 
 _STAGED_BYTES = 16 * 1024
 """Read at once between two chunks: a size line, and the payload behind it, which is then copied."""
+_BEYOND_BYTES = 64
+"""Read with the end of a chunk: the line behind it, that of the next one, and the head of a frame between nodes."""
+
+_NOTHING = memoryview(b"")
 
 
 class Answer:
     """One answer. Its connection goes back to the pool with the last byte, or is closed by `close`.
 
     All of its state: `_left` payload bytes still to come, None = until the end of the connection; `_dechunker` where
-    the body is chunked; `_ahead` from `_at` on: bytes that came with the head or between chunks; `_over`.
+    the body is chunked; `_ahead` from `_at` on: bytes that came with the head or between chunks, `_beyond` where they
+    are put; `_over`.
     """
 
     __slots__ = (
-        "_ahead", "_at", "_dechunker", "_end", "_first", "_keep_alive", "_left", "_over", "_stall_seconds", "_wire",
-        "headers", "length", "receive_buffer", "status",
+        "_ahead", "_at", "_beyond", "_dechunker", "_end", "_first", "_keep_alive", "_left", "_over", "_stall_seconds",
+        "_wire", "headers", "length", "receive_buffer", "status",
     )  # fmt: skip
 
     def __init__(
@@ -48,6 +53,7 @@ class Answer:
         self._left = 0 if bodyless else head.length
         self._ahead = ahead
         self._at = 0
+        self._beyond = _NOTHING if self._dechunker is None else memoryview(bytearray(_BEYOND_BYTES))
         self._wire = wire
         self._stall_seconds = stall_seconds
         self._end = end
@@ -63,6 +69,19 @@ class Answer:
     def ahead(self) -> int:
         """Bytes that were read from the socket already and not received yet; at most 64 KiB, framing included."""
         return len(self._ahead) - self._at
+
+    def take(self, into: memoryview) -> int:
+        """As `receive`, of what has come already: 0 where that must be called, to wait or to find the end.
+
+        Raises: AnswerCutShort, BadHttp.
+        """
+        if self._over or self._dechunker is None:
+            return 0
+        try:
+            return self._take_chunked(self._dechunker, into)
+        except BaseException:
+            self.close()
+            raise
 
     async def receive(self, into: memoryview) -> int:
         """Returns how many payload bytes were put into `into`, at least one; 0 at the end of the body.
@@ -134,6 +153,35 @@ class Answer:
             self._ahead, self._at = b"", 0
         return size
 
+    def _take_chunked(self, dechunker: Dechunker, into: memoryview) -> int:
+        while not dechunker.left:
+            if dechunker.ended or self._at == len(self._ahead):
+                return 0
+            self._read_line(dechunker)
+        into = into[: dechunker.left]
+        got = min(len(self._ahead) - self._at, len(into))
+        if got:
+            into[:got] = self._ahead[self._at : self._at + got]
+            self._at += got
+        if got < len(into):
+            got += self._take_from_wire(into[got:], whole=len(into) == dechunker.left)
+        dechunker.took(got)
+        return got
+
+    def _take_from_wire(self, into: memoryview, *, whole: bool) -> int:
+        """Takes payload; with all that is left of a chunk what lies behind it."""
+        got = self._wire.take(into, self._beyond if whole else _NOTHING)
+        if got > len(into):
+            self._ahead, self._at = bytes(self._beyond[: got - len(into)]), 0
+            got = len(into)
+        return got
+
+    def _read_line(self, dechunker: Dechunker) -> None:
+        try:
+            self._at = dechunker.line(self._ahead, self._at)
+        except BadChunk as error:
+            raise BadHttp(f"the answer's chunks are broken: {error}") from error
+
     async def _receive_chunked(self, dechunker: Dechunker, into: memoryview) -> int:
         while not dechunker.ended:
             if dechunker.left:
@@ -144,10 +192,7 @@ class Answer:
                 return got
             if not self.ahead:
                 await self._stage()
-            try:
-                self._at = dechunker.line(self._ahead, self._at)
-            except BadChunk as error:
-                raise BadHttp(f"the answer's chunks are broken: {error}") from error
+            self._read_line(dechunker)
         self._finish()
         return 0
 

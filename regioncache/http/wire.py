@@ -11,6 +11,8 @@ from regioncache.http.faults import AnswerCutShort, AnswerTimeout
 _IN_A_ROW_BYTES = 512 * 1024
 """What came already is taken at once, up to so much; then the loop has its turn: a fast peer must not keep it."""
 
+_NOTHING = memoryview(b"")
+
 
 class Wire(Protocol):
     """Plain or TLS."""
@@ -22,6 +24,13 @@ class Wire(Protocol):
 
     def send(self, data: bytes) -> None:
         """Hands `data` on; it waits in this process where the peer does not take it."""
+        ...
+
+    def take(self, into: memoryview, beyond: memoryview) -> int:
+        """Reads what has come already, into `into` and, behind it, `beyond`; 0: `pull` waits for it, or finds the end.
+
+        Raises: AnswerCutShort (reset).
+        """
         ...
 
     async def pull(self, into: memoryview, seconds: float) -> int:
@@ -108,8 +117,13 @@ class PlainWire(asyncio.BufferedProtocol):
         """Reads at least one byte into `into`, 0 at the end. Raises AnswerTimeout, AnswerCutShort."""
         if self._over or self._transport is None or self.broken:
             return self._ended()
-        if got := self._at_once(into):
+        if self._in_a_row >= _IN_A_ROW_BYTES:
+            await self._others_first()
+        if got := self.take(into, _NOTHING):
             return got
+        if self._over or self.broken:
+            return self._ended()
+        self._in_a_row = 0
         waiter: asyncio.Future[int] = self._loop.create_future()
         self._waiter = waiter
         self._into = into
@@ -125,14 +139,13 @@ class PlainWire(asyncio.BufferedProtocol):
         finally:
             self._waiter = self._into = None
 
-    def _at_once(self, into: memoryview) -> int:
-        """Takes what the kernel has; 0: nothing yet, or the end, or it is the loop's turn: that one finds out."""
+    def take(self, into: memoryview, beyond: memoryview) -> int:
+        """Takes what the kernel has; 0: nothing yet, or the end, or it is others' turn: `pull` finds out."""
         # While the loop reads the socket too, it may have been told of the same bytes.
-        if self._reading or self._in_a_row >= _IN_A_ROW_BYTES:
-            self._in_a_row = 0
+        if self._reading or self._over or self._in_a_row >= _IN_A_ROW_BYTES:
             return 0
         try:
-            got = self._sock.recv_into(into)
+            got = self._sock.recvmsg_into((into, beyond))[0] if len(beyond) else self._sock.recv_into(into)
         except (BlockingIOError, InterruptedError):
             self._in_a_row = 0
             return 0
@@ -142,6 +155,15 @@ class PlainWire(asyncio.BufferedProtocol):
             raise _cut(error) from error
         self._in_a_row += got
         return got
+
+    async def _others_first(self) -> None:
+        """Lets the loop have its turn; cheaper than to have it read what is there already."""
+        self._in_a_row = 0
+        try:
+            await asyncio.sleep(0)
+        except BaseException:
+            self.close()
+            raise
 
     def rest(self) -> None:
         """Notices if the peer closes, or speaks unasked."""

@@ -70,6 +70,10 @@ class Crossing(Protocol):
         """
         ...
 
+    def ready(self, nbytes: int) -> int:
+        """How many of `nbytes` may be read without waiting; 0: `room` waits for it."""
+        ...
+
     async def room(self, nbytes: int) -> int:
         """Waits until at least one byte may be read; returns how many may be, at most `nbytes`."""
         ...

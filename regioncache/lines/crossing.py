@@ -114,6 +114,10 @@ class LineCrossing:
             self._count(account, unasked)
         self._hold(account)
 
+    def ready(self, nbytes: int) -> int:
+        """How many of `nbytes` are debited already."""
+        return self._opened().readable(nbytes)
+
     async def room(self, nbytes: int) -> int:
         """Waits until at least one byte may be read."""
         account = self._opened()
@@ -269,6 +273,9 @@ class NoLine:
 
     def learned(self, length: int) -> None:
         return
+
+    def ready(self, nbytes: int) -> int:
+        return nbytes
 
     async def room(self, nbytes: int) -> int:
         return nbytes

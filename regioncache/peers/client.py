@@ -284,7 +284,7 @@ class FramedReading:
     _at: int = -1
     _in_hand: int = 0
     """Bytes of a frame that is not whole yet, or not checked."""
-    _header: bytearray = field(default_factory=lambda: bytearray(HEADER_BYTES))
+    _header: memoryview = field(default_factory=lambda: memoryview(bytearray(HEADER_BYTES)))
     _payload: bytearray = field(default_factory=bytearray)
     _ready: memoryview = field(default=memoryview(b""))
 
@@ -300,7 +300,7 @@ class FramedReading:
             head = await self._next_head()
             if head.kind == Kind.FAULT:
                 text = bytearray(head.length)
-                await self._exactly(memoryview(text), paid=False)
+                await self._unpaid(memoryview(text))
                 raise OriginTried(f"{self.where}: {text.decode('utf-8', 'replace')}")
             if head.kind == Kind.END:
                 raise OriginUnavailable(f"{self.where} ended {self.span.end - self._at} bytes short")
@@ -325,7 +325,7 @@ class FramedReading:
             self._payload = bytearray(head.length)
         payload = into[: head.length] if direct else memoryview(self._payload)[: head.length]
         try:
-            await self._exactly(payload, paid=True)
+            await self._paid(payload)
             check(head, payload)
         except BaseException as fault:
             # Nothing of it is handed on: it comes again, unless nobody wants it any more.
@@ -345,27 +345,36 @@ class FramedReading:
             continue
         if head.kind != Kind.END:
             raise BadAnswer(f"{self.where} sent more than was asked")
-        if await self._receive(memoryview(self._header)):
+        if await self._receive(self._header):
             raise BadAnswer(f"{self.where} sent bytes behind its end")
 
     async def _next_head(self) -> Head:
-        await self._exactly(memoryview(self._header), paid=False)
+        await self._unpaid(self._header)
         return parse(self._header)
 
-    async def _exactly(self, into: memoryview, *, paid: bool) -> None:
+    async def _unpaid(self, into: memoryview) -> None:
+        """Fills `into` with what frames are made of beside their payload."""
         got = 0
         while got < len(into):
-            room = await self.crossing.room(len(into) - got) if paid else len(into) - got
-            received = await self._receive(into[got : got + room])
-            if not received:
-                raise OriginUnavailable(f"{self.where} broke off at byte {self._at} of {self.span.end}")
-            if paid:
-                self.crossing.read(received)
-                self._in_hand += received
+            got += self._some(await self._receive(into[got:]))
+
+    async def _paid(self, into: memoryview) -> None:
+        """Fills `into` with payload, no faster than the line has room."""
+        got, crossing = 0, self.crossing
+        while got < len(into):
+            room = crossing.ready(len(into) - got) or await crossing.room(len(into) - got)
+            received = self._some(await self._receive(into[got : got + room]))
+            crossing.read(received)
+            self._in_hand += received
             got += received
+
+    def _some(self, received: int) -> int:
+        if not received:
+            raise OriginUnavailable(f"{self.where} broke off at byte {self._at} of {self.span.end}")
+        return received
 
     async def _receive(self, into: memoryview) -> int:
         try:
-            return await self.answer.receive(into)
+            return self.answer.take(into) or await self.answer.receive(into)
         except HttpFault as fault:
             raise mapped(fault, self.where) from fault

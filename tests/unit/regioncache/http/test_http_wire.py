@@ -50,6 +50,17 @@ async def test_what_came_already_is_taken_without_waiting(joined: tuple[PlainWir
     assert bytes(into[:3]) == b"bcd"
 
 
+async def test_what_came_behind_what_is_wanted_is_taken_with_it(joined: tuple[PlainWire, socket.socket]) -> None:
+    wire, theirs = joined
+    theirs.send(b"bcdefg")
+    into, beyond = memoryview(bytearray(4)), memoryview(bytearray(8))
+
+    assert wire.take(into, beyond) == 6
+    assert wire.take(into, beyond) == 0, "nothing is there, and nobody waits"
+
+    assert bytes(into) + bytes(beyond[:2]) == b"bcdefg"
+
+
 async def test_the_loop_has_its_turn_while_a_peer_never_pauses(
     joined: tuple[PlainWire, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
