@@ -26,7 +26,7 @@ from regioncache.memory import Memory
 from regioncache.origins.base import Hops, Reading, Want
 from regioncache.owners.owners import Leg
 from regioncache.pages import BLOCK_BYTES, EXTENT_BYTES, MIB, PACKED_BYTES, STEP_BYTES, Meta, ObjectId, Span, page_span
-from regioncache.panes import Panes
+from regioncache.panes import Panes, kept_beside
 from regioncache.sources import Route, Sources
 from regioncache.store.base import NotKept
 from regioncache.store.store import Store
@@ -74,7 +74,7 @@ class Fetching:
         self._sources = sources
         self._memory = memory
         self._tally = tally
-        self._panes = Panes()
+        self._panes = Panes(kept_beside(memory.budget))
 
     async def request(self, job: Job, leg: Leg, *, patient: bool) -> None:
         flight, route = job.flight, leg.route

@@ -9,6 +9,10 @@ from collections import deque
 
 from regioncache.pages import STEP_BYTES
 
+FEWEST, MOST = 8, 64
+"""Dropped panes kept, of 256 KiB each: for the smallest process, and for any, which is one window."""
+PART = 32
+"""The part of the memory budget that lies idle so, beside it."""
 _UNSEEN = 3
 """References to a pane that nobody looks into: of the queue, of the variable, of the call that counts them."""
 
@@ -18,8 +22,8 @@ class Panes:
 
     __slots__ = ("_dropped", "_kept")
 
-    def __init__(self, kept: int = 8) -> None:
-        """Args: kept: dropped panes kept, of 256 KiB each."""
+    def __init__(self, kept: int = FEWEST) -> None:
+        """Args: kept: dropped panes kept."""
         self._kept = kept
         self._dropped: deque[bytearray] = deque()
 
@@ -40,3 +44,12 @@ class Panes:
         """Takes back what its window has dropped, whoever still looks into it."""
         if len(self._dropped) < self._kept:
             self._dropped.append(pane)
+
+
+def kept_beside(budget: int) -> int:
+    """Returns how many dropped panes a process keeps whose memory budget has so many bytes.
+
+    New memory is zeroed, and costs as much as a frame's checksum and more: a window of 16 MiB is dropped at once when
+    its flight ends, and the next flight fills one.
+    """
+    return max(FEWEST, min(MOST, budget // PART // STEP_BYTES))

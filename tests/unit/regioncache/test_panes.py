@@ -1,6 +1,7 @@
 """Panes are used again only when nobody looks into them any more."""
 
-from regioncache.panes import Panes
+from regioncache.pages import MIB
+from regioncache.panes import Panes, kept_beside
 
 
 def test_a_pane_is_used_again_when_its_last_view_is_gone() -> None:
@@ -36,3 +37,7 @@ def test_only_so_many_panes_lie_dropped() -> None:
         panes.give(pane)
 
     assert repr(panes) == "Panes(2 dropped)"
+
+
+def test_what_lies_dropped_is_a_small_part_of_the_memory_and_a_window_at_most() -> None:
+    assert [kept_beside(budget * MIB) for budget in (16, 64, 256, 512, 4096)] == [8, 8, 32, 64, 64]
