@@ -304,7 +304,7 @@ def _assembled(
     domain = settings.listen.s3.domain
     door = Door(files, app.resolver, Authenticator(keys, wall), accounts, faults_in("s3"), domain)
     shares = connections(len(settings.cache.paths))
-    peers = CountedPeers(app.peers, running.counters, time.perf_counter)
+    peers = CountedPeers(app.peers.answer, running.counters, time.perf_counter)
     running.servers = {"s3": _server(door, "s3", shares.s3), "peer": _server(peers, "peer", shares.peer)}
     operating = Operating(running)
     app.peers.desks[OPERATION] = for_members(settings.region, operating.lines_desk)

@@ -16,21 +16,38 @@ class CountedPeers:
     """The peer door, `Handler` of the HTTP server, with its answers counted."""
 
     def __init__(
-        self, peers: Callable[[Request], Awaitable[Reply]], counters: DoorCounters, timer: Callable[[], float]
+        self,
+        peers: Callable[[Request], Reply | Callable[[], Awaitable[Reply]]],
+        counters: DoorCounters,
+        timer: Callable[[], float],
     ) -> None:
+        """`peers` gives a reply, or who makes it."""
         self._peers = peers
         self._counters = counters
         self._timer = timer
 
-    async def __call__(self, request: Request) -> Reply:
+    def __call__(self, request: Request) -> Reply | Awaitable[Reply]:
         """Answers one request; see `Handler`."""
         began, operation = self._timer(), _operation(request.target)
         try:
-            reply = await self._peers(request)
+            answer = self._peers(request)
+        except Exception:
+            self._counters.request(DOOR, operation, 500)
+            raise
+        if isinstance(answer, Reply):
+            return self._counted(answer, operation, began)
+        return self._awaited(answer, operation, began)
+
+    async def _awaited(self, making: Callable[[], Awaitable[Reply]], operation: str, began: float) -> Reply:
+        try:
+            reply = await making()
         except BaseException as fault:
             gone = isinstance(fault, asyncio.CancelledError)
             self._counters.request(DOOR, operation, CLIENT_GONE if gone else 500)
             raise
+        return self._counted(reply, operation, began)
+
+    def _counted(self, reply: Reply, operation: str, began: float) -> Reply:
         self._counters.request(DOOR, operation, reply.status)
         self._counters.first(DOOR, operation, self._timer() - began)
         left = reply.done

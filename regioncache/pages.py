@@ -111,13 +111,14 @@ class FilePart(NamedTuple):
     """Checked bytes in memory, and where in an open file the same bytes lie: the kernel may send them from there.
 
     `view` is valid until the next part is asked for; `file` is None for bytes that lie nowhere but in memory. `head`
-    goes before them, in the same chunk of a chunked reply.
+    goes before them, in the same chunk of a chunked reply; `last`, behind them, is a chunk of its own that ends it.
     """
 
     view: memoryview
     file: Descriptor | None
     offset: int
     head: bytes = b""
+    last: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,8 @@ class Reply:
     `length`, closes the connection short: the client must see that the reply is not whole. Pieces of a stream must
     stay valid and unchanged until the next one is asked for, a `body` until `done`: by then they have left this
     process. `pull`, beside a stream, gives the next piece of the two at once, or None where the stream must be asked:
-    as long as it gives, no task is needed. A reply to HEAD carries its `length` and sends no body.
+    as long as it gives, no task is needed; a part with a `last` ends the reply. A reply to HEAD carries its `length`
+    and sends no body.
     `encoded` are header lines ready for the wire, each ended by CRLF, added as they are: for heads that are the same
     for every reply.
     `done`, if set, is called once when the reply is sent or the connection is lost, with the body bytes sent.

@@ -99,13 +99,17 @@ class Outgoing:
             return 0
 
     def write_chunk(self, head: bytes, piece: Buffer, part: FilePart | None = None) -> None:
-        """Sends `piece`, and `part` behind it, as one chunk of the chunked coding, behind `head`."""
+        """Sends `piece`, and `part` behind it, as one chunk of the chunked coding, behind `head`.
+
+        Where the part has a `last`, that follows, and the end of the coding.
+        """
         if self.lost:
             return
         length = len(piece) + (len(part.view) if part is not None else 0)
         start = b"%b%x\r\n" % (head, length)
         if part is not None:
-            self._write_apart((start + piece, part.view, b"\r\n"))
+            end = b"\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(part.last), part.last) if part.last else b"\r\n"
+            self._write_apart((start + piece, part.view, end))
         elif length < _JOINED_BYTES:
             self.transport.write(b"".join((start, piece, b"\r\n")))
         else:

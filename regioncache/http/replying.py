@@ -37,10 +37,11 @@ class Replying:
     """Writes replies.
 
     All of its state: `_reply` the one under way and `_sent` its body bytes handed to the transport, `_head` what must
-    go before the next of them, `_chunked` their coding; `keep` whether the head said that the connection stays open.
+    go before the next of them, `_chunked` their coding, `_over` its last part said so; `keep` whether the head said
+    that the connection stays open.
     """
 
-    __slots__ = ("_chunked", "_head", "_out", "_reply", "_sent", "_server", "keep")
+    __slots__ = ("_chunked", "_head", "_out", "_over", "_reply", "_sent", "_server", "keep")
 
     def __init__(self, server: "Server", out: Outgoing) -> None:
         self._server = server
@@ -48,7 +49,7 @@ class Replying:
         self._reply: Reply | None = None
         self._sent = 0
         self._head = b""
-        self._chunked = False
+        self._chunked = self._over = False
         self.keep = True
 
     def whole(self, reply: Reply, to_head: bool, keep: bool) -> None:
@@ -75,6 +76,7 @@ class Replying:
             ValueError: a header cannot be sent; the connection must be cut off, as after each fault from here on.
         """
         self._reply = reply
+        self._over = False
         self._chunked = reply.length is None and not old
         self._head = self._encode(reply, reply.length, keep and (self._chunked or reply.length is not None))
 
@@ -119,7 +121,7 @@ class Replying:
                 turn = await self._turn(turn + len(piece))
         if not self._ended() and reply.length is not None:
             raise ValueError(f"the stream ended after {self._sent} of {reply.length} bytes")
-        end = self._taken_head() + (b"0\r\n\r\n" if self._chunked else b"")
+        end = self._taken_head() + (b"0\r\n\r\n" if self._chunked and not self._over else b"")
         if end:
             self._out.write(end, b"")
         await self._out.sent()
@@ -136,7 +138,7 @@ class Replying:
             reply.done(max(0, sent - unsent))
 
     def _ended(self) -> bool:
-        return self._reply is not None and self._sent == self._reply.length
+        return self._over or (self._reply is not None and self._sent == self._reply.length)
 
     def _piece(self, piece: Buffer) -> None:
         self._count(len(piece))
@@ -146,11 +148,13 @@ class Replying:
             self._out.write(self._taken_head(), piece)
 
     def _part(self, part: FilePart) -> None:
-        self._count(len(part.head) + len(part.view))
+        self._count(len(part.head) + len(part.view) + len(part.last))
         if self._chunked:
             self._out.write_chunk(self._taken_head(), part.head, part)
         else:
             self._out.write_part(self._taken_head() + part.head, part)
+            self._out.write(part.last, b"") if part.last else None
+        self._over = bool(part.last)
 
     def _count(self, size: int) -> None:
         length = None if self._reply is None else self._reply.length

@@ -1,6 +1,6 @@
 """The door for other nodes: signed by the pair's secret, answered in frames. A stranger gets 403 and no hint."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
@@ -22,7 +22,7 @@ from regioncache.errors import (
     SlowDown,
     VersionChanged,
 )
-from regioncache.grants import Grants
+from regioncache.grants import Granted, Grants
 from regioncache.http.claims import SignatureFault, Verifier
 from regioncache.http.messages import Buffer, Header, Reply, Request
 from regioncache.lists import Lists
@@ -56,6 +56,8 @@ from regioncache.tracing import Beginning, Tracing, untraced
 
 SIGNED = (b"x-causeway-region", b"x-causeway-tenant", b"x-causeway-class", b"x-causeway-hops", b"x-causeway-fresh")
 """A request whose signature leaves one of these out is a stranger's: nobody on the way may change who pays."""
+Making = Callable[[], Awaitable[Reply]]
+"""Makes the reply to a request that was looked at; one that nobody waits for any more is never begun."""
 
 
 class PeerDoor:
@@ -94,28 +96,41 @@ class PeerDoor:
 
     async def __call__(self, request: Request) -> Reply:
         """Answers one request; see `Handler`."""
+        answer = self.answer(request)
+        return answer if isinstance(answer, Reply) else await answer()
+
+    def answer(self, request: Request) -> Reply | Making:
+        """The reply to one request, where it is at hand, else who makes it."""
         asked = self._admitted(request)
         if asked is None:
             return Reply(403)
         if self._digests.hear(asked, request.header(HEADER)):
             self._on_warning(other_files(asked))
-        reply = await self._admitted_reply(request, asked)
-        reply.headers = [*reply.headers, (HEADER, self._digests.own.encode()), (SUM, sum_of(_told(reply)))]
+        try:
+            making = self._making(request, asked)
+        except (BadPeerRequest, CacheError) as fault:
+            making = _refusal(fault)
+        return self._headed(making, asked) if isinstance(making, Reply) else partial(self._made, making, asked)
+
+    async def _made(self, making: Making, asked: str) -> Reply:
+        try:
+            reply = await making()
+        except (BadPeerRequest, CacheError) as fault:
+            reply = _refusal(fault)
+        return self._headed(reply, asked)
+
+    def _headed(self, reply: Reply, asked: str) -> Reply:
+        reply.headers = [*reply.headers, (HEADER, self._digests.own.encode()), (SUM, sum_of(_summed(reply)))]
         epoch = self.epoch()
         if epoch and asked != self._region:
             reply.headers.append((EPOCH, b"%d" % epoch))  # whose nodes are others by now is asked for them anew
         return reply
 
-    async def _admitted_reply(self, request: Request, region: str) -> Reply:
-        try:
-            if desk := self.desks.get(operation_of(request.target)):
-                return await desk(region, values_of(request.target))
-            parsed, begin = parse_request(request.target, request.first), self._tracing(request)
-            return await (self._answer(parsed) if begin is None else self._traced(parsed, begin))
-        except BadPeerRequest as fault:
-            return Reply(400, body=str(fault).encode())
-        except CacheError as fault:
-            return _fault(fault)
+    def _making(self, request: Request, region: str) -> Reply | Making:
+        if desk := self.desks.get(operation_of(request.target)):
+            return partial(desk, region, values_of(request.target))
+        parsed, begin = parse_request(request.target, request.first), self._tracing(request)
+        return self._answer(parsed) if begin is None else partial(self._traced, parsed, begin)
 
     def _admitted(self, request: Request) -> str | None:
         """The region that signed the request, or None."""
@@ -146,7 +161,8 @@ class PeerDoor:
         who = {"causeway.far_region": parsed.region, "causeway.tenant": payer.tenant, "causeway.class": payer.cls}
         trail = begin(f"peer.{parsed.operation}", {**who, "causeway.bucket": parsed.bucket})
         try:
-            reply = await self._answer(replace(parsed, payer=replace(payer, trail=trail)))
+            answer = self._answer(replace(parsed, payer=replace(payer, trail=trail)))
+            reply = answer if isinstance(answer, Reply) else await answer()
         except BaseException as fault:
             trail.end(fault)
             raise
@@ -161,7 +177,7 @@ class PeerDoor:
         reply.done = done
         return reply
 
-    async def _answer(self, parsed: PeerRequest) -> Reply:
+    def _answer(self, parsed: PeerRequest) -> Reply | Making:
         self._check_loop(parsed)
         granted = None if self.grants is None else self.grants.of(parsed.region)
         if granted is not None:
@@ -170,29 +186,40 @@ class PeerDoor:
         if place is None or place.bucket.id != parsed.bucket_id:
             raise OriginUnavailable(f"region {self._region} has another topology: it knows no such bucket", 5.0)
         terms = self._places.terms(place, parsed.fresh_seconds)
-        standing = parsed.standing
+        if parsed.span is None:
+            return partial(self._told, parsed, place, terms, granted)
+        wanted = Wanted(parsed.span.start, parsed.span.end)
+        asked = Asked(place, wanted, parsed.payer, terms, parsed.hops, parsed.version, standing=parsed.standing)
+        opened = self._cache.glance(asked)
+        return partial(self._read, parsed, asked) if opened is None else self._frames(parsed, opened)
+
+    async def _read(self, parsed: PeerRequest, asked: Asked) -> Reply:
+        """Answers a read that is not at hand."""
+        await self._admit(asked, asked.wanted.start // EXTENT_BYTES, parsed.epoch)
+        return self._frames(parsed, await self._cache.open(asked))
+
+    def _frames(self, parsed: PeerRequest, opened: Opened) -> Reply:
+        # A stream that nobody begins to read is not closed by being left.
+        head, left = self._head(opened.meta, opened.span), lambda _: opened.close()
+        frames = Frames(opened, parsed.frame_bytes)
+        return Reply(200, head, stream=frames.stream(), done=left, pull=frames.pull)
+
+    async def _told(self, parsed: PeerRequest, place: Place, terms: Terms, granted: Granted | None) -> Reply:
+        """Answers a list or a stat."""
         if parsed.ask is not None:
             page = await self._page(parsed, parsed.ask, place, terms)
             if granted is not None:
                 page = granted.page(parsed.bucket_id, parsed.ask.prefix, page)
             return Reply(200, [(b"content-type", b"application/json")], list_body(page))
-        if parsed.span is None:
-            asked = Asked(
-                place, Wanted(), parsed.payer, terms, parsed.hops, checksums=parsed.checksums, standing=standing
-            )
-            await self._admit(asked, 0, parsed.epoch)
-            if parsed.part and parsed.version is not None:
-                part = await self._cache.parts.find(asked, parsed.version, parsed.part)
-                return Reply(200, [(PART, part_line(part))])
-            opened = await self._cache.stat(asked)
-            return Reply(200, self._head(opened.meta, opened.span))
-        wanted = Wanted(parsed.span.start, parsed.span.end)
-        asked = Asked(place, wanted, parsed.payer, terms, parsed.hops, parsed.version, standing=standing)
-        opened = self._cache.glance(asked) or await self._opened(asked, parsed.epoch)
-        # A stream that nobody begins to read is not closed by being left.
-        head, left = self._head(opened.meta, opened.span), lambda _: opened.close()
-        frames = Frames(opened, parsed.frame_bytes)
-        return Reply(200, head, stream=frames.stream(), done=left, pull=frames.pull)
+        asked = Asked(
+            place, Wanted(), parsed.payer, terms, parsed.hops, checksums=parsed.checksums, standing=parsed.standing
+        )
+        await self._admit(asked, 0, parsed.epoch)
+        if parsed.part and parsed.version is not None:
+            part = await self._cache.parts.find(asked, parsed.version, parsed.part)
+            return Reply(200, [(PART, part_line(part))])
+        opened = await self._cache.stat(asked)
+        return Reply(200, self._head(opened.meta, opened.span))
 
     def _check_loop(self, parsed: PeerRequest) -> None:
         """Refuses what has been here before: to join its own flight, it would wait for itself."""
@@ -212,10 +239,6 @@ class PeerDoor:
         await owners.admit(partial(owners.lists_through, *of_list), parsed.epoch)
         return await self._lists.page(place, ask, parsed.payer, terms, parsed.hops, parsed.standing)
 
-    async def _opened(self, asked: Asked, epoch: int) -> Opened:
-        await self._admit(asked, asked.wanted.start // EXTENT_BYTES, epoch)
-        return await self._cache.open(asked)
-
     async def _admit(self, asked: Asked, extent: int, epoch: int) -> None:
         """Raises NotOwner to a member that asks as of the owner, where that is another one by the newer view."""
         if asked.standing is Standing.OWNER:
@@ -231,7 +254,11 @@ def _no_cluster() -> int:
     return 0
 
 
-def _told(reply: Reply) -> Buffer:
+def _refusal(fault: BadPeerRequest | CacheError) -> Reply:
+    return Reply(400, body=str(fault).encode()) if isinstance(fault, BadPeerRequest) else _fault(fault)
+
+
+def _summed(reply: Reply) -> Buffer:
     """What of a reply has no frame's checksum."""
     return reply.body or next((value for name, value in reply.headers if name in {FACTS, PART}), b"")
 

@@ -29,7 +29,7 @@ class Frames:
         self._rest = NOTHING
 
     def pull(self) -> FilePart | None:
-        """The next frame, where it is at hand; see `Reply.pull`."""
+        """The next frame, where it is at hand, with the last one the end; see `Reply.pull`."""
         part: FilePart | None = self._rest
         if not len(self._rest.view):
             part = self._opened.pull()
@@ -74,4 +74,5 @@ class Frames:
         rest = part.view[most:]
         self._rest = FilePart(rest, part.file, part.offset + len(view)) if len(rest) else NOTHING
         self._at += len(view)
-        return FilePart(view, part.file, part.offset, frame(Kind.BYTES, at, view))
+        last = frame(Kind.END) if self._at == self._opened.span.end else b""
+        return FilePart(view, part.file, part.offset, frame(Kind.BYTES, at, view), last)

@@ -73,6 +73,32 @@ async def test_what_is_at_hand_leaves_without_a_task(peering: Peering) -> None:
     assert pieces.asked == 0
 
 
+async def test_a_last_part_ends_a_chunked_reply_without_a_task(peering: Peering) -> None:
+    ends = FilePart(memoryview(b"def"), None, 0, b"head", b"the end")
+    sent: list[int] = []
+
+    def reply() -> Reply:
+        parts = [part(b"abc"), ends]
+        return Reply(200, stream=Pieces([]), pull=lambda: parts.pop(0) if parts else None, done=sent.append)
+
+    peer = peering(lambda request: reply())
+
+    peer.send(GET + GET)
+
+    assert peer.transport.sent.count(b"\r\n\r\n3\r\nabc\r\n7\r\nheaddef\r\n7\r\nthe end\r\n0\r\n\r\n") == 2
+    assert sent == [17, 17]
+
+
+async def test_a_last_part_to_http_1_0_is_the_end_of_the_connection(peering: Peering) -> None:
+    parts = [FilePart(memoryview(b"abc"), None, 0, b"head", b"the end")]
+    peer = peering(lambda request: Reply(200, stream=Pieces([]), pull=lambda: parts.pop(0) if parts else None))
+
+    peer.send(b"GET / HTTP/1.0\r\n\r\n")
+
+    assert peer.transport.sent.partition(b"\r\n\r\n")[2] == b"headabcthe end"
+    assert peer.transport.closed
+
+
 async def test_what_is_not_at_hand_comes_by_the_stream_between_pulls(peering: Peering) -> None:
     pieces = Pieces([b"cd"])
     sent: list[int] = []

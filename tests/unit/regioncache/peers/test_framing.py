@@ -72,6 +72,17 @@ async def test_who_asks_for_large_frames_gets_a_step_of_what_is_held_in_each(tmp
         assert [len(each) - HEADER_BYTES for each in pulled(small, 5)] == [64 * KIB] * 5
 
 
+async def test_the_end_goes_with_the_last_frame_that_is_at_hand(tmp_path: Path) -> None:
+    async with region(tmp_path) as cache:
+        frames = Frames(await opened(cache), MOST_FRAME_BYTES)
+        parts = []
+        while (part := frames.pull()) is not None:
+            parts.append(part.last)
+
+        assert [parse(last).kind for last in parts if last] == [Kind.END]
+        assert parts[-1]
+
+
 class Silent:
     """A read of which nothing comes; `left` when it is closed."""
 
