@@ -27,7 +27,7 @@ async def test_an_object_comes_once_whichever_members_are_asked(s3: FakeS3, size
             assert [members.held(other, key) for other in members.others(name)] == [0, 0]
             assert members.held(name, key) == size
         assert members.brought().get("unique", 0) == 3 * size
-        assert set(members.brought()) <= {"unique", "meta"}
+        assert set(members.brought()) <= {"unique"}
 
 
 async def test_one_large_object_is_spread_over_the_members_and_read_through_any(s3: FakeS3) -> None:
