@@ -1,5 +1,7 @@
 """What three regions say of the newest version, what `explain` says of them, and how a loop between them ends."""
 
+import time
+
 import pytest
 
 from gateway.admin.operations import OperationFault
@@ -23,6 +25,7 @@ async def test_validate_goes_through_all_regions_to_the_bucket(s3: FakeS3) -> No
 
 async def test_ages_add_up_over_regions(s3: FakeS3) -> None:
     async with federation(s3, mount={"consistency": {"max_age": "60s"}}) as all_of_them:
+        all_of_them.world.stopped = time.time()
         s3.bucket("bucket1").put("k", 1000)
         assert await read(all_of_them.world, "k", region="h1") == ramp(0, 1000)
         all_of_them.world.ahead = 25

@@ -98,7 +98,10 @@ def topology(
 
 @dataclass(slots=True)
 class World:
-    """Running nodes by region. `key` opens /ns in both; `ahead` is how far their wall clocks are ahead, seconds."""
+    """Running nodes by region. `key` opens /ns in both; `ahead` is how far their wall clocks are ahead, seconds.
+
+    They go with the machine's, unless they are `stopped`: then only `ahead` moves them.
+    """
 
     folder: Path
     nodes: dict[str, Node] = field(default_factory=dict)
@@ -106,9 +109,10 @@ class World:
     ahead: float = 0.0
     apart: dict[str, float] = field(default_factory=dict)
     """How far the wall clock of one node is ahead of the others', seconds, by its name here."""
+    stopped: float | None = None
 
     def wall(self) -> float:
-        return time.time() + self.ahead
+        return (time.time() if self.stopped is None else self.stopped) + self.ahead
 
     def wall_of(self, name: str) -> Callable[[], float]:
         """The clock of one node, which may be set while it runs."""
