@@ -101,7 +101,9 @@ async def test_a_dead_bucket_holds_its_share_and_no_more_and_the_sound_one_is_re
         dead = _dead(app).share
         assert dead.reads <= PLACES
         assert dead.waiting <= WAITING
-        assert app.memory.held()["flight"] <= PLACES * FLIGHT_BYTES
+        # A sound flight keeps its pages until they are on disk, which its reader does not wait for.
+        while app.memory.held()["flight"] > dead.reads * FLIGHT_BYTES:
+            await asyncio.sleep(0)
         hole.falls()
         refused: list[Got] = await asyncio.gather(*lost)
         assert {got.status for got in refused} == {503}
