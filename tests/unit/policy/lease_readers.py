@@ -1,13 +1,13 @@
-"""Nodes whose leaves have readers: what they want comes of what they used and waited for, as in the real ones."""
+"""Nodes whose leaves have readers: what they want, and when they say so, is worked out by the gateway's own code."""
 
 from dataclasses import dataclass
 
-from policy.leases.wanting import Seen, Wanting
 from policy.shares import Leaf, Tree, shares
+from regioncache.lines.demand import ENDED_SECONDS, Demand, wanted
+from regioncache.lines.scheduler import USE_SECONDS
+from regioncache.lines.waiting import Queue
 from tests.unit.policy.lease_simulator import Lab, Node
 from tests.unit.policy.lease_world import Clock
-
-LOOK_SECONDS = 0.05
 
 
 @dataclass(slots=True)
@@ -25,19 +25,22 @@ class ReadingNode(Node):
 
     def __init__(self, lab: Lab, name: str, process: int, clock: Clock) -> None:
         self.readers: dict[Leaf, Readers] = {}
-        self.wanting = Wanting()
+        self.demand = Demand()
+        self.demand.on_change = self.report_soon
+        self._used: dict[Leaf, Queue] = {}
         self._asked_at = 0.0
         super().__init__(lab, name, process, clock)
-        lab.world.after(0.0, self._look)
 
     def read(self, leaf: Leaf, rate: float) -> None:
         """Readers of a leaf ask for `rate` bytes/s from now on."""
         self._ask()
-        self.readers.setdefault(leaf, Readers(0.0)).rate = rate
+        readers = self.readers.setdefault(leaf, Readers(0.0))
+        before, readers.rate = readers.rate, rate
         self._ask()
-
-    def report_soon(self) -> None:
-        pass
+        if rate and not before:
+            self.demand.came(leaf, self.clock.now())
+        elif before and not rate and self.demand.went(leaf, self.clock.now()):
+            self.lab.world.after(ENDED_SECONDS * 1.01, self.report_soon)
 
     def _debit(self) -> None:
         if not self.alive:
@@ -52,6 +55,7 @@ class ReadingNode(Node):
             one.waiting -= nbytes
             one.moved += nbytes
             self.moved += nbytes
+            self._queue(leaf).serve(0.0, nbytes, now)
             self.bucket.take(nbytes, now)
             self.lab.meter.debit(nbytes)
             if one.waiting <= 1:
@@ -86,21 +90,17 @@ class ReadingNode(Node):
                 one.since = self.clock.now()
             one.waiting = min(one.waiting + one.rate * seconds, max(one.waiting, one.rate * 0.25)) if one.rate else 0.0
 
-    def _look(self) -> None:
-        if self.alive:
-            now = self.clock.now()
-            seen = {
-                leaf: Seen(one.moved, one.waiting, one.waiting > 1 and now - one.since > 0.025)
-                for leaf, one in self.readers.items()
-            }
-            self.wants = self.wanting.look(seen, now)
-            if self.wanting.due(self.wants, self.holding.unsaid, now):
-                self._send()
-            self.lab.world.after(LOOK_SECONDS, self._look)
-
     def _send(self) -> None:
-        self.wanting.said(self.wants, self.clock.now())
+        now = self.clock.now()
+        self.wants = {
+            leaf: wanted(self._queue(leaf).lately(now), one.waiting, self._held_back(one), self.lab.policy.quota)
+            for leaf, one in self.readers.items()
+            if not self.demand.over(leaf, now)
+        }
         super()._send()
 
-    def _report(self) -> None:
-        """Reports are due by what is wanted."""
+    def _held_back(self, one: Readers) -> bool:
+        return one.waiting > 1 and self.clock.now() - one.since > 0.025
+
+    def _queue(self, leaf: Leaf) -> Queue:
+        return self._used.setdefault(leaf, Queue(leaf, 1.0, USE_SECONDS))
