@@ -117,7 +117,8 @@ class PlainWire(asyncio.BufferedProtocol):
         """Reads at least one byte into `into`, 0 at the end. Raises AnswerTimeout, AnswerCutShort."""
         if self._over or self._transport is None or self.broken:
             return self._ended()
-        if self._in_a_row >= _IN_A_ROW_BYTES:
+        # Not while the loop reads: what comes before anybody waits is taken for unasked.
+        if self._in_a_row >= _IN_A_ROW_BYTES and not self._reading:
             await self._others_first()
         if got := self.take(into, _NOTHING):
             return got

@@ -90,6 +90,23 @@ async def test_the_loop_has_its_turn_while_a_peer_never_pauses(
     assert turns[2] > 0, "then others go first"
 
 
+async def test_the_next_answer_is_taken_though_others_were_to_have_their_turn(
+    joined: tuple[PlainWire, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wires, "_IN_A_ROW_BYTES", 2)
+    wire, theirs = joined
+    theirs.send(b"bc")
+    into = memoryview(bytearray(9))
+    assert await wire.pull(into, 5.0) == 2
+    wire.rest()
+    await asyncio.sleep(0)
+
+    theirs.send(b"next")
+
+    assert await wire.pull(into, 5.0) == 4, "it is no word that nobody asked for"
+    assert not wire.broken
+
+
 async def test_a_connection_that_ended_between_two_pulls_is_over(joined: tuple[PlainWire, socket.socket]) -> None:
     wire, theirs = joined
     theirs.send(b"b")
