@@ -74,6 +74,16 @@ def _collected() -> Iterator[None]:
     gc.unfreeze()
 
 
+@pytest.fixture(autouse=True)
+def _heard() -> Iterator[None]:
+    """Signals come through, also where the tests run under nohup or behind a shell that has them ignored."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGHUP, signal.SIGTERM)}
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> NodeSettings:
     return parse("region: a\nnode: n1\ncache: {paths: [c]}\n", "node.yaml", tmp_path)
