@@ -56,6 +56,8 @@ class Child:
         self.log = log
         if cpu is not None:
             args = ["taskset", "-c", str(cpu), *args]
+        # Under nohup, or behind a shell without job control, signals are ignored, and a child's too.
+        args = ["env", "--default-signal=HUP,INT", *args]
         with log.open("ab") as out:
             self.process = subprocess.Popen(
                 args, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=dict(env)
