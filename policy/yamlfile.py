@@ -39,7 +39,7 @@ class Document:
 
     file: str
     value: object
-    _places: "_Places" = field(repr=False)
+    _places: "_Places" = field(repr=False, compare=False)
 
     def fault(self, loc: Sequence[str | int], message: str, *, at_key: bool = False) -> Fault:
         """Returns a fault at `loc`, or at the nearest place around it that the file has.
