@@ -6,14 +6,12 @@ from regioncache.http.chunks import BadChunk, Dechunker
 from regioncache.http.faults import AnswerCutShort, BadHttp
 from regioncache.http.heads import AnswerHead
 from regioncache.http.messages import Header
-from regioncache.http.wire import Wire
+from regioncache.http.wire import NOTHING, Wire
 
 _STAGED_BYTES = 16 * 1024
 """Read at once between two chunks: a size line, and the payload behind it, which is then copied."""
 _BEYOND_BYTES = 64
 """Read with the end of a chunk: the line behind it, that of the next one, and the head of a frame between nodes."""
-
-_NOTHING = memoryview(b"")
 
 
 class Answer:
@@ -53,7 +51,7 @@ class Answer:
         self._left = 0 if bodyless else head.length
         self._ahead = ahead
         self._at = 0
-        self._beyond = _NOTHING if self._dechunker is None else memoryview(bytearray(_BEYOND_BYTES))
+        self._beyond = NOTHING if self._dechunker is None else memoryview(bytearray(_BEYOND_BYTES))
         self._wire = wire
         self._stall_seconds = stall_seconds
         self._end = end
@@ -170,7 +168,7 @@ class Answer:
 
     def _take_from_wire(self, into: memoryview, *, whole: bool) -> int:
         """Takes payload; with all that is left of a chunk what lies behind it."""
-        got = self._wire.take(into, self._beyond if whole else _NOTHING)
+        got = self._wire.take(into, self._beyond if whole else NOTHING)
         if got > len(into):
             self._ahead, self._at = bytes(self._beyond[: got - len(into)]), 0
             got = len(into)

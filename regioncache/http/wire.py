@@ -11,7 +11,8 @@ from regioncache.http.faults import AnswerCutShort, AnswerTimeout
 _IN_A_ROW_BYTES = 512 * 1024
 """What came already is taken at once, up to so much; then the loop has its turn: a fast peer must not keep it."""
 
-_NOTHING = memoryview(b"")
+NOTHING = memoryview(b"")
+"""In place of room for what lies beyond."""
 
 
 class Wire(Protocol):
@@ -117,14 +118,12 @@ class PlainWire(asyncio.BufferedProtocol):
         """Reads at least one byte into `into`, 0 at the end. Raises AnswerTimeout, AnswerCutShort."""
         if self._over or self._transport is None or self.broken:
             return self._ended()
-        # Not while the loop reads: what comes before anybody waits is taken for unasked.
-        if self._in_a_row >= _IN_A_ROW_BYTES and not self._reading:
+        if self._in_a_row >= _IN_A_ROW_BYTES:
             await self._others_first()
-        if got := self.take(into, _NOTHING):
+        if got := self.take(into, NOTHING):
             return got
         if self._over or self.broken:
             return self._ended()
-        self._in_a_row = 0
         waiter: asyncio.Future[int] = self._loop.create_future()
         self._waiter = waiter
         self._into = into
@@ -187,6 +186,8 @@ class PlainWire(asyncio.BufferedProtocol):
 
     def _resume(self) -> None:
         if not self._reading and not self._over and self._transport is not None:
+            # Others have their turn by that; one who waited for it besides would hear of what comes as unasked.
+            self._in_a_row = 0
             self._reading = True
             self._transport.resume_reading()
 
