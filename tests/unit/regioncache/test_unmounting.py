@@ -97,6 +97,16 @@ class Cache:
         files = (file for file in self.directory.glob("[xy]/extents/*/*") if file.is_file())
         return sum(file.stat().st_blocks * 512 for file in files)
 
+    async def an_hour_later(self) -> None:
+        """Lets the hour that begins now end, and waits for what comes of it."""
+        await self.hours.begun()
+        await self.hour_ends()
+
+    async def hour_ends(self) -> None:
+        """Ends the hour that has begun, and waits for what comes of it."""
+        self.hours.end()
+        await self.unmounting.settled()
+
     async def settle(self) -> None:
         """Waits until nothing is under way but an hour."""
         while "comparing" in repr(self.unmounting):
@@ -137,8 +147,7 @@ async def test_what_a_mount_showed_leaves_the_disk_an_hour_after_it_was_taken_ou
         opened.adopt(WITHOUT_PUBLIC)
         await hours.begun()
         assert opened.held() == OBJECTS
-        hours.end()
-        await opened.unmounting.settled()
+        await opened.hour_ends()
 
         assert opened.held() == OBJECTS[:2]
         gone = opened.store.statistics().gone_bytes
@@ -156,8 +165,7 @@ async def test_a_mount_that_is_put_back_within_the_hour_keeps_its_pages(tmp_path
         await hours.begun()
 
         opened.adopt(BOTH)
-        hours.end()
-        await opened.unmounting.settled()
+        await opened.hour_ends()
 
         assert opened.held() == OBJECTS
 
@@ -168,9 +176,7 @@ async def test_a_bucket_that_another_mount_reaches_keeps_what_shows_there(tmp_pa
         await filled(opened, elsewhere)
 
         opened.adopt({"/ns/old": PUBLIC})
-        await hours.begun()
-        hours.end()
-        await opened.unmounting.settled()
+        await opened.an_hour_later()
 
         assert opened.held() == OBJECTS[2:]
 
@@ -180,9 +186,7 @@ async def test_what_a_new_mount_hides_leaves_too(tmp_path: Path, hours: Hours) -
         await filled(opened, {"/ns/a": {"bucket": "a"}, "/ns/public": PUBLIC})
 
         opened.adopt({"/ns/a": {"bucket": "a"}, "/ns/public": PUBLIC, "/ns/a/train": {"bucket": "b", "prefix": "x/"}})
-        await hours.begun()
-        hours.end()
-        await opened.unmounting.settled()
+        await opened.an_hour_later()
 
         assert opened.held() == OBJECTS[2:]
 
@@ -198,9 +202,7 @@ async def test_what_is_pinned_follows_the_mounts(tmp_path: Path, hours: Hours) -
 
         grouping.adopt(topology(WITHOUT_PUBLIC), [CacheRule.model_validate({"match": "/ns/**", "pin": True})])
         opened.adopt(WITHOUT_PUBLIC)
-        await hours.begun()
-        hours.end()
-        await opened.unmounting.settled()
+        await opened.an_hour_later()
 
         assert opened.held() == OBJECTS[:2]
 
@@ -217,8 +219,7 @@ async def test_each_that_is_taken_out_has_its_own_hour(tmp_path: Path, hours: Ho
         hours.end()
         await hours.begun()
         assert opened.held() == OBJECTS[:2]
-        hours.end()
-        await opened.unmounting.settled()
+        await opened.hour_ends()
 
         assert opened.held() == []
 
@@ -235,8 +236,7 @@ async def test_a_mount_that_was_taken_out_while_the_node_was_down_or_in_its_hour
         opened.adopt(WITHOUT_PUBLIC)
         await hours.begun()
         assert opened.held() == OBJECTS
-        hours.end()
-        await opened.unmounting.settled()
+        await opened.hour_ends()
 
         assert opened.held() == OBJECTS[:2]
 
@@ -267,8 +267,7 @@ async def test_a_namespace_that_lost_all_its_mounts_frees_nothing_until_it_has_s
         await hours.begun()
         assert opened.held() == OBJECTS
         opened.adopt(BOTH)
-        hours.end()
-        await opened.unmounting.settled()
+        await opened.hour_ends()
 
         assert opened.held() == OBJECTS
 
@@ -280,9 +279,7 @@ async def test_the_disk_rests_between_two_looks_at_it(tmp_path: Path, hours: Hou
             await opened.store.pack(ObjectId(IDS["b"], f"{number}"), meta(300), content(Span(0, 300)))
 
         opened.adopt(WITHOUT_PUBLIC)
-        await hours.begun()
-        hours.end()
-        await opened.unmounting.settled()
+        await opened.an_hour_later()
 
         assert opened.held() == OBJECTS[:2]
         # 204 entries, 64 at a time, on two paths.
@@ -298,8 +295,6 @@ async def test_a_file_that_cannot_be_written_costs_a_look_at_the_next_start_and_
 
     async with cache(tmp_path, hours) as opened:
         opened.adopt(BOTH)
-        await hours.begun()
-        hours.end()
-        await opened.unmounting.settled()
+        await opened.an_hour_later()
 
         assert opened.held() == OBJECTS

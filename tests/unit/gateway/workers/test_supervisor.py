@@ -24,35 +24,27 @@ ORDER = Order(1, "a1b2", "/etc/causeway/node.yaml", 10, 11, 12, 13, 14, 15)
 NODE = "region: a\nnode: n1\nworkers: 2\ncache: {paths: [/c]}\netcd: [http://127.0.0.1:2379]\n"
 
 
-def test_a_supervisor_loads_nothing_that_serves() -> None:
-    loaded = "import sys, gateway.cli.supervising, gateway.cli.up; print(*sys.modules)"
+def loaded_by(modules: str) -> list[str]:
+    """All modules that a process has once it has imported these."""
+    program = f"import sys, {modules}; print(*sys.modules)"
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
 
-    modules = subprocess.run(
-        [sys.executable, "-c", loaded], capture_output=True, text=True, check=True
-    ).stdout.split()  # fmt: skip
+
+def test_a_supervisor_loads_nothing_that_serves() -> None:
+    modules = loaded_by("gateway.cli.supervising, gateway.cli.up")
 
     assert "gateway.workers.supervisor" in modules
     assert not {"grpc", "google.protobuf", "uvloop", "aiohttp", "httptools", "gateway.app"} & set(modules)
 
 
 def test_a_node_of_one_process_loads_no_supervisor() -> None:
-    modules = subprocess.run(
-        [sys.executable, "-c", "import sys, gateway.app; print(*sys.modules)"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
+    modules = loaded_by("gateway.app")
 
     assert not [one for one in modules if one.startswith("gateway.workers.")]
 
 
 def test_a_worker_loads_what_the_admin_port_is_made_of_when_its_doors_are_open() -> None:
-    modules = subprocess.run(
-        [sys.executable, "-c", "import sys, gateway.app, gateway.workers.part; print(*sys.modules)"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
+    modules = loaded_by("gateway.app, gateway.workers.part")
 
     assert "gateway.workers.whole" in modules
     assert not {"aiohttp", "gateway.admin.server"} & set(modules)
